@@ -1,0 +1,142 @@
+//! `#[dialogue::app(rooms(..))]`
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Item, ItemImpl, Path, Type, parse::Parser, spanned::Spanned};
+
+use crate::{arguments, errors::Errors, room};
+
+pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream {
+    let implementation: ItemImpl = match syn::parse2(item.clone()) {
+        Ok(implementation) => implementation,
+        Err(error) => {
+            let error = match syn::parse2::<Item>(item.clone()) {
+                Ok(other) => syn::Error::new(
+                    crate::errors::head(&other),
+                    "`#[dialogue::app(..)]` goes above `impl App for ..`",
+                ),
+                Err(_) => error,
+            };
+            return room::with(item, &error);
+        }
+    };
+    let is_app = implementation.trait_.as_ref().is_some_and(|(path, _)| {
+        path.segments.last().is_some_and(|segment| segment.ident == "App")
+    });
+    if !is_app {
+        let error = syn::Error::new(
+            implementation.self_ty.span(),
+            "`#[dialogue::app(..)]` goes above `impl App for ..`",
+        );
+        return room::with(item, &error);
+    }
+    let mut errors = Errors::default();
+    let rooms = parse(attribute, &mut errors);
+    let registry = if errors.is_empty() {
+        registry(&implementation.self_ty, &rooms)
+    } else {
+        stub(&implementation.self_ty)
+    };
+    let errors = errors.into_tokens();
+    quote!(#implementation #registry #errors)
+}
+
+/// The paths of the rooms' modules.
+fn parse(attribute: TokenStream, errors: &mut Errors) -> Vec<Path> {
+    let mut rooms: Option<Vec<Path>> = None;
+    let span = attribute.span();
+    let parsed = (|input: syn::parse::ParseStream<'_>| {
+        arguments::parse(input, "`rooms`", errors, |key, input, errors| {
+            if key != "rooms" {
+                return Ok(false);
+            }
+            let listed = rooms.insert(Vec::new());
+            for path in arguments::list::<Path>(input)? {
+                if listed.contains(&path) {
+                    let name = quote!(#path).to_string().replace(' ', "");
+                    errors.at(path, format!("room `{name}` is listed twice; keep one"));
+                } else {
+                    listed.push(path);
+                }
+            }
+            Ok(true)
+        });
+        Ok(())
+    })
+    .parse2(attribute);
+    if let Err(error) = parsed {
+        errors.push(error);
+    }
+    if rooms.is_none() && errors.is_empty() {
+        errors.push(syn::Error::new(span, "an app lists its rooms: `rooms(general, ..)`"));
+    }
+    rooms.unwrap_or_default()
+}
+
+fn registry(app: &Type, rooms: &[Path]) -> TokenStream {
+    let app_name = quote!(#app).to_string().replace(' ', "");
+    let hosts = rooms.iter().map(|room| {
+        let name = quote!(#room).to_string().replace(' ', "");
+        quote_spanned! {room.span()=>
+            impl __p::Hosts<#room::Room> for #app {
+                const HANDLERS: __p::Handlers<#app, #room::Room> =
+                    <__p::Serving<#app, #room::Room>>::HANDLERS;
+            }
+            const _: () = __p::own_handlers(
+                #app_name,
+                #name,
+                <__p::Written<#room::Room>>::FOR_APP,
+                <__p::Serving<#app, #room::Room>>::FOUND,
+            );
+        }
+    });
+    let entries =
+        rooms.iter().map(|room| quote_spanned!(room.span()=> __p::RoomEntry::of::<#room::Room>()));
+    let specs = rooms.iter().map(|room| {
+        let name = quote!(#room).to_string().replace(' ', "");
+        quote!((#name, &<#room::Room as __p::Room>::SPEC))
+    });
+    // The last room's span: a clash is found when it is added.
+    let span = rooms.last().map_or(app.span(), Spanned::span);
+    let distinct = quote_spanned!(span=> const _: () = __p::distinct_rooms(&[#(#specs),*]););
+    quote! {
+        const _: () = {
+            use ::dialogue::__private as __p;
+            #[allow(unused_imports)]
+            use __p::{NoHandlers as _, Unwritten as _};
+
+            #(#hosts)*
+
+            #[diagnostic::do_not_recommend]
+            impl __p::Hosts<__p::Other> for #app {
+                const HANDLERS: __p::Handlers<#app, __p::Other> = __p::Handlers::NONE;
+            }
+
+            impl __p::Registry for #app {
+                fn rooms() -> &'static [__p::RoomEntry<Self>] {
+                    const ROOMS: &[__p::RoomEntry<#app>] = &[#(#entries),*];
+                    ROOMS
+                }
+            }
+
+            #distinct
+        };
+    }
+}
+
+/// Hosts whatever it is asked to, so that code that uses the app adds no errors.
+fn stub(app: &Type) -> TokenStream {
+    quote! {
+        const _: () = {
+            use ::dialogue::__private as __p;
+            impl<R: __p::Room> __p::Hosts<R> for #app {
+                const HANDLERS: __p::Handlers<#app, R> = __p::Handlers::NONE;
+            }
+            impl __p::Registry for #app {
+                fn rooms() -> &'static [__p::RoomEntry<Self>] {
+                    &[]
+                }
+            }
+        };
+    }
+}

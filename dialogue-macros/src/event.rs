@@ -1,0 +1,218 @@
+//! `derive(Event)`
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{
+    Attribute, Data, DeriveInput, Fields, LitStr, ext::IdentExt, parse::Parser, spanned::Spanned,
+};
+
+use crate::{arguments, docs, errors::Errors, payload};
+
+pub(crate) fn expand(input: TokenStream) -> TokenStream {
+    match syn::parse2(input) {
+        Ok(input) => event(&input),
+        Err(error) => error.into_compile_error(),
+    }
+}
+
+/// `#[event(..)]`
+#[derive(Default)]
+struct Arguments {
+    name: Option<LitStr>,
+    history: Option<usize>,
+}
+
+impl Arguments {
+    const KNOWN: &'static str = "`name`, `history`";
+
+    fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
+        let mut arguments = Self::default();
+        let mut event_attributes =
+            attributes.iter().filter(|attribute| attribute.path().is_ident("event"));
+        if let Some(attribute) = event_attributes.next() {
+            match attribute.meta.require_list() {
+                Ok(list) => arguments.parse_list(list.tokens.clone(), errors),
+                Err(error) => errors.push(error),
+            }
+        }
+        for again in event_attributes {
+            errors.at(again, "`#[event(..)]` is given twice; put all keys into one");
+        }
+        arguments
+    }
+
+    fn parse_list(&mut self, tokens: TokenStream, errors: &mut Errors) {
+        let parsed = (|input: syn::parse::ParseStream<'_>| {
+            arguments::parse(input, Self::KNOWN, errors, |key, input, _| {
+                if key == "name" {
+                    let name: LitStr = arguments::value(input)?;
+                    arguments::check_event_name(&name.value(), name.span())?;
+                    self.name.get_or_insert(name);
+                } else if key == "history" {
+                    self.history = self.history.or(Some(arguments::positive(key, input)?));
+                } else {
+                    return Ok(false);
+                }
+                Ok(true)
+            });
+            Ok(())
+        })
+        .parse2(tokens);
+        if let Err(error) = parsed {
+            errors.push(error);
+        }
+    }
+}
+
+fn event(input: &DeriveInput) -> TokenStream {
+    let mut errors = Errors::default();
+    let arguments = Arguments::parse(&input.attrs, &mut errors);
+    check_shape(input, &mut errors);
+    let ruled = ruled(input, &mut errors);
+    if !errors.is_empty() {
+        return stub(input, errors);
+    }
+    let ident = &input.ident;
+    let name = if let Some(name) = &arguments.name {
+        quote!(#name)
+    } else {
+        let name = kebab_case(&ident.unraw().to_string());
+        quote!(#name)
+    };
+    let description = optional(docs::description(&input.attrs));
+    let history = if let Some(history) = arguments.history {
+        quote!(__p::nonzero(#history))
+    } else {
+        quote!(__p::Option::None)
+    };
+    let payload = payload::implementation(input);
+    quote! {
+        const _: () = {
+            use ::dialogue::__private as __p;
+
+            impl __p::Event for #ident {
+                const SPEC: __p::EventSpec = __p::EventSpec {
+                    name: #name,
+                    description: #description,
+                    history: #history,
+                };
+
+                fn check(&self) -> __p::Result<(), __p::Issues> {
+                    #[allow(unused_imports)]
+                    use __p::Unruled as _;
+                    __p::Check(self).run()
+                }
+            }
+
+            #payload
+            #ruled
+        };
+    }
+}
+
+/// What code that uses the event needs in order not to add errors of its own.
+fn stub(input: &DeriveInput, errors: Errors) -> TokenStream {
+    let errors = errors.into_tokens();
+    let ident = &input.ident;
+    if !input.generics.params.is_empty() {
+        return errors;
+    }
+    quote! {
+        const _: () = {
+            use ::dialogue::__private as __p;
+
+            impl __p::Event for #ident {
+                const SPEC: __p::EventSpec = __p::EventSpec {
+                    name: ::core::stringify!(#ident),
+                    description: __p::Option::None,
+                    history: __p::Option::None,
+                };
+
+                fn check(&self) -> __p::Result<(), __p::Issues> {
+                    __p::Result::Ok(())
+                }
+            }
+        };
+        #errors
+    }
+}
+
+fn check_shape(input: &DeriveInput, errors: &mut Errors) {
+    if !input.generics.params.is_empty() {
+        errors.at(
+            &input.generics,
+            format!("event `{}` has generic parameters; an event is one type", input.ident),
+        );
+    }
+    if let Data::Union(data) = &input.data {
+        errors.push(syn::Error::new(
+            data.union_token.span(),
+            "an event is a struct or an enum, not a union",
+        ));
+    }
+    if let Data::Struct(data) = &input.data
+        && let Fields::Unnamed(fields) = &data.fields
+        && fields.unnamed.len() != 1
+    {
+        errors.at(fields, format!("give the fields of event `{}` names", input.ident));
+    }
+}
+
+/// Requires `Validate` of a type with rules; see `Ruled` in the runtime.
+fn ruled(input: &DeriveInput, errors: &mut Errors) -> Option<TokenStream> {
+    let rule = payload::rules(input).next()?;
+    let named =
+        matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
+    if !named {
+        errors.at(
+            rule,
+            "`#[validate]` works on structs with named fields; for others, implement \
+             `validator::Validate` by hand",
+        );
+        return None;
+    }
+    let ident = &input.ident;
+    let span = ident.span();
+    Some(quote_spanned!(span=> const _: () = __p::ruled::<#ident>();))
+}
+
+fn optional(text: Option<String>) -> TokenStream {
+    if let Some(text) = text { quote!(__p::Option::Some(#text)) } else { quote!(__p::Option::None) }
+}
+
+/// `UserJoined` becomes `user-joined`, `HTTPError` `http-error`.
+fn kebab_case(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut kebab = String::new();
+    for (n, letter) in letters.iter().enumerate() {
+        let starts_word = letter.is_uppercase()
+            && n > 0
+            && (!letters[n - 1].is_uppercase()
+                || letters.get(n + 1).is_some_and(|next| next.is_lowercase()));
+        if *letter == '_' || (starts_word && !kebab.ends_with('-')) {
+            kebab.push('-');
+        }
+        if *letter != '_' {
+            kebab.extend(letter.to_lowercase());
+        }
+    }
+    kebab
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kebab_case;
+
+    #[test]
+    fn names_become_kebab_case() {
+        for (name, kebab) in [
+            ("Typing", "typing"),
+            ("UserJoined", "user-joined"),
+            ("HTTPError", "http-error"),
+            ("Move2D", "move2-d"),
+            ("Snake_Case", "snake-case"),
+        ] {
+            assert_eq!(kebab_case(name), kebab);
+        }
+    }
+}

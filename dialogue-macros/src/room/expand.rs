@@ -1,0 +1,276 @@
+//! What a room becomes: declarations, and calls into the runtime.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Ident, Type, spanned::Spanned};
+
+use super::{
+    Room,
+    arguments::{Event, Subscribe, Sync, text},
+    handler::{self, Handler},
+    pattern::Pattern,
+};
+
+impl Room<'_> {
+    /// Items for the end of the module.
+    pub(super) fn inside(&self) -> TokenStream {
+        let key = self.key.is_none().then(unit_key);
+        let handlers = self.arguments.app.is_some().then(|| handlers_inside(&self.handlers));
+        quote!(#key #handlers)
+    }
+
+    /// Items beside the module, where the attribute's paths mean what they meant to its user.
+    pub(super) fn beside(&self) -> TokenStream {
+        let Some(pattern) = &self.arguments.pattern else {
+            return TokenStream::new();
+        };
+        let module = self.module;
+        let spec = self.spec(pattern);
+        let (id, parse) = self.key_methods(pattern);
+        let lists = self.lists();
+        let distinct = self.distinct_events(pattern);
+        let served = self.arguments.app.as_ref().map(|app| {
+            let served = handlers_beside(module, app, &quote!(#module::Room));
+            quote! {
+                ::dialogue::__server! {
+                    const _: () = {
+                        use ::dialogue::__private as __p;
+                        impl __p::ForApp for #module::Room {}
+                        #served
+                    };
+                }
+            }
+        });
+        quote! {
+            const _: () = {
+                use ::dialogue::__private as __p;
+                impl __p::Room for #module::Room {
+                    const SPEC: __p::RoomSpec = #spec;
+                    #id
+                    #parse
+                }
+                #lists
+                #distinct
+            };
+            #served
+        }
+    }
+
+    fn spec(&self, pattern: &Pattern) -> TokenStream {
+        let arguments = &self.arguments;
+        let literal = &pattern.literal;
+        let name = option(arguments.name.as_ref());
+        let description = option(self.description.as_ref());
+        let events = arguments.events.iter().map(|event| {
+            let Event { path, from_clients } = event;
+            let subscribed = arguments.subscribes(event);
+            quote_spanned!(path.span()=> __p::RoomEvent::of::<#path>(#from_clients, #subscribed))
+        });
+        let any = arguments.any;
+        let subscribe_all = matches!(arguments.subscribe, Subscribe::All);
+        let max_size = if let Some(n) = arguments.max_size {
+            quote!(__p::nonzero(#n))
+        } else {
+            quote!(__p::Option::None)
+        };
+        let sync_history = match arguments.sync_history {
+            Sync::Nothing => quote!(__p::SyncHistory::Nothing),
+            Sync::Last(n) => quote!(__p::last(#n)),
+            Sync::All => quote!(__p::SyncHistory::All),
+        };
+        quote! {
+            __p::RoomSpec {
+                pattern: #literal,
+                name: #name,
+                description: #description,
+                events: &[#(#events),*],
+                any: #any,
+                subscribe_all: #subscribe_all,
+                max_size: #max_size,
+                sync_history: #sync_history,
+            }
+        }
+    }
+
+    fn key_methods(&self, pattern: &Pattern) -> (TokenStream, TokenStream) {
+        let literal = &pattern.literal;
+        if !pattern.is_family() {
+            return (
+                quote! {
+                    fn id(&self) -> __p::Cow<'static, __p::str> {
+                        __p::Cow::Borrowed(#literal)
+                    }
+                },
+                quote! {
+                    fn parse(id: &__p::str) -> __p::Option<Self> {
+                        __p::canonical(Self {}, id)
+                    }
+                },
+            );
+        }
+        // Spans of the fields: a type that is not `FromStr + Display` is reported there.
+        let fields: Vec<Ident> = pattern.placeholders.iter().map(|name| self.field(name)).collect();
+        let values = fields.iter().map(|name| quote_spanned!(name.span()=> &self.#name));
+        let parsed =
+            fields.iter().map(|name| quote_spanned!(name.span()=> #name: __p::value(&#name)?));
+        (
+            quote! {
+                fn id(&self) -> __p::Cow<'static, __p::str> {
+                    __p::Cow::Owned(__p::format_id(#literal, &[#(#values),*]))
+                }
+            },
+            quote! {
+                fn parse(__id: &__p::str) -> __p::Option<Self> {
+                    let [#(#fields),*] = __p::parse_id(#literal, __id)?;
+                    __p::canonical(Self { #(#parsed),* }, __id)
+                }
+            },
+        )
+    }
+
+    /// A placeholder's name with the span of the field's type.
+    fn field(&self, name: &Ident) -> Ident {
+        let fields = self.key.iter().flat_map(|key| &key.fields);
+        let mut found = fields.filter(|field| field.ident.as_ref() == Some(name));
+        let span = found.next().map_or(name.span(), |field| field.ty.span());
+        Ident::new(&name.to_string(), span)
+    }
+
+    /// What the room carries, and what it accepts of clients.
+    fn lists(&self) -> TokenStream {
+        let module = self.module;
+        if self.arguments.any {
+            return quote! {
+                impl<E: __p::Event> __p::Carries<E> for #module::Room {}
+                impl<E: __p::Event> __p::Accepts<E> for #module::Room {}
+            };
+        }
+        let listed = self.arguments.events.iter().map(|Event { path, from_clients }| {
+            let accepts = from_clients.then(
+                || quote_spanned!(path.span()=> impl __p::Accepts<#path> for #module::Room {}),
+            );
+            let carries =
+                quote_spanned!(path.span()=> impl __p::Carries<#path> for #module::Room {});
+            quote!(#carries #accepts)
+        });
+        quote! {
+            #(#listed)*
+            #[diagnostic::do_not_recommend]
+            impl __p::Carries<__p::Other> for #module::Room {}
+            #[diagnostic::do_not_recommend]
+            impl __p::Accepts<__p::Other> for #module::Room {}
+        }
+    }
+
+    fn distinct_events(&self, pattern: &Pattern) -> TokenStream {
+        let module = self.module;
+        let name = module.to_string();
+        let types = self.arguments.events.iter().map(|event| text(&event.path));
+        quote_spanned! {pattern.literal.span()=>
+            const _: () = __p::distinct_events(
+                #name,
+                &[#(#types),*],
+                <#module::Room as __p::Room>::SPEC.events,
+            );
+        }
+    }
+
+    /// Stands in for [`Room::inside`] when something is wrong.
+    pub(super) fn stub_inside(&self) -> TokenStream {
+        if self.key.is_some() {
+            return TokenStream::new();
+        }
+        let placeholders = self.arguments.pattern.iter().flat_map(|pattern| &pattern.placeholders);
+        let fields: Vec<&Ident> = placeholders.collect();
+        if fields.is_empty() {
+            return unit_key();
+        }
+        quote! {
+            #[derive(Clone)]
+            pub struct Room { #(pub #fields: ::std::string::String),* }
+        }
+    }
+
+    /// Stands in for [`Room::beside`] when something is wrong: carries whatever it is asked to,
+    /// so that code that uses the room adds no errors to the one that is reported.
+    pub(super) fn stub_beside(&self) -> TokenStream {
+        let module = self.module;
+        let pattern = module.to_string();
+        quote! {
+            const _: () = {
+                use ::dialogue::__private as __p;
+                impl __p::Room for #module::Room {
+                    const SPEC: __p::RoomSpec = __p::RoomSpec {
+                        pattern: #pattern,
+                        name: __p::Option::None,
+                        description: __p::Option::None,
+                        events: &[],
+                        any: true,
+                        subscribe_all: true,
+                        max_size: __p::Option::None,
+                        sync_history: __p::SyncHistory::Nothing,
+                    };
+                    fn id(&self) -> __p::Cow<'static, __p::str> {
+                        __p::Cow::Borrowed(#pattern)
+                    }
+                    fn parse(_: &__p::str) -> __p::Option<Self> {
+                        __p::Option::None
+                    }
+                }
+                impl<E> __p::Carries<E> for #module::Room {}
+                impl<E> __p::Accepts<E> for #module::Room {}
+            };
+        }
+    }
+}
+
+fn unit_key() -> TokenStream {
+    quote! {
+        /// The key of this room.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct Room;
+    }
+}
+
+/// The table of a module's handlers, where they can be seen.
+pub(crate) fn handlers_inside(handlers: &[Handler]) -> TokenStream {
+    let table = handler::table(handlers);
+    let attached = attached();
+    quote! {
+        ::dialogue::__server! {
+            #[doc(hidden)]
+            pub(super) struct #attached;
+
+            #[doc(hidden)]
+            pub(super) const __HANDLERS: ::dialogue::__private::Handlers<
+                <#attached as ::dialogue::__private::Attachment>::App,
+                <#attached as ::dialogue::__private::Attachment>::Room,
+            > = {
+                use ::dialogue::__private as __p;
+                #table
+            };
+        }
+    }
+}
+
+/// Says whose handlers they are, where app and room mean what they meant to the user.
+pub(crate) fn handlers_beside(module: &Ident, app: &Type, room: &TokenStream) -> TokenStream {
+    let attached = attached();
+    quote! {
+        impl __p::Attachment for #module::#attached {
+            type App = #app;
+            type Room = #room;
+        }
+        impl __p::Serve<#app> for #room {
+            const HANDLERS: __p::Handlers<#app, Self> = #module::__HANDLERS;
+        }
+    }
+}
+
+fn attached() -> Ident {
+    format_ident!("__Attached")
+}
+
+fn option(text: Option<impl quote::ToTokens>) -> TokenStream {
+    if let Some(text) = text { quote!(__p::Option::Some(#text)) } else { quote!(__p::Option::None) }
+}

@@ -1,0 +1,296 @@
+//! What macro expansions call. Not for people: anything here may change in any release.
+
+pub use std::{
+    borrow::Cow,
+    boxed::Box,
+    fmt::Display,
+    option::Option,
+    primitive::{bool, str},
+    result::Result,
+    string::{String, ToString},
+};
+
+use std::num::NonZeroUsize;
+
+pub use crate::{
+    Accepts, Carries, Event, EventSpec, Field, Issues, Payload, Room, RoomEvent, RoomSpec,
+    SyncHistory,
+    pattern::{format as format_id, parse as parse_id, value},
+};
+
+#[cfg(feature = "server")]
+pub use crate::{
+    app::{App, ForApp, Hosts, NoHandlers, Registry, RoomEntry, Serving, Unwritten, Written},
+    server::handlers::{
+        Attachment, Before, BeforeJoin, Handlers, Membership, On, Serve, data, message,
+    },
+};
+
+// ---- events
+
+/// `history = n`, which the macro checked not to be zero.
+pub const fn nonzero(n: usize) -> Option<NonZeroUsize> {
+    NonZeroUsize::new(n)
+}
+
+/// `sync_history = n`, which the macro checked not to be zero.
+pub const fn last(n: usize) -> SyncHistory {
+    match NonZeroUsize::new(n) {
+        Some(n) => SyncHistory::Last(n),
+        None => SyncHistory::Nothing,
+    }
+}
+
+/// The event of an `#[on]` handler's second argument.
+#[diagnostic::on_unimplemented(
+    message = "an `#[on]` handler does not take `{Self}`",
+    label = "not an `EventMessage`",
+    note = "take `&EventMessage<Event>`, which says who the event is from and when"
+)]
+pub trait Argument {
+    type Event: Event;
+}
+
+impl<E: Event> Argument for crate::EventMessage<E> {
+    type Event = E;
+}
+
+/// Runs validator's rules where the type has them: the inherent method needs `Validate`, and
+/// where it is missing, `Unruled` answers.
+pub struct Check<'a, T>(pub &'a T);
+
+impl<T: validator::Validate + Payload> Check<'_, T> {
+    pub fn run(&self) -> Result<(), Issues> {
+        self.0.validate().map_err(|errors| Issues::of_rules(self.0, &errors))
+    }
+}
+
+pub trait Unruled {
+    fn run(&self) -> Result<(), Issues>;
+}
+
+impl<T> Unruled for Check<'_, T> {
+    fn run(&self) -> Result<(), Issues> {
+        Ok(())
+    }
+}
+
+/// A type whose `#[validate]` rules are checked by someone: schemars, too, claims the attribute,
+/// so rules without `derive(Validate)` would compile and never run.
+#[diagnostic::on_unimplemented(
+    message = "the `#[validate]` rules of `{Self}` would never be checked",
+    label = "rules without `Validate`",
+    note = "add `#[derive(validator::Validate)]` to `{Self}`"
+)]
+pub trait Ruled {}
+
+#[diagnostic::do_not_recommend]
+impl<T: validator::Validate> Ruled for T {}
+
+pub const fn ruled<T: Ruled>() {}
+
+// ---- rooms
+
+/// The second thing that every room carries and every app hosts: with exactly one impl, rustc
+/// infers the type and reports a bare mismatch in place of the trait's own message.
+#[derive(Clone)]
+pub struct Other;
+
+impl Room for Other {
+    const SPEC: RoomSpec = RoomSpec {
+        pattern: "",
+        name: None,
+        description: None,
+        events: &[],
+        any: false,
+        subscribe_all: false,
+        max_size: None,
+        sync_history: SyncHistory::Nothing,
+    };
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Borrowed("")
+    }
+
+    fn parse(_: &str) -> Option<Self> {
+        None
+    }
+}
+
+/// `room`, if its id is exactly `id`: `01` and `+1` must not open second rooms.
+pub fn canonical<R: Room>(room: R, id: &str) -> Option<R> {
+    (room.id() == id).then_some(room)
+}
+
+pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// A message put together at compile time.
+struct Text {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl Text {
+    const fn new() -> Self {
+        Self { bytes: [0; 512], len: 0 }
+    }
+
+    const fn add(mut self, text: &str) -> Self {
+        let text = text.as_bytes();
+        let mut i = 0;
+        while i < text.len() && self.len < self.bytes.len() {
+            self.bytes[self.len] = text[i];
+            self.len += 1;
+            i += 1;
+        }
+        self
+    }
+
+    const fn as_str(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(text) => text,
+            Err(_) => "this message is too long",
+        }
+    }
+}
+
+/// Refuses two events of one name in a room. `types` are the events as the user wrote them.
+#[track_caller]
+pub const fn distinct_events(room: &str, types: &[&str], events: &[RoomEvent]) {
+    let mut i = 0;
+    while i < events.len() {
+        let name = events[i].spec().name;
+        let mut j = i + 1;
+        while j < events.len() {
+            if same(name.as_bytes(), events[j].spec().name.as_bytes()) {
+                let text = Text::new()
+                    .add("room `")
+                    .add(room)
+                    .add("`: events `")
+                    .add(types[i])
+                    .add("` and `")
+                    .add(types[j])
+                    .add("` are both named `")
+                    .add(name)
+                    .add("`; rename one with `#[event(name = \"..\")]`");
+                panic!("{}", text.as_str());
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+}
+
+/// Refuses two rooms that would both answer to one id. A static id beside a family that would
+/// match it is fine: the static room answers.
+#[track_caller]
+pub const fn distinct_rooms(rooms: &[(&str, &RoomSpec)]) {
+    let mut i = 0;
+    while i < rooms.len() {
+        let mut j = i + 1;
+        while j < rooms.len() {
+            if overlap(rooms[i].1.pattern.as_bytes(), rooms[j].1.pattern.as_bytes()) {
+                let text = Text::new()
+                    .add("rooms `")
+                    .add(rooms[i].0)
+                    .add("` (`")
+                    .add(rooms[i].1.pattern)
+                    .add("`) and `")
+                    .add(rooms[j].0)
+                    .add("` (`")
+                    .add(rooms[j].1.pattern)
+                    .add("`) would both answer to one id; change one of the patterns");
+                panic!("{}", text.as_str());
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+}
+
+/// Is there an id that both patterns match, other than by one being static and the other not?
+const fn overlap(a: &[u8], b: &[u8]) -> bool {
+    if has_placeholder(a) != has_placeholder(b) {
+        return false;
+    }
+    let (mut i, mut j) = (0, 0);
+    loop {
+        let (a_end, b_end) = (segment_end(a, i), segment_end(b, j));
+        let literal = a[i] != b'{' && b[j] != b'{';
+        if literal && !same(a.split_at(a_end).0.split_at(i).1, b.split_at(b_end).0.split_at(j).1) {
+            return false;
+        }
+        let (a_done, b_done) = (a_end == a.len(), b_end == b.len());
+        if a_done || b_done {
+            return a_done && b_done;
+        }
+        i = a_end + 1;
+        j = b_end + 1;
+    }
+}
+
+const fn has_placeholder(pattern: &[u8]) -> bool {
+    let mut i = 0;
+    while i < pattern.len() {
+        if pattern[i] == b'{' {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn segment_end(pattern: &[u8], mut i: usize) -> usize {
+    while i < pattern.len() && pattern[i] != b':' {
+        i += 1;
+    }
+    i
+}
+
+/// Refuses a room with handlers for another app: hosted here, its `before_join` would not run.
+#[cfg(feature = "server")]
+#[track_caller]
+pub const fn own_handlers(app: &str, room: &str, written_for_app: bool, found: bool) {
+    if written_for_app && !found {
+        let text = Text::new()
+            .add("room `")
+            .add(room)
+            .add("` has handlers for another app, which would not run for `")
+            .add(app)
+            .add("`; attach some with `#[dialogue::handlers(")
+            .add(room)
+            .add(", app = ")
+            .add(app)
+            .add(")]`");
+        panic!("{}", text.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overlap;
+
+    #[test]
+    fn patterns_overlap_where_one_id_could_match_both() {
+        let overlaps = |a: &str, b: &str| overlap(a.as_bytes(), b.as_bytes());
+        assert!(overlaps("general", "general"));
+        assert!(overlaps("doc:{id}", "doc:{name}"));
+        assert!(overlaps("doc:{id}:{page}", "{kind}:7:{n}"));
+        assert!(!overlaps("general", "generals"));
+        assert!(!overlaps("doc:{id}", "doc:{id}:{page}"));
+        assert!(!overlaps("doc:{id}", "game:{id}"));
+        assert!(!overlaps("doc:archive", "doc:{id}"));
+    }
+}

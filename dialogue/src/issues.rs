@@ -1,0 +1,215 @@
+//! What is wrong with a payload, told in the names that a client knows.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Deref};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
+
+use crate::payload::Payload;
+
+/// One thing that is wrong with a payload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Issue {
+    /// Where, in names on the wire: `lineItems[0].unitPrice`; empty for the payload itself.
+    pub path: String,
+    /// Which rule: validator's code (`length`, `email`, or the code of a custom rule), or one of
+    /// `missing_field`, `unknown_field`, `unknown_variant`, `invalid_type`, `invalid_value`,
+    /// `invalid_length` and `invalid` for a payload that does not have its type's shape.
+    pub code: Cow<'static, str>,
+    /// What to do about it, for people.
+    pub message: String,
+    /// The rule's parameters, such as `min` and `max`. Never the rejected value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
+}
+
+/// Everything that is wrong with a payload, ordered by path; never empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Issues(Vec<Issue>);
+
+impl Issues {
+    pub(crate) fn of_rules(payload: &dyn Payload, errors: &ValidationErrors) -> Self {
+        let mut issues = Vec::new();
+        walk(Some(payload), errors, "", &mut issues);
+        issues.sort_by(|a, b| (&a.path, &a.code).cmp(&(&b.path, &b.code)));
+        Self(issues)
+    }
+}
+
+impl Deref for Issues {
+    type Target = [Issue];
+
+    fn deref(&self) -> &[Issue] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.path {
+            "" => f.write_str(&self.message),
+            path => write!(f, "`{path}` {}", self.message),
+        }
+    }
+}
+
+impl fmt::Display for Issues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, issue) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("; ")?;
+            }
+            issue.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Issues {}
+
+fn walk(
+    payload: Option<&dyn Payload>,
+    errors: &ValidationErrors,
+    path: &str,
+    issues: &mut Vec<Issue>,
+) {
+    for (name, kind) in errors.errors() {
+        let field = payload.and_then(|payload| payload.field(name));
+        let at = match &field {
+            // The name that validator gives to rules over a whole struct.
+            _ if name == "__all__" => path.to_owned(),
+            Some(field) if field.flatten => path.to_owned(),
+            Some(field) => join(path, field.name),
+            None => join(path, name.trim_start_matches("r#")),
+        };
+        let nested = field.and_then(|field| field.nested);
+        match kind {
+            ValidationErrorsKind::Field(errors) => {
+                issues.extend(errors.iter().map(|error| of_rule(at.clone(), error)));
+            }
+            ValidationErrorsKind::Struct(errors) => walk(nested, errors, &at, issues),
+            ValidationErrorsKind::List(list) => {
+                for (&index, errors) in list {
+                    let element = nested.and_then(|nested| nested.element(index));
+                    let at = match element.as_ref().and_then(|element| element.key.as_deref()) {
+                        Some(key) => join(&at, key),
+                        None => format!("{at}[{index}]"),
+                    };
+                    walk(element.map(|element| element.payload), errors, &at, issues);
+                }
+            }
+        }
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn of_rule(path: String, error: &ValidationError) -> Issue {
+    // `value` is the rejected value, `other` the one that it had to match.
+    let params: BTreeMap<String, Value> = error
+        .params
+        .iter()
+        .filter(|(name, _)| *name != "value" && *name != "other")
+        .map(|(name, value)| (name.clone().into_owned(), value.clone()))
+        .collect();
+    let message = match &error.message {
+        Some(message) => message.clone().into_owned(),
+        None => describe(&error.code, &params),
+    };
+    Issue { path, code: error.code.clone(), message, params }
+}
+
+fn describe(code: &str, params: &BTreeMap<String, Value>) -> String {
+    let param = |name: &str| params.get(name).map(ToString::to_string);
+    match code {
+        "length" => match (param("equal"), param("min"), param("max")) {
+            (Some(equal), ..) => format!("must have a length of {equal}"),
+            (_, Some(min), Some(max)) => format!("must have a length of {min} to {max}"),
+            (_, Some(min), None) => format!("must have a length of at least {min}"),
+            (_, None, Some(max)) => format!("must have a length of at most {max}"),
+            (_, None, None) => "has a wrong length".to_owned(),
+        },
+        "range" => {
+            let bounds = [
+                ("at least", param("min")),
+                ("more than", param("exclusive_min")),
+                ("at most", param("max")),
+                ("less than", param("exclusive_max")),
+            ];
+            let bounds: Vec<String> = bounds
+                .into_iter()
+                .filter_map(|(words, bound)| Some(format!("{words} {}", bound?)))
+                .collect();
+            format!("must be {}", bounds.join(" and "))
+        }
+        "email" => "must be an email address".to_owned(),
+        "url" => "must be a URL".to_owned(),
+        "required" => "is required".to_owned(),
+        "must_match" => "does not match".to_owned(),
+        "contains" => format!("must contain {}", param("needle").unwrap_or_default()),
+        "does_not_contain" => format!("must not contain {}", param("needle").unwrap_or_default()),
+        "non_control_character" => "must not contain control characters".to_owned(),
+        "regex" => "does not have the expected form".to_owned(),
+        code => format!("breaks the rule `{code}`"),
+    }
+}
+
+/// Why `json` is not a `T`. Decodes once more, this time keeping track of the path.
+pub(crate) fn of_decoding<T: DeserializeOwned>(json: &str) -> Issues {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
+        return Issues(vec![shape(String::new(), "is followed by more than one JSON value")]);
+    };
+    let path = match error.path().to_string() {
+        root if root == "." => String::new(),
+        path => path,
+    };
+    Issues(vec![shape(path, without_position(&error.inner().to_string()))])
+}
+
+/// A decoding error in words that may be sent back.
+#[cfg(feature = "server")]
+pub(crate) fn explain(error: &serde_json::Error) -> String {
+    elide(without_position(&error.to_string()))
+}
+
+/// `serde_json` ends its messages with a position in a text that the client did not write.
+fn without_position(text: &str) -> &str {
+    text.rsplit_once(" at line ").map_or(text, |(text, _)| text)
+}
+
+fn shape(path: String, text: &str) -> Issue {
+    let code = match text {
+        _ if text.starts_with("missing field") => "missing_field",
+        _ if text.starts_with("unknown field") => "unknown_field",
+        _ if text.starts_with("unknown variant") => "unknown_variant",
+        _ if text.starts_with("invalid type") => "invalid_type",
+        _ if text.starts_with("invalid value") => "invalid_value",
+        _ if text.starts_with("invalid length") => "invalid_length",
+        _ => "invalid",
+    };
+    // serde points at the struct that lacks the field; a form wants to point at the field.
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let (path, message) = match missing {
+        Some(name) => (join(&path, name), "is missing".to_owned()),
+        None => (path, elide(text)),
+    };
+    Issue { path, code: Cow::Borrowed(code), message, params: BTreeMap::new() }
+}
+
+/// serde quotes what it found, which may be a megabyte; the expectation stands at the end.
+fn elide(text: &str) -> String {
+    const HEAD: usize = 80;
+    const TAIL: usize = 120;
+    if text.len() <= HEAD + TAIL {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(HEAD);
+    let tail = text.ceil_char_boundary(text.len() - TAIL);
+    format!("{}…{}", &text[..head], &text[tail..])
+}

@@ -1,0 +1,91 @@
+//! Ids of rooms in a family: a pattern such as `doc:{document_id}` and the values in it.
+//!
+//! A placeholder is one whole segment between `:`; its value is percent-encoded as
+//! `encodeURIComponent` does, so that a value may hold any character.
+
+use std::{borrow::Cow, fmt::Display, str::FromStr};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What `encodeURIComponent` leaves as it is: letters, digits and `- _ . ! ~ * ' ( )`.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// The id that `pattern` and the values of its placeholders, in order, make.
+pub fn format(pattern: &str, values: &[&dyn Display]) -> String {
+    let mut values = values.iter();
+    let mut id = String::with_capacity(pattern.len());
+    for (n, segment) in pattern.split(':').enumerate() {
+        if n > 0 {
+            id.push(':');
+        }
+        match values.as_slice() {
+            [value, ..] if segment.starts_with('{') => {
+                id.extend(utf8_percent_encode(&value.to_string(), COMPONENT));
+                values.next();
+            }
+            _ => id.push_str(segment),
+        }
+    }
+    id
+}
+
+/// The decoded values of the placeholders of `pattern` in `id`, if `id` has its form.
+pub fn parse<'a, const N: usize>(pattern: &str, id: &'a str) -> Option<[Cow<'a, str>; N]> {
+    let mut values = Vec::with_capacity(N);
+    let mut segments = id.split(':');
+    for expected in pattern.split(':') {
+        let found = segments.next()?;
+        if expected.starts_with('{') {
+            if found.is_empty() {
+                return None;
+            }
+            values.push(percent_decode_str(found).decode_utf8().ok()?);
+        } else if found != expected {
+            return None;
+        }
+    }
+    match segments.next() {
+        Some(_) => None,
+        None => values.try_into().ok(),
+    }
+}
+
+/// One placeholder's value.
+pub fn value<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{format, parse};
+
+    #[test]
+    fn values_of_any_kind_come_back() {
+        for value in ["42", "a:b", "100%", "é b/c?#", "{x}", "a\nb", "-_.!~*'()"] {
+            let id = format("doc:{id}:rev:{n}", &[&value, &7]);
+            let [found, n] = parse("doc:{id}:rev:{n}", &id).expect("an id that was formatted");
+            assert_eq!((&*found, &*n), (value, "7"), "{id}");
+        }
+    }
+
+    #[test]
+    fn encodes_as_encode_uri_component_does() {
+        assert_eq!(format("doc:{id}", &[&"a b:é/-_.!~*'()"]), "doc:a%20b%3A%C3%A9%2F-_.!~*'()");
+    }
+
+    #[test]
+    fn ids_of_another_form_are_refused() {
+        for id in ["doc", "doc:", "doc:1:2", "docs:1", ":1", "doc:%ff"] {
+            assert_eq!(parse::<1>("doc:{id}", id), None, "{id}");
+        }
+    }
+}

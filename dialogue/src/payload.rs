@@ -1,0 +1,157 @@
+//! Names on the wire of the fields of a payload.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, LinkedList, VecDeque};
+
+use serde::Serialize;
+
+/// A payload, or a type nested in one, that knows how its fields are called on the wire.
+///
+/// validator reports Rust names; clients know the names that serde writes. `#[derive(Event)]`
+/// implements this trait for events, `#[derive(Payload)]` for the types nested in them:
+///
+/// ```
+/// use dialogue::{Event, Payload};
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+/// use validator::Validate;
+///
+/// #[derive(Serialize, Deserialize, JsonSchema, Validate, Payload)]
+/// #[serde(rename_all = "camelCase")]
+/// struct Item {
+///     #[validate(range(min = 1))]
+///     unit_price: u32,
+/// }
+///
+/// #[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+/// #[serde(rename_all = "camelCase")]
+/// struct Order {
+///     #[validate(nested)]
+///     line_items: Vec<Item>,
+/// }
+///
+/// let issues = Order { line_items: vec![Item { unit_price: 0 }] }.check().unwrap_err();
+/// assert_eq!(issues[0].path, "lineItems[0].unitPrice");
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the names of `{Self}` on the wire are not known",
+    label = "nested in a payload",
+    note = "add `#[derive(dialogue::Payload)]` to `{Self}`"
+)]
+pub trait Payload {
+    /// The field that Rust calls `name`.
+    fn field(&self, name: &str) -> Option<Field<'_>> {
+        let _ = name;
+        None
+    }
+
+    /// The element at `index`, in iteration order, of a collection.
+    fn element(&self, index: usize) -> Option<Element<'_>> {
+        let _ = index;
+        None
+    }
+}
+
+/// A field as it is called on the wire.
+pub struct Field<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) flatten: bool,
+    pub(crate) nested: Option<&'a dyn Payload>,
+}
+
+impl<'a> Field<'a> {
+    /// A field whose value has no rules of its own.
+    pub fn plain(name: &'static str) -> Self {
+        Self { name, flatten: false, nested: None }
+    }
+
+    /// A field whose value is a payload itself.
+    pub fn nested(name: &'static str, value: &'a dyn Payload) -> Self {
+        Self { name, flatten: false, nested: Some(value) }
+    }
+
+    /// A field whose own fields stand in its place.
+    pub fn flattened(value: &'a dyn Payload) -> Self {
+        Self { name: "", flatten: true, nested: Some(value) }
+    }
+}
+
+/// An element of a collection.
+pub struct Element<'a> {
+    /// In a map, its key; in a list, its place is known.
+    pub(crate) key: Option<String>,
+    pub(crate) payload: &'a dyn Payload,
+}
+
+impl<'a> Element<'a> {
+    fn of_list(payload: Option<&'a impl Payload>) -> Option<Self> {
+        Some(Self { key: None, payload: payload? })
+    }
+
+    fn of_map(entry: Option<(&'a impl Serialize, &'a impl Payload)>) -> Option<Self> {
+        let (key, payload) = entry?;
+        let key = match serde_json::to_value(key).ok()? {
+            serde_json::Value::String(key) => key,
+            other => other.to_string(),
+        };
+        Some(Self { key: Some(key), payload })
+    }
+}
+
+macro_rules! through {
+    ($($type:ty => |$value:ident| $inner:expr;)*) => {$(
+        impl<T: Payload> Payload for $type {
+            fn field(&self, name: &str) -> Option<Field<'_>> {
+                let $value = self;
+                $inner?.field(name)
+            }
+
+            fn element(&self, index: usize) -> Option<Element<'_>> {
+                let $value = self;
+                $inner?.element(index)
+            }
+        }
+    )*};
+}
+
+through! {
+    Option<T> => |value| value.as_ref();
+    Box<T> => |value| Some(value.as_ref());
+    std::rc::Rc<T> => |value| Some(value.as_ref());
+    std::sync::Arc<T> => |value| Some(value.as_ref());
+}
+
+macro_rules! lists {
+    ($($type:ty)*) => {$(
+        impl<T: Payload> Payload for $type {
+            fn element(&self, index: usize) -> Option<Element<'_>> {
+                Element::of_list(self.iter().nth(index))
+            }
+        }
+    )*};
+}
+
+lists! { Vec<T> VecDeque<T> LinkedList<T> BTreeSet<T> }
+
+impl<T: Payload, const N: usize> Payload for [T; N] {
+    fn element(&self, index: usize) -> Option<Element<'_>> {
+        Element::of_list(self.get(index))
+    }
+}
+
+impl<T: Payload, S> Payload for HashSet<T, S> {
+    fn element(&self, index: usize) -> Option<Element<'_>> {
+        Element::of_list(self.iter().nth(index))
+    }
+}
+
+impl<K: Serialize, T: Payload, S> Payload for HashMap<K, T, S> {
+    fn element(&self, index: usize) -> Option<Element<'_>> {
+        Element::of_map(self.iter().nth(index))
+    }
+}
+
+impl<K: Serialize, T: Payload> Payload for BTreeMap<K, T> {
+    fn element(&self, index: usize) -> Option<Element<'_>> {
+        Element::of_map(self.iter().nth(index))
+    }
+}

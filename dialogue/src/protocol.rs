@@ -1,0 +1,290 @@
+//! The messages that clients and servers exchange, as they are on the wire.
+//!
+//! Names and payloads are documented in the protocol page of the project. Requests borrow from the
+//! text they are decoded from.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{Issues, Meta, name};
+
+/// Names of the Socket.IO events that carry the protocol.
+#[allow(missing_docs, reason = "each constant is the name it holds")]
+pub mod event {
+    pub const JOIN: &str = "dialogue:join";
+    pub const LEAVE: &str = "dialogue:leave";
+    pub const SUBSCRIBE: &str = "dialogue:subscribe";
+    pub const SUBSCRIBE_ALL: &str = "dialogue:subscribeAll";
+    pub const UNSUBSCRIBE: &str = "dialogue:unsubscribe";
+    pub const TRIGGER: &str = "dialogue:trigger";
+    pub const GET_HISTORY: &str = "dialogue:getHistory";
+    pub const LIST_ROOMS: &str = "dialogue:listRooms";
+
+    pub const CONNECTED: &str = "dialogue:connected";
+    pub const JOINED: &str = "dialogue:joined";
+    pub const LEFT: &str = "dialogue:left";
+    pub const EVENT: &str = "dialogue:event";
+    pub const HISTORY: &str = "dialogue:history";
+    pub const HISTORY_RESPONSE: &str = "dialogue:historyResponse";
+    pub const ROOMS: &str = "dialogue:rooms";
+    pub const ERROR: &str = "dialogue:error";
+}
+
+/// Why a request failed, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The request is unknown or does not have its shape.
+    InvalidRequest,
+    /// There is no such room.
+    RoomNotFound,
+    /// The room has as many members as it takes.
+    RoomFull,
+    /// The app refused the join.
+    JoinDenied,
+    /// The connection has not joined the room.
+    NotInRoom,
+    /// The room does not list the event, or clients may not trigger it.
+    EventNotAllowed,
+    /// The payload does not have its type's shape, or breaks its rules.
+    ValidationFailed,
+    /// The app refused the event.
+    EventDenied,
+    /// More than a limit allows: rooms per connection, subscriptions, queued requests.
+    LimitExceeded,
+    /// The credentials were refused.
+    Unauthenticated,
+    /// Something failed in the server; the cause is in its log.
+    Internal,
+}
+
+/// `dialogue:join`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Join<'a> {
+    /// The room to join.
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
+    /// Event names to subscribe to, in place of the room's defaults. `"*"` means every event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscribe: Option<Vec<String>>,
+}
+
+/// `dialogue:leave` and `dialogue:subscribeAll`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InRoom<'a> {
+    /// The room.
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
+}
+
+/// `dialogue:subscribe` and `dialogue:unsubscribe`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscribe<'a> {
+    /// The room.
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
+    /// The event's name, or `"*"` for every event.
+    #[serde(borrow)]
+    pub event_name: Cow<'a, str>,
+}
+
+/// `dialogue:trigger`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trigger<'a> {
+    /// The room.
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
+    /// The event's name.
+    #[serde(borrow)]
+    pub event: Cow<'a, str>,
+    /// The payload; `null` if missing.
+    #[serde(borrow, default)]
+    pub data: Option<&'a RawValue>,
+    /// Context to attach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Meta>,
+}
+
+/// `dialogue:getHistory`, counted from the newest event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetHistory<'a> {
+    /// The room.
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
+    /// The event's name.
+    #[serde(borrow)]
+    pub event_name: Cow<'a, str>,
+    /// The first event, 0 being the newest.
+    #[serde(default)]
+    pub start: usize,
+    /// One past the last event.
+    #[serde(default = "default_end")]
+    pub end: usize,
+}
+
+fn default_end() -> usize {
+    50
+}
+
+/// `dialogue:connected`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connected<'a> {
+    /// The connection's id.
+    pub client_id: Cow<'a, str>,
+    /// Who authentication proved it to be.
+    pub user_id: Cow<'a, str>,
+}
+
+/// The answer to a join.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Joined<'a> {
+    /// The room.
+    pub room_id: &'a str,
+    /// Its name for people.
+    pub room_name: &'a str,
+    /// What the member is subscribed to now.
+    pub subscriptions: &'a [Cow<'static, str>],
+    /// The room's recent events, newest first.
+    pub events: &'a [&'a RawValue],
+    /// Whether `dialogue:getHistory` has older ones.
+    pub more: bool,
+}
+
+/// The answer to a change of subscriptions.
+#[derive(Clone, Debug, Serialize)]
+pub struct Subscriptions<'a> {
+    /// What the member is subscribed to now.
+    pub subscriptions: &'a [Cow<'static, str>],
+}
+
+/// The answer to `dialogue:getHistory`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page<'a> {
+    /// Newest first.
+    pub events: &'a [&'a RawValue],
+    /// Whether the page holds all of the range that exists, rather than what a page may hold.
+    pub complete: bool,
+}
+
+/// `dialogue:historyResponse`, for a request without acknowledgement.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryResponse<'a> {
+    /// The room.
+    pub room_id: &'a str,
+    /// The event's name.
+    pub event_name: &'a str,
+    /// Newest first.
+    pub events: &'a [&'a RawValue],
+    /// The first event asked for.
+    pub start: usize,
+    /// One past the last event asked for.
+    pub end: usize,
+}
+
+/// `dialogue:history`, after a join without acknowledgement.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct History<'a> {
+    /// The room.
+    pub room_id: &'a str,
+    /// Newest first.
+    pub events: &'a [&'a RawValue],
+}
+
+/// `dialogue:joined` and `dialogue:left`, without acknowledgement.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Membership<'a> {
+    /// The room.
+    pub room_id: &'a str,
+    /// Its name for people; only on `dialogue:joined`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_name: Option<&'a str>,
+}
+
+/// The answer to `dialogue:listRooms`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rooms<'a> {
+    /// The rooms that the client may see.
+    pub rooms: &'a [RoomInfo],
+}
+
+/// A room as clients see it in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RoomInfo {
+    /// The room's id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How many connections are in it.
+    pub size: usize,
+    /// How many it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<usize>,
+}
+
+/// A failed request: in its acknowledgement, or as `dialogue:error`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Failure {
+    /// Why, for programs.
+    pub code: ErrorCode,
+    /// Why, for people.
+    pub message: String,
+    /// The room that the request named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<String>,
+    /// The event that the request named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// What is wrong with the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issues: Option<Issues>,
+}
+
+impl Failure {
+    /// A failure of a request as a whole.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), room_id: None, event: None, issues: None }
+    }
+
+    /// Names the room that the request was about.
+    pub fn in_room(mut self, room_id: &str) -> Self {
+        // An id that no room can have is the client's own text, of any length: not sent back.
+        self.room_id = name::is_room_id(room_id).then(|| room_id.to_owned());
+        self
+    }
+
+    /// Names the event that the request was about.
+    pub fn of_event(mut self, event: &str) -> Self {
+        self.event = name::is_event_name(event).then(|| event.to_owned());
+        self
+    }
+}
+
+/// An acknowledgement: `{ "ok": true, .. }` or `{ "ok": false, "code": .., .. }`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ack<T> {
+    /// Whether the request succeeded.
+    pub ok: bool,
+    /// The answer, or the [`Failure`].
+    #[serde(flatten)]
+    pub body: T,
+}

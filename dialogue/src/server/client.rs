@@ -1,0 +1,137 @@
+//! A connected client, as hooks and handlers see it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    ClientId, DisconnectReason,
+    gateway::Connection,
+    hook::BoxFuture,
+    rooms::{erased::Keyed, live::Live, membership},
+};
+use crate::{App, Dialogue, Hosts, Identity, JoinError, Room};
+
+/// One connection and who it belongs to. Cheap to clone.
+///
+/// A user with several connections is several clients.
+pub struct Client<A: App>(Arc<Inner<A>>);
+
+struct Inner<A: App> {
+    dialogue: Dialogue<A>,
+    connection: Connection,
+    identity: A::Identity,
+    rooms: Mutex<Rooms<A>>,
+}
+
+/// Where the client is a member; `None` once it is gone.
+type Rooms<A> = Option<HashMap<Arc<str>, Arc<Live<A>>>>;
+
+impl<A: App> Clone for Client<A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<A: App> fmt::Debug for Client<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("id", &self.id()).field("user_id", &self.user_id()).finish()
+    }
+}
+
+impl<A: App> Client<A> {
+    pub(crate) fn new(
+        dialogue: Dialogue<A>,
+        connection: Connection,
+        identity: A::Identity,
+    ) -> Self {
+        let rooms = Mutex::new(Some(HashMap::new()));
+        Self(Arc::new(Inner { dialogue, connection, identity, rooms }))
+    }
+
+    /// The connection's id.
+    pub fn id(&self) -> ClientId {
+        self.0.connection.id()
+    }
+
+    /// Who the client was proven to be.
+    pub fn user_id(&self) -> &str {
+        self.0.identity.user_id()
+    }
+
+    /// What [`App::authenticate`] returned.
+    pub fn identity(&self) -> &A::Identity {
+        &self.0.identity
+    }
+
+    /// The server that the client is connected to.
+    pub fn dialogue(&self) -> &Dialogue<A> {
+        &self.0.dialogue
+    }
+
+    /// Joins a room, as if the client had asked: `before_join` decides, and the client is told.
+    /// Joining a room twice runs `before_join` again and changes nothing else.
+    pub fn join<R: Room>(&self, room: R) -> BoxFuture<'_, Result<(), JoinError>>
+    where
+        A: Hosts<R>,
+    {
+        Box::pin(membership::join_unasked(self, Arc::new(Keyed::new(room))))
+    }
+
+    /// Leaves a room, and tells the client. Returns whether it was a member.
+    pub fn leave<R: Room>(&self, room: R) -> BoxFuture<'_, bool>
+    where
+        A: Hosts<R>,
+    {
+        Box::pin(async move { membership::leave_unasked(self, &room.id()).await })
+    }
+
+    /// The ids of the rooms that the client is in, in no particular order.
+    pub fn rooms(&self) -> Vec<String> {
+        self.lock().iter().flatten().map(|(id, _)| id.to_string()).collect()
+    }
+
+    /// Disconnects the client. What it asked for and has not been done yet is dropped.
+    pub fn disconnect(&self) {
+        self.connection().inbox.close(DisconnectReason::ServerClosed);
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// The room, if the client is a member.
+    pub(crate) fn member_of(&self, id: &str) -> Option<Arc<Live<A>>> {
+        self.lock().as_ref()?.get(id).cloned()
+    }
+
+    /// Notes a membership. Called by the room, under its lock.
+    pub(crate) fn note_joined(&self, live: &Arc<Live<A>>, most: usize) -> Result<(), JoinError> {
+        let mut rooms = self.lock();
+        let rooms = rooms.as_mut().ok_or(JoinError::Closed)?;
+        if rooms.len() >= most && !rooms.contains_key(live.id()) {
+            return Err(JoinError::LimitExceeded { what: "rooms", most });
+        }
+        rooms.insert(live.id().clone(), live.clone());
+        Ok(())
+    }
+
+    /// Forgets a membership. Called by the room, under its lock.
+    pub(crate) fn note_left(&self, id: &str) {
+        if let Some(rooms) = self.lock().as_mut() {
+            rooms.remove(id);
+        }
+    }
+
+    /// Ends all joining; returns the rooms that are left to leave.
+    pub(crate) fn depart(&self) -> Vec<Arc<Live<A>>> {
+        self.lock().take().into_iter().flatten().map(|(_, live)| live).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rooms<A>> {
+        // No code that can panic runs under the lock.
+        self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

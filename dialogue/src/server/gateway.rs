@@ -1,0 +1,382 @@
+//! The only file that knows socketioxide: connections in, frames in, packets out.
+//!
+//! What socketioxide does and this file relies on (0.18):
+//! - the connect handler is spawned after the CONNECT reply, so everything that must not miss the
+//!   first message is registered in the connect middleware, which runs before it;
+//! - every message handler is spawned, so order is kept only by the body of the closure, which
+//!   runs in line: it puts the frame into the inbox and spawns nothing of ours;
+//! - the buffer of a socket counts packets and refuses one too many, so what must arrive is tried
+//!   again until the socket is gone;
+//! - broadcasting to a room encodes once.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use socketioxide::{
+    ParserConfig, SocketIo,
+    adapter::{Adapter, LocalAdapter},
+    extract::{AckSender, SocketRef},
+    handler::{ConnectHandler, FromConnectParts, FromMessage, FromMessageParts, Value},
+    layer::SocketIoLayer,
+    service::SocketIoService,
+    socket::{DisconnectReason as SocketDisconnectReason, Sid, Socket},
+};
+
+use super::{
+    Handshake, Limits,
+    dialogue::Inner,
+    inbox::{Inbox, Overflow},
+    session,
+};
+use crate::{
+    App, Dialogue,
+    protocol::{Ack, ErrorCode, Failure, event},
+};
+
+/// The id of one connection; another one after every reconnect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId(Sid);
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The client disconnected.
+    ClientLeft,
+    /// The transport was closed or broke.
+    ConnectionLost,
+    /// The client stopped answering.
+    TimedOut,
+    /// The client sent what is not Socket.IO.
+    Malformed,
+    /// The server's code disconnected the client, or the server is going down.
+    ServerClosed,
+}
+
+impl From<SocketDisconnectReason> for DisconnectReason {
+    fn from(reason: SocketDisconnectReason) -> Self {
+        match reason {
+            SocketDisconnectReason::ClientNSDisconnect => Self::ClientLeft,
+            SocketDisconnectReason::TransportClose | SocketDisconnectReason::TransportError => {
+                Self::ConnectionLost
+            }
+            SocketDisconnectReason::HeartbeatTimeout => Self::TimedOut,
+            SocketDisconnectReason::MultipleHttpPollingError
+            | SocketDisconnectReason::PacketParsingError => Self::Malformed,
+            SocketDisconnectReason::ServerNSDisconnect | SocketDisconnectReason::ClosingServer => {
+                Self::ServerClosed
+            }
+        }
+    }
+}
+
+/// A message as it came: `["name", payload]` in JSON, and the acknowledgement it asks for.
+pub(crate) struct Frame {
+    value: Value,
+    pub(crate) ack: Option<i64>,
+}
+
+impl Frame {
+    /// The JSON text; none if the message has binary attachments.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Str(text, None) => Some(text.as_str()),
+            Value::Str(_, Some(_)) | Value::Bytes(_) => None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match &self.value {
+            Value::Str(text, attachments) => {
+                text.len() + attachments.iter().flatten().map(bytes_len).sum::<usize>()
+            }
+            Value::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+fn bytes_len(bytes: impl AsRef<[u8]>) -> usize {
+    bytes.as_ref().len()
+}
+
+/// Something for one connection.
+pub(crate) struct Packet {
+    to: Address,
+    body: Box<RawValue>,
+}
+
+enum Address {
+    Ack(i64),
+    Event(&'static str),
+}
+
+impl Packet {
+    pub(crate) fn event(name: &'static str, body: &impl Serialize) -> Self {
+        Self { to: Address::Event(name), body: encode(body) }
+    }
+
+    pub(crate) fn ack(id: i64, body: &impl Serialize) -> Self {
+        Self { to: Address::Ack(id), body: encode(body) }
+    }
+}
+
+fn encode(body: &impl Serialize) -> Box<RawValue> {
+    // Bodies are the protocol's own types: string keys, no custom serialisation that fails.
+    to_raw_value(body).expect("the protocol's types are JSON")
+}
+
+/// Why a packet was not sent.
+pub(crate) enum Unsent {
+    /// As many packets wait as may.
+    Full,
+    /// The connection is gone.
+    Closed,
+}
+
+/// One connection, as the rest of the server sees it.
+pub(crate) struct Connection {
+    socket: Arc<Socket>,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+impl Connection {
+    pub(crate) fn id(&self) -> ClientId {
+        ClientId(self.socket.id)
+    }
+
+    /// Sends once, if there is room.
+    pub(crate) fn try_send(&self, packet: &Packet) -> Result<(), Unsent> {
+        match try_send(&self.socket, packet) {
+            true => Ok(()),
+            false if self.socket.connected() => Err(Unsent::Full),
+            false => Err(Unsent::Closed),
+        }
+    }
+
+    /// Sends, waiting for room as long as the connection lives.
+    pub(crate) async fn send(&self, packet: &Packet) {
+        self.retry(|| !matches!(self.try_send(packet), Err(Unsent::Full))).await;
+    }
+
+    /// Receives what is broadcast to these channels. Broadcasts are not received twice.
+    pub(crate) fn listen(&self, channels: Vec<String>) {
+        self.socket.join(channels);
+    }
+
+    pub(crate) fn unlisten(&self, channels: Vec<String>) {
+        self.socket.leave(channels);
+    }
+
+    /// Ends the connection, once the buffer has room for the farewell.
+    pub(crate) async fn close(&self) {
+        self.retry(|| !self.socket.connected() || self.socket.clone().disconnect().is_ok()).await;
+        // A channel joined while the socket went away would keep its id.
+        self.socket.leave_all();
+    }
+
+    /// socketioxide cannot be waited on, so ask again, less and less often.
+    async fn retry(&self, mut attempt: impl FnMut() -> bool) {
+        let mut pause = Duration::from_millis(1);
+        while !attempt() {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+}
+
+fn try_send(socket: &Arc<Socket>, packet: &Packet) -> bool {
+    match packet.to {
+        Address::Event(name) => socket.emit(name, &*packet.body).is_ok(),
+        Address::Ack(id) => {
+            // A sender is used up by a failed attempt: each gets its own.
+            let Ok(sender) = AckSender::from_message_parts(socket, &mut empty(), &Some(id));
+            sender.send(&*packet.body).is_ok()
+        }
+    }
+}
+
+fn empty() -> Value {
+    Value::Str("".into(), None)
+}
+
+/// The layer that answers `/socket.io/`.
+pub(crate) type Endpoint = SocketIoLayer;
+/// What [`Endpoint`] makes of the service below.
+pub(crate) type EndpointService<S> = SocketIoService<S>;
+
+/// Where broadcasts leave.
+pub(crate) struct Gateway {
+    io: SocketIo,
+}
+
+impl Gateway {
+    /// Sets up the endpoint. Sessions hold `inner` only while they live.
+    pub(crate) fn open<A: App>(inner: &Weak<Inner<A>>, limits: &Limits) -> (Endpoint, Self) {
+        let parser = ParserConfig::common()
+            .max_incoming_binary_buf_size(limits.payload)
+            .max_incoming_binaries(limits.attachments);
+        let (layer, io) = SocketIo::builder()
+            .max_payload(limits.payload as u64)
+            .ws_max_message_size(limits.payload)
+            .ws_max_frame_size(limits.payload)
+            .with_parser(parser)
+            .max_buffer_size(limits.outgoing_packets)
+            .connect_timeout(limits.handshake_time)
+            .build_layer();
+        let inner = inner.clone();
+        let middleware = move |socket: SocketRef, Auth(auth): Auth| admit(inner, socket, auth);
+        io.ns("/", (|Owned(socket): Owned| run::<A>(socket)).with(middleware));
+        (layer, Self { io })
+    }
+
+    /// Sends an event to everyone who listens to one of the channels, encoding once.
+    pub(crate) fn broadcast(&self, channels: Vec<String>, body: &RawValue) {
+        let sent = self.io.within(channels).emit(event::EVENT, body);
+        // The local adapter sends while it is first polled.
+        match sent.now_or_never() {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%error, "some readers are too slow"),
+            None => tracing::error!("a broadcast waited"),
+        }
+    }
+}
+
+/// A connection that was let in, between its middleware and its session.
+struct Admitted<A: App> {
+    dialogue: Dialogue<A>,
+    identity: A::Identity,
+    inbox: Arc<Inbox>,
+}
+
+/// How it gets from one to the other: socketioxide's extensions must clone.
+struct Slot<A: App>(Arc<Mutex<Option<Admitted<A>>>>);
+
+impl<A: App> Clone for Slot<A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// Runs before the CONNECT reply: registers what must not miss the first message, and
+/// authenticates.
+async fn admit<A: App>(
+    inner: Weak<Inner<A>>,
+    socket: SocketRef,
+    auth: Option<String>,
+) -> Result<(), Refused> {
+    let Some(dialogue) = Dialogue::upgrade(&inner) else {
+        return Err(Refused(Failure::new(ErrorCode::Internal, "the server is going down")));
+    };
+    let inbox = Arc::new(Inbox::new(dialogue.limits()));
+    receive(&socket, &inbox);
+    let handshake = Handshake::new(ClientId(socket.id), socket.req_parts());
+    let identity =
+        session::authenticate(&dialogue, auth.as_deref(), &handshake).await.map_err(Refused)?;
+    let admitted = Admitted { dialogue, identity, inbox };
+    socket.extensions.insert(Slot(Arc::new(Mutex::new(Some(admitted)))));
+    Ok(())
+}
+
+/// Puts every message into the inbox, in the order of the wire.
+fn receive(socket: &SocketRef, inbox: &Arc<Inbox>) {
+    let sink = inbox.clone();
+    socket.on_fallback(move |Incoming(socket, frame)| {
+        let ack = frame.ack;
+        if let Err(Overflow) = sink.push(frame) {
+            refuse_overflow(&socket, &sink, ack);
+        }
+        async {}
+    });
+    let inbox = inbox.clone();
+    socket.on_disconnect(move |reason: SocketDisconnectReason| {
+        inbox.close(reason.into());
+        async {}
+    });
+}
+
+/// Answers a request that finds the queue full. Where not even the answer finds room, the client
+/// neither listens nor waits: it is disconnected.
+fn refuse_overflow(socket: &Arc<Socket>, inbox: &Inbox, ack: Option<i64>) {
+    let failure = Failure::new(ErrorCode::LimitExceeded, "too many requests wait; await answers");
+    let packet = match ack {
+        Some(id) => Packet::ack(id, &Ack { ok: false, body: failure }),
+        None => Packet::event(event::ERROR, &failure),
+    };
+    if !try_send(socket, &packet) {
+        inbox.close(DisconnectReason::ServerClosed);
+    }
+}
+
+/// The connect handler: already a task of its own, it is the session.
+async fn run<A: App>(socket: Arc<Socket>) {
+    let Some(Slot(slot)) = socket.extensions.remove::<Slot<A>>() else {
+        return;
+    };
+    let admitted = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(Admitted { dialogue, identity, inbox }) = admitted else {
+        return;
+    };
+    session::run(dialogue, Connection { socket, inbox }, identity).await;
+}
+
+/// The connect error, whose message is all that socketioxide sends.
+struct Refused(Failure);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(encode(&self.0).get())
+    }
+}
+
+/// Extracts the handshake's `auth`, undecoded.
+struct Auth(Option<String>);
+
+impl<A: Adapter> FromConnectParts<A> for Auth {
+    type Error = Infallible;
+
+    fn from_connect_parts(_: &Arc<Socket<A>>, auth: &Option<Value>) -> Result<Self, Infallible> {
+        Ok(Self(match auth {
+            Some(Value::Str(text, _)) => Some(text.as_str().to_owned()),
+            Some(Value::Bytes(_)) | None => None,
+        }))
+    }
+}
+
+/// Extracts the socket itself.
+struct Owned(Arc<Socket>);
+
+impl FromConnectParts<LocalAdapter> for Owned {
+    type Error = Infallible;
+
+    fn from_connect_parts(socket: &Arc<Socket>, _: &Option<Value>) -> Result<Self, Infallible> {
+        Ok(Self(socket.clone()))
+    }
+}
+
+/// Extracts a message as it came.
+struct Incoming(Arc<Socket>, Frame);
+
+impl FromMessage<LocalAdapter> for Incoming {
+    type Error = Infallible;
+
+    fn from_message(
+        socket: Arc<Socket>,
+        value: Value,
+        ack: Option<i64>,
+    ) -> Result<Self, Infallible> {
+        Ok(Self(socket, Frame { value, ack }))
+    }
+}

@@ -1,0 +1,102 @@
+//! Tables of a room's handlers, as `#[dialogue::room]` and `#[dialogue::handlers]` write them.
+
+use std::any::Any;
+
+use super::{Client, Context, hook::BoxFuture};
+use crate::{App, Carries, Deny, Event, EventMessage, Room};
+
+type BeforeFn<A, R> = for<'a> fn(
+    &'a Context<A, R>,
+    &'a mut (dyn Any + Send + Sync),
+) -> BoxFuture<'a, Result<(), Deny>>;
+type OnFn<A, R> = for<'a> fn(&'a Context<A, R>, &'a (dyn Any + Send + Sync)) -> BoxFuture<'a, ()>;
+
+/// A `#[before_join]` handler.
+pub type BeforeJoin<A, R> =
+    for<'a> fn(&'a Context<A, R>, &'a Client<A>) -> BoxFuture<'a, Result<(), Deny>>;
+/// A `#[joined]` or `#[left]` handler.
+pub type Membership<A, R> = for<'a> fn(&'a Context<A, R>, &'a Client<A>) -> BoxFuture<'a, ()>;
+
+/// A `#[before]` handler and its event.
+pub struct Before<A: App, R: Room> {
+    pub(crate) event: &'static str,
+    pub(crate) call: BeforeFn<A, R>,
+}
+
+impl<A: App, R: Room> Before<A, R> {
+    pub const fn of<E: Event>(call: BeforeFn<A, R>) -> Self
+    where
+        R: Carries<E>,
+    {
+        const { listed::<R, E>() };
+        Self { event: E::SPEC.name, call }
+    }
+}
+
+/// An `#[on]` handler and its event.
+pub struct On<A: App, R: Room> {
+    pub(crate) event: &'static str,
+    pub(crate) call: OnFn<A, R>,
+}
+
+impl<A: App, R: Room> On<A, R> {
+    pub const fn of<E: Event>(call: OnFn<A, R>) -> Self
+    where
+        R: Carries<E>,
+    {
+        const { listed::<R, E>() };
+        Self { event: E::SPEC.name, call }
+    }
+}
+
+/// A room with `events(any)` carries every event, but decodes only those that it lists.
+const fn listed<R: Room, E: Event>() {
+    let events = R::SPEC.events;
+    let mut i = 0;
+    while i < events.len() {
+        if crate::__private::same(events[i].spec().name.as_bytes(), E::SPEC.name.as_bytes()) {
+            return;
+        }
+        i += 1;
+    }
+    panic!("a handler's event must be listed: `events(TheEvent, any)`");
+}
+
+/// Everything that a room's module does for an app.
+pub struct Handlers<A: App, R: Room> {
+    pub before: &'static [Before<A, R>],
+    pub on: &'static [On<A, R>],
+    pub before_join: Option<BeforeJoin<A, R>>,
+    pub joined: Option<Membership<A, R>>,
+    pub left: Option<Membership<A, R>>,
+}
+
+impl<A: App, R: Room> Handlers<A, R> {
+    pub const NONE: Self =
+        Self { before: &[], on: &[], before_join: None, joined: None, left: None };
+}
+
+/// The handlers of a room for an app.
+pub trait Serve<A: App>: Room {
+    const HANDLERS: Handlers<A, Self>;
+}
+
+/// Which app and room a module's handlers are for: how code inside the module names them.
+pub trait Attachment {
+    type App: App;
+    type Room: Room;
+}
+
+/// The payload of a `#[before]` handler.
+#[allow(clippy::missing_panics_doc, reason = "cannot, as said below")]
+pub fn data<E: Event>(data: &mut (dyn Any + Send + Sync)) -> &mut E {
+    // `publish` compares the type of every message with the room's row before handlers run.
+    data.downcast_mut().expect("the handler's event is the row's own type")
+}
+
+/// The message of an `#[on]` handler.
+#[allow(clippy::missing_panics_doc, reason = "cannot, as said below")]
+pub fn message<E: Event>(message: &(dyn Any + Send + Sync)) -> &EventMessage<E> {
+    // As in `data`.
+    message.downcast_ref().expect("the handler's event is the row's own type")
+}

@@ -1,0 +1,45 @@
+//! Running the user's code: under a time limit, and without letting a panic through.
+
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, time::Duration};
+
+use futures_util::FutureExt;
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How often hooks may cause one another: a `#[before]` that triggers the event it guards would
+/// otherwise nest until the stack ends.
+const MAX_DEPTH: u32 = 16;
+
+tokio::task_local! {
+    static DEPTH: u32;
+}
+
+/// A hook panicked, took too long or nested too deep. It has been logged.
+#[derive(Debug)]
+pub(crate) struct Failed;
+
+/// Runs a hook's future. `name` and `room` are for the log.
+pub(crate) async fn run<T>(
+    time: Duration,
+    name: &'static str,
+    room: &str,
+    hook: BoxFuture<'_, T>,
+) -> Result<T, Failed> {
+    let depth = DEPTH.try_with(|depth| *depth).unwrap_or(0) + 1;
+    if depth > MAX_DEPTH {
+        tracing::error!(hook = name, room, "hooks cause one another without end");
+        return Err(Failed);
+    }
+    let guarded = DEPTH.scope(depth, AssertUnwindSafe(hook).catch_unwind());
+    match tokio::time::timeout(time, guarded).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(_)) => {
+            tracing::error!(hook = name, room, "hook panicked");
+            Err(Failed)
+        }
+        Err(_) => {
+            tracing::error!(hook = name, room, limit = ?time, "hook took too long");
+            Err(Failed)
+        }
+    }
+}

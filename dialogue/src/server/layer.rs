@@ -1,0 +1,115 @@
+//! The layer that puts Dialogue in front of an app's own routes.
+
+use std::{
+    convert::Infallible,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::LazyLock,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::Request,
+    http::{Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tower::{Layer, Service};
+
+use super::{
+    gateway::{Endpoint, EndpointService},
+    hook::BoxFuture,
+};
+use crate::{App, Dialogue};
+
+/// The TypeScript client, bundled for browsers from `dialogue-client/typescript`.
+const CLIENT: &str = include_str!("../../assets/client.js");
+const CLIENT_PATH: &str = "/dialogue/client.js";
+
+static CLIENT_TAG: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = DefaultHasher::new();
+    CLIENT.hash(&mut hasher);
+    format!("\"{:x}\"", hasher.finish())
+});
+
+/// Answers `/socket.io/` and `/dialogue/client.js`, and leaves every other path to the routes
+/// below. Made by [`Dialogue::layer`].
+pub struct DialogueLayer<A: App> {
+    dialogue: Dialogue<A>,
+    endpoint: Endpoint,
+}
+
+impl<A: App> DialogueLayer<A> {
+    pub(crate) fn new(dialogue: Dialogue<A>, endpoint: Endpoint) -> Self {
+        Self { dialogue, endpoint }
+    }
+}
+
+impl<A: App> Clone for DialogueLayer<A> {
+    fn clone(&self) -> Self {
+        Self { dialogue: self.dialogue.clone(), endpoint: self.endpoint.clone() }
+    }
+}
+
+impl<A: App, S: Clone> Layer<S> for DialogueLayer<A> {
+    type Service = DialogueService<A, S>;
+
+    fn layer(&self, routes: S) -> Self::Service {
+        DialogueService { endpoint: self.endpoint.layer(routes), held: self.dialogue.clone() }
+    }
+}
+
+/// The service that [`DialogueLayer`] makes.
+pub struct DialogueService<A: App, S: Clone> {
+    endpoint: EndpointService<S>,
+    /// Sessions are opened only while somebody holds the server: whoever serves it does.
+    held: Dialogue<A>,
+}
+
+impl<A: App, S: Clone> Clone for DialogueService<A, S> {
+    fn clone(&self) -> Self {
+        Self { endpoint: self.endpoint.clone(), held: self.held.clone() }
+    }
+}
+
+impl<A, S, B> Service<Request> for DialogueService<A, S>
+where
+    A: App,
+    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone,
+    S::Future: Send + 'static,
+    B: HttpBody<Data = axum::body::Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request>::poll_ready(&mut self.endpoint, cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if request.uri().path() == CLIENT_PATH {
+            let response = client(&request);
+            return Box::pin(async { Ok(response) });
+        }
+        let response = Service::<Request>::call(&mut self.endpoint, request);
+        Box::pin(async { Ok(response.await?.map(Body::new)) })
+    }
+}
+
+fn client(request: &Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let tag = &**CLIENT_TAG;
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::ETAG, tag),
+    ];
+    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| known == tag);
+    if known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, CLIENT).into_response()
+}

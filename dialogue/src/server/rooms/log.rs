@@ -1,0 +1,91 @@
+//! What a room remembers: per event, as many as it declares.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroUsize,
+    ops::Range,
+    sync::Arc,
+};
+
+use serde_json::value::RawValue;
+
+use super::subscriptions::Subscriptions;
+use crate::{Limits, SyncHistory};
+
+/// An encoded [`EventMessage`](crate::EventMessage).
+pub(crate) type Stored = Arc<RawValue>;
+
+#[derive(Default)]
+pub(crate) struct Log {
+    /// Oldest first, each with its place among all events of the room.
+    kept: HashMap<&'static str, VecDeque<(u64, Stored)>>,
+    next: u64,
+}
+
+impl Log {
+    pub(crate) fn append(&mut self, event: &'static str, limit: NonZeroUsize, body: Stored) {
+        let kept = self.kept.entry(event).or_default();
+        if kept.len() == limit.get() {
+            kept.pop_front();
+        }
+        kept.push_back((self.next, body));
+        self.next += 1;
+    }
+
+    /// What a joiner receives, newest first, and whether there is more.
+    pub(crate) fn recent(
+        &self,
+        subscriptions: &Subscriptions,
+        sync: SyncHistory,
+    ) -> (Vec<Stored>, bool) {
+        let most = match sync {
+            SyncHistory::Nothing => 0,
+            SyncHistory::Last(most) => most.get(),
+            SyncHistory::All => usize::MAX,
+        };
+        let mut more = false;
+        let mut recent = Vec::new();
+        for (event, kept) in &self.kept {
+            if subscriptions.covers(event) {
+                more |= kept.len() > most;
+                recent.extend(kept.iter().rev().take(most).cloned());
+            }
+        }
+        recent.sort_unstable_by_key(|&(place, _)| std::cmp::Reverse(place));
+        (recent.into_iter().map(|(_, body)| body).collect(), more)
+    }
+
+    /// The events in `range`, 0 being the newest, and whether they are all that exist in it:
+    /// a page holds only so many, but at least one.
+    pub(crate) fn page(
+        &self,
+        event: &str,
+        range: Range<usize>,
+        limits: &Limits,
+    ) -> (Vec<Stored>, bool) {
+        let Some(kept) = self.kept.get(event) else {
+            return (Vec::new(), true);
+        };
+        let wanted = range.end.min(kept.len()).saturating_sub(range.start);
+        let mut bytes = 0;
+        let page: Vec<Stored> = kept
+            .iter()
+            .rev()
+            .skip(range.start)
+            .take(wanted.min(limits.page_events))
+            .map(|(_, body)| body.clone())
+            .enumerate()
+            .take_while(|(n, body)| {
+                bytes += body.get().len();
+                *n == 0 || bytes <= limits.page_bytes
+            })
+            .map(|(_, body)| body)
+            .collect();
+        let complete = page.len() == wanted;
+        (page, complete)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.kept.values().map(VecDeque::len).sum()
+    }
+}

@@ -1,0 +1,89 @@
+//! Which events of a room one member receives.
+
+use std::borrow::Cow;
+
+use crate::{JoinError, RoomSpec, name};
+
+/// Event names, without repetition. In a room with `events(any)`, `"*"` stands for all and is then
+/// the only one; elsewhere, all are listed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Subscriptions(Vec<Cow<'static, str>>);
+
+impl Subscriptions {
+    /// What a joiner has who names none.
+    pub(crate) fn defaults(spec: &RoomSpec) -> Self {
+        if spec.any && spec.subscribe_all {
+            return Self(vec![name::EVERY_EVENT.into()]);
+        }
+        let subscribed = spec.events.iter().filter(|event| event.subscribed());
+        Self(subscribed.map(|event| event.spec().name.into()).collect())
+    }
+
+    /// What a joiner has who names some.
+    pub(crate) fn named(spec: &RoomSpec, names: &[String], most: usize) -> Result<Self, JoinError> {
+        let mut subscriptions = Self::default();
+        for name in names {
+            subscriptions.add(spec, name, most)?;
+        }
+        Ok(subscriptions)
+    }
+
+    /// Adds an event, or every event for `"*"`.
+    pub(crate) fn add(
+        &mut self,
+        spec: &RoomSpec,
+        event: &str,
+        most: usize,
+    ) -> Result<(), JoinError> {
+        if event == name::EVERY_EVENT {
+            self.0 = if spec.any {
+                vec![name::EVERY_EVENT.into()]
+            } else {
+                spec.events.iter().map(|event| event.spec().name.into()).collect()
+            };
+            return Ok(());
+        }
+        if self.covers(event) {
+            return Ok(());
+        }
+        let event: Cow<'static, str> = match spec.event(event) {
+            Some(listed) => listed.spec().name.into(),
+            None if spec.any && name::is_event_name(event) => event.to_owned().into(),
+            None => return Err(JoinError::EventNotAllowed(event.to_owned())),
+        };
+        if spec.any && self.0.len() >= most {
+            return Err(JoinError::LimitExceeded { what: "subscriptions in a room", most });
+        }
+        self.0.push(event);
+        Ok(())
+    }
+
+    /// Adds all of another member's; both are of the same room.
+    pub(crate) fn extend(&mut self, other: Self) {
+        for event in other.0 {
+            if event == name::EVERY_EVENT {
+                self.0.clear();
+            }
+            if !self.covers(&event) {
+                self.0.push(event);
+            }
+        }
+    }
+
+    /// Removes an event, or every event for `"*"`.
+    pub(crate) fn remove(&mut self, event: &str) {
+        if event == name::EVERY_EVENT {
+            self.0.clear();
+        } else {
+            self.0.retain(|subscribed| subscribed != event);
+        }
+    }
+
+    pub(crate) fn covers(&self, event: &str) -> bool {
+        self.0.iter().any(|subscribed| subscribed == event || subscribed == name::EVERY_EVENT)
+    }
+
+    pub(crate) fn names(&self) -> &[Cow<'static, str>] {
+        &self.0
+    }
+}

@@ -1,0 +1,15 @@
+//! The server, over real sockets.
+#![allow(missing_docs, unreachable_pub, clippy::missing_panics_doc)]
+
+mod app;
+mod bad_input;
+mod delivery;
+mod dispatch;
+mod history;
+mod hooks;
+mod http;
+mod membership;
+mod peer;
+mod protocol_crate;
+mod rooms;
+mod server;

@@ -1,0 +1,66 @@
+//! A server for one test.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use dialogue::{App, Dialogue, Limits, Stats};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::peer::Peer;
+
+pub struct Server<A: App> {
+    pub dialogue: Dialogue<A>,
+    pub address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl<A: App> Server<A> {
+    pub async fn start(app: A) -> Self {
+        Self::with_limits(app, Limits::default()).await
+    }
+
+    pub async fn with_limits(app: A, limits: Limits) -> Self {
+        Self::with_routes(app, limits, Router::new()).await
+    }
+
+    pub async fn with_routes(app: A, limits: Limits, routes: Router) -> Self {
+        let dialogue = Dialogue::builder(app).limits(limits).build().await.unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let served = dialogue.clone();
+        let task = tokio::spawn(async move { served.serve_on(tcp, routes).await.unwrap() });
+        Self { dialogue, address, task }
+    }
+
+    /// Connects as a user.
+    pub async fn connect(&self, user: &str) -> Peer {
+        Peer::connect(self.address, &format!(r#"{{"userId":"{user}"}}"#)).await.unwrap()
+    }
+
+    /// Connects as a user and joins a room.
+    pub async fn join(&self, user: &str, room: &str) -> Peer {
+        let mut peer = self.connect(user).await;
+        let joined = peer.ask("dialogue:join", serde_json::json!({ "roomId": room })).await;
+        assert_eq!(joined["ok"], true, "{joined}");
+        peer
+    }
+
+    /// Waits until the counts are as expected: what a disconnect causes takes a moment.
+    pub async fn settled(&self, expected: impl Fn(&Stats) -> bool) -> Stats {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            let stats = self.dialogue.stats();
+            if expected(&stats) {
+                return stats;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "still {stats:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl<A: App> Drop for Server<A> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,90 @@
+//! Developer commands: `cargo xtask test`, `cargo xtask bundle`, `cargo xtask screenshot`.
+
+mod browser;
+mod command;
+mod node;
+mod rust;
+
+use std::{env, fs, path::Path, process::ExitCode};
+
+use crate::command::{Failure, run};
+
+const USAGE: &str = "\
+cargo xtask test         everything CI runs: format, lints, docs, tests, browsers
+cargo xtask bundle       builds the TypeScript client into dialogue/assets/client.js
+cargo xtask screenshot   takes the picture of the chat page for the README";
+
+const CLIENT: &str = "dialogue-client/typescript";
+const BROWSER_TESTS: &str = "browser-tests";
+const BUNDLE: &str = "dialogue/assets/client.js";
+const SCREENSHOT: &str = "docs/chat.png";
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done =
+        env::set_current_dir(root).map_err(Failure::from).and_then(|()| match arguments[..] {
+            ["test"] => test(),
+            ["bundle"] => bundle(BUNDLE),
+            ["screenshot"] => screenshot(),
+            _ => Err(Failure::new(USAGE)),
+        });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\n{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<(), Failure> {
+    // What is missing is said before the long part, not after it.
+    node::require()?;
+    let chromium = browser::require()?;
+
+    rust::format()?;
+    rust::protocol_crate_alone()?;
+    rust::lints()?;
+    rust::docs()?;
+    rust::tests()?;
+
+    node::install(CLIENT)?;
+    node::script(CLIENT, "typecheck")?;
+    check_bundle()?;
+    rust::build_chat()?;
+    node::script(CLIENT, "test")?;
+
+    node::install(BROWSER_TESTS)?;
+    node::script(BROWSER_TESTS, "typecheck")?;
+    run(node::npm(BROWSER_TESTS).args(["run", "test"]).env("CHROMIUM", chromium))
+}
+
+/// The embedded client is what its source makes.
+fn check_bundle() -> Result<(), Failure> {
+    let built = env::current_dir()?.join("target/client.js");
+    bundle(&built.to_string_lossy())?;
+    if fs::read(built)? == fs::read(BUNDLE)? {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{BUNDLE} is not what {CLIENT} makes: run `cargo xtask bundle`")))
+}
+
+fn bundle(outfile: &str) -> Result<(), Failure> {
+    node::install(CLIENT)?;
+    let outfile = env::current_dir()?.join(outfile);
+    run(node::npm(CLIENT).args(["run", "build", "--", "--outfile"]).arg(outfile))
+}
+
+fn screenshot() -> Result<(), Failure> {
+    node::require()?;
+    let chromium = browser::require()?;
+    rust::build_chat()?;
+    node::install(BROWSER_TESTS)?;
+    let picture = env::current_dir()?.join(SCREENSHOT);
+    run(node::npm(BROWSER_TESTS)
+        .args(["run", "test", "--", "chat-page"])
+        .env("CHROMIUM", chromium)
+        .env("SCREENSHOT", picture))
+}

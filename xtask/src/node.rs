@@ -1,0 +1,40 @@
+//! What npm checks.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::command::{Failure, output, run};
+
+const OLDEST: u32 = 20;
+
+/// Node and npm are there, and new enough.
+pub(crate) fn require() -> Result<(), Failure> {
+    let missing = || Failure::new(format!("install Node.js {OLDEST} or newer, with npm"));
+    let version = output(Command::new("node").arg("--version")).ok_or_else(missing)?;
+    let major = version.trim_start_matches('v').split('.').next().and_then(|n| n.parse().ok());
+    if major.is_none_or(|major: u32| major < OLDEST) {
+        return Err(missing());
+    }
+    output(Command::new("npm").arg("--version")).map(drop).ok_or_else(missing)
+}
+
+pub(crate) fn npm(package: &str) -> Command {
+    let mut npm = Command::new("npm");
+    npm.current_dir(package);
+    npm
+}
+
+/// Installs what the lock file says, unless it is installed already.
+pub(crate) fn install(package: &str) -> Result<(), Failure> {
+    let lock = Path::new(package).join("package-lock.json");
+    let stamp = Path::new(package).join("node_modules/.installed-lock.json");
+    if fs::read(&lock).ok() == fs::read(&stamp).ok() {
+        return Ok(());
+    }
+    run(npm(package).args(["ci", "--no-audit", "--no-fund"]))?;
+    fs::copy(lock, stamp)?;
+    Ok(())
+}
+
+pub(crate) fn script(package: &str, name: &str) -> Result<(), Failure> {
+    run(npm(package).args(["run", name]))
+}

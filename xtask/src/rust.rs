@@ -1,0 +1,60 @@
+//! What cargo checks.
+
+use std::process::Command;
+
+use crate::command::{Failure, output, run};
+
+fn cargo() -> Command {
+    Command::new(env!("CARGO"))
+}
+
+pub(crate) fn format() -> Result<(), Failure> {
+    run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// A protocol crate builds by itself, with nothing of the server: a workspace build would turn the
+/// server on for it.
+pub(crate) fn protocol_crate_alone() -> Result<(), Failure> {
+    run(cargo().args(["check", "--locked", "--package", "protocol"]))?;
+    let tree = output(cargo().args([
+        "tree",
+        "--package",
+        "protocol",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+    ]))
+    .ok_or_else(|| Failure::new("`cargo tree` failed"))?;
+    let server = ["tokio", "axum", "socketioxide"];
+    match tree.lines().find(|line| server.contains(&line.split(' ').next().unwrap_or_default())) {
+        Some(found) => Err(Failure::new(format!("the protocol crate depends on {found}"))),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn lints() -> Result<(), Failure> {
+    run(cargo().args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))
+}
+
+pub(crate) fn docs() -> Result<(), Failure> {
+    run(cargo()
+        .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"])
+        .env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+pub(crate) fn tests() -> Result<(), Failure> {
+    run(cargo().args(["test", "--locked", "--workspace"]))
+}
+
+pub(crate) fn build_chat() -> Result<(), Failure> {
+    run(cargo().args(["build", "--locked", "--package", "chat"]))
+}
