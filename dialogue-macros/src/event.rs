@@ -86,28 +86,34 @@ fn event(input: &DeriveInput) -> TokenStream {
         quote!(__p::Option::None)
     };
     let payload = payload::implementation(input);
+    let schema = quote_spanned!(ident.span()=> __p::schema::<#ident>());
     quote! {
-        const _: () = {
-            use ::dialogue::__private as __p;
+           const _: () = {
+               use ::dialogue::__private as __p;
 
-            impl __p::Event for #ident {
-                const SPEC: __p::EventSpec = __p::EventSpec {
-                    name: #name,
-                    description: #description,
-                    history: #history,
-                };
+               impl __p::Event for #ident
+    {
+                   const SPEC: __p::EventSpec = __p::EventSpec {
+                       name: #name,
+                       description: #description,
+                       history: #history,
+                   };
 
-                fn check(&self) -> __p::Result<(), __p::Issues> {
-                    #[allow(unused_imports)]
-                    use __p::Unruled as _;
-                    __p::Check(self).run()
-                }
-            }
+                   fn check(&self) -> __p::Result<(), __p::Issues> {
+                       #[allow(unused_imports)]
+                       use __p::Unruled as _;
+                       __p::Check(self).run()
+                   }
 
-            #payload
-            #ruled
-        };
-    }
+                   fn schema() -> __p::Schema {
+                       #schema
+                   }
+               }
+
+               #payload
+               #ruled
+           };
+       }
 }
 
 /// What code that uses the event needs in order not to add errors of its own.
@@ -130,6 +136,10 @@ fn stub(input: &DeriveInput, errors: Errors) -> TokenStream {
 
                 fn check(&self) -> __p::Result<(), __p::Issues> {
                     __p::Result::Ok(())
+                }
+
+                fn schema() -> __p::Schema {
+                    __p::Schema::default()
                 }
             }
         };

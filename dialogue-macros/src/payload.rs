@@ -1,12 +1,12 @@
 //! `derive(Payload)`: names on the wire, read as serde reads them.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use serde_derive_internals::{
     Ctxt, Derive,
     ast::{Container, Data as SerdeData},
 };
-use syn::{Attribute, DeriveInput, Member, visit::Visit};
+use syn::{Attribute, DeriveInput, Member, spanned::Spanned, visit::Visit};
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let input: DeriveInput = match syn::parse2(input) {
@@ -64,9 +64,9 @@ fn fields(input: &DeriveInput) -> Vec<TokenStream> {
         let made = if !is_nested(&field.original.attrs) {
             quote!(__p::Field::plain(#wire))
         } else if field.attrs.flatten() {
-            quote!(__p::Field::flattened(&self.#member))
+            quote_spanned!(field.ty.span()=> __p::Field::flattened(&self.#member))
         } else {
-            quote!(__p::Field::nested(#wire, &self.#member))
+            quote_spanned!(field.ty.span()=> __p::Field::nested(#wire, &self.#member))
         };
         Some(quote!(#rust => __p::Option::Some(#made),))
     });

@@ -12,17 +12,19 @@ pub use std::{
 
 use std::num::NonZeroUsize;
 
+pub use schemars::Schema;
+
 pub use crate::{
     Accepts, Carries, Event, EventSpec, Field, Issues, Payload, Room, RoomEvent, RoomSpec,
     SyncHistory,
-    pattern::{format as format_id, parse as parse_id, value},
+    pattern::{KeyPart, format as format_id, parse as parse_id},
 };
 
 #[cfg(feature = "server")]
 pub use crate::{
     app::{App, ForApp, Hosts, NoHandlers, Registry, RoomEntry, Serving, Unwritten, Written},
     server::handlers::{
-        Attachment, Before, BeforeJoin, Handlers, Membership, On, Serve, data, message,
+        Argument, Attachment, Before, BeforeJoin, Handlers, Membership, On, Serve, data, message,
     },
 };
 
@@ -39,20 +41,6 @@ pub const fn last(n: usize) -> SyncHistory {
         Some(n) => SyncHistory::Last(n),
         None => SyncHistory::Nothing,
     }
-}
-
-/// The event of an `#[on]` handler's second argument.
-#[diagnostic::on_unimplemented(
-    message = "an `#[on]` handler does not take `{Self}`",
-    label = "not an `EventMessage`",
-    note = "take `&EventMessage<Event>`, which says who the event is from and when"
-)]
-pub trait Argument {
-    type Event: Event;
-}
-
-impl<E: Event> Argument for crate::EventMessage<E> {
-    type Event = E;
 }
 
 /// Runs validator's rules where the type has them: the inherent method needs `Validate`, and
@@ -73,6 +61,21 @@ impl<T> Unruled for Check<'_, T> {
     fn run(&self) -> Result<(), Issues> {
         Ok(())
     }
+}
+
+/// A type with a schema, named so that a missing derive is told with its fix.
+#[diagnostic::on_unimplemented(
+    message = "event `{Self}` has no schema",
+    label = "not described",
+    note = "add `#[derive(schemars::JsonSchema)]` to `{Self}`"
+)]
+pub trait Described: schemars::JsonSchema {}
+
+#[diagnostic::do_not_recommend]
+impl<T: schemars::JsonSchema> Described for T {}
+
+pub fn schema<T: Described>() -> Schema {
+    schemars::SchemaGenerator::default().into_root_schema_for::<T>()
 }
 
 /// A type whose `#[validate]` rules are checked by someone: schemars, too, claims the attribute,
@@ -122,7 +125,7 @@ pub fn canonical<R: Room>(room: R, id: &str) -> Option<R> {
     (room.id() == id).then_some(room)
 }
 
-pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
+const fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
@@ -134,6 +137,28 @@ pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
         i += 1;
     }
     true
+}
+
+/// Refuses a handler for an event that passes a room with `events(any)` undecoded.
+#[track_caller]
+pub const fn listed<R: Room, E: Event>(event: &str) {
+    let spec = R::SPEC;
+    let mut i = 0;
+    while i < spec.events.len() {
+        if same(spec.events[i].spec().name.as_bytes(), E::SPEC.name.as_bytes()) {
+            return;
+        }
+        i += 1;
+    }
+    if spec.any {
+        let text = Text::new()
+            .add("event `")
+            .add(event)
+            .add("` has a handler but passes undecoded; list it: `events(")
+            .add(event)
+            .add(", any)`");
+        panic!("{}", text.as_str());
+    }
 }
 
 /// A message put together at compile time.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -39,7 +39,7 @@ use crate::{Issues, issues};
     label = "not an event",
     note = "add `#[derive(dialogue::Event)]` to `{Self}`"
 )]
-pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// Name, description and history of this event.
     const SPEC: EventSpec;
 
@@ -73,9 +73,7 @@ pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + Sync + Sized
     }
 
     /// The JSON Schema of the payload.
-    fn schema() -> Schema {
-        SchemaGenerator::default().into_root_schema_for::<Self>()
-    }
+    fn schema() -> Schema;
 }
 
 /// What is known of an event at compile time.

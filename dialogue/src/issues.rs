@@ -21,7 +21,7 @@ pub struct Issue {
     /// What to do about it, for people.
     pub message: String,
     /// The rule's parameters, such as `min` and `max`. Never the rejected value.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub params: BTreeMap<String, Value>,
 }
 

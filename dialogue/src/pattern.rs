@@ -59,9 +59,30 @@ pub fn parse<'a, const N: usize>(pattern: &str, id: &'a str) -> Option<[Cow<'a, 
     }
 }
 
-/// One placeholder's value.
-pub fn value<T: FromStr>(text: &str) -> Option<T> {
-    text.parse().ok()
+/// The value of a placeholder: a field of a family's key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be part of a room's id",
+    label = "not both `FromStr` and `Display`",
+    note = "implement `std::str::FromStr` and `std::fmt::Display` for `{Self}`"
+)]
+pub trait KeyPart: Sized {
+    /// The value, to be encoded into an id.
+    fn part(&self) -> &dyn Display;
+    /// The value that the decoded part of an id stands for.
+    fn of_part(text: &str) -> Option<Self>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromStr + Display> KeyPart for T {
+    /// The value, to be encoded into an id.
+    fn part(&self) -> &dyn Display {
+        self
+    }
+
+    /// The value that the decoded part of an id stands for.
+    fn of_part(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
 }
 
 #[cfg(test)]

@@ -110,9 +110,11 @@ impl Room<'_> {
         }
         // Spans of the fields: a type that is not `FromStr + Display` is reported there.
         let fields: Vec<Ident> = pattern.placeholders.iter().map(|name| self.field(name)).collect();
-        let values = fields.iter().map(|name| quote_spanned!(name.span()=> &self.#name));
-        let parsed =
-            fields.iter().map(|name| quote_spanned!(name.span()=> #name: __p::value(&#name)?));
+        let values =
+            fields.iter().map(|name| quote_spanned!(name.span()=> __p::KeyPart::part(&self.#name)));
+        let parsed = fields
+            .iter()
+            .map(|name| quote_spanned!(name.span()=> #name: __p::KeyPart::of_part(&#name)?));
         (
             quote! {
                 fn id(&self) -> __p::Cow<'static, __p::str> {

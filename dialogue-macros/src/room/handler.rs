@@ -2,7 +2,10 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::{Attribute, FnArg, Ident, Item, ItemFn, Path, ReturnType, Type, spanned::Spanned};
+use syn::{
+    Attribute, FnArg, GenericArgument, Ident, Item, ItemFn, Path, PathArguments, ReturnType, Type,
+    spanned::Spanned,
+};
 
 use crate::errors::Errors;
 
@@ -214,6 +217,18 @@ fn handler(kind: Kind, function: &ItemFn, errors: &mut Errors) -> Option<Handler
     })
 }
 
+/// The event of an `EventMessage<Event>`.
+fn payload(message: &Type) -> Option<&Type> {
+    let Type::Path(message) = message else { return None };
+    let PathArguments::AngleBracketed(arguments) = &message.path.segments.last()?.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        GenericArgument::Type(event) => Some(event),
+        _ => None,
+    }
+}
+
 fn is_unit(output: &Type) -> bool {
     matches!(output, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
@@ -224,7 +239,9 @@ pub(crate) fn table(handlers: &[Handler]) -> TokenStream {
     let before = rows(Kind::Before).map(Handler::before);
     let on = rows(Kind::On).map(Handler::on);
     let memberships = handlers.iter().filter_map(Handler::membership);
+    let listed = handlers.iter().filter_map(Handler::listed);
     quote::quote! {
+        #(#listed)*
         __p::Handlers {
             before: &[#(#before),*],
             on: &[#(#on),*],
@@ -254,9 +271,8 @@ impl Handler {
 
     fn on(&self) -> TokenStream {
         let Self { conditions, about: message, .. } = self;
-        let event = quote_spanned!(message.span()=> <#message as __p::Argument>::Event);
-        let of = quote_spanned!(message.span()=> of::<#event>);
-        let call = self.call(&quote_spanned!(message.span()=> __p::message::<#event>(message)));
+        let of = quote_spanned!(message.span()=> of::<#message>);
+        let call = self.call(&quote_spanned!(message.span()=> __p::message::<#message>(message)));
         quote_spanned! {self.name.span()=>
             #(#conditions)*
             __p::On::#of(|cx, message| #call)
@@ -271,10 +287,25 @@ impl Handler {
             Kind::On | Kind::Before => return None,
         };
         let conditions = &self.conditions;
-        let call = self.call(&quote::quote!(client));
+        let call = self.call(&quote_spanned!(self.about.span()=> client));
         Some(quote_spanned! {self.name.span()=>
             #(#conditions)*
             #field: __p::Option::Some(|cx, client| #call),
+        })
+    }
+
+    /// A check that the event is one that the room decodes.
+    fn listed(&self) -> Option<TokenStream> {
+        let Self { conditions, about, .. } = self;
+        let event = match self.kind {
+            Kind::Before => about,
+            Kind::On => payload(about)?,
+            Kind::BeforeJoin | Kind::Joined | Kind::Left => return None,
+        };
+        let name = event.to_token_stream().to_string().replace(' ', "");
+        Some(quote_spanned! {about.span()=>
+            #(#conditions)*
+            const _: () = __p::listed::<<__Attached as __p::Attachment>::Room, #event>(#name);
         })
     }
 

@@ -28,7 +28,6 @@ impl<A: App, R: Room> Before<A, R> {
     where
         R: Carries<E>,
     {
-        const { listed::<R, E>() };
         Self { event: E::SPEC.name, call }
     }
 }
@@ -40,26 +39,13 @@ pub struct On<A: App, R: Room> {
 }
 
 impl<A: App, R: Room> On<A, R> {
-    pub const fn of<E: Event>(call: OnFn<A, R>) -> Self
+    /// `M` is the handler's second argument.
+    pub const fn of<M: Argument>(call: OnFn<A, R>) -> Self
     where
-        R: Carries<E>,
+        R: Carries<M::Event>,
     {
-        const { listed::<R, E>() };
-        Self { event: E::SPEC.name, call }
+        Self { event: M::Event::SPEC.name, call }
     }
-}
-
-/// A room with `events(any)` carries every event, but decodes only those that it lists.
-const fn listed<R: Room, E: Event>() {
-    let events = R::SPEC.events;
-    let mut i = 0;
-    while i < events.len() {
-        if crate::__private::same(events[i].spec().name.as_bytes(), E::SPEC.name.as_bytes()) {
-            return;
-        }
-        i += 1;
-    }
-    panic!("a handler's event must be listed: `events(TheEvent, any)`");
 }
 
 /// Everything that a room's module does for an app.
@@ -94,9 +80,23 @@ pub fn data<E: Event>(data: &mut (dyn Any + Send + Sync)) -> &mut E {
     data.downcast_mut().expect("the handler's event is the row's own type")
 }
 
-/// The message of an `#[on]` handler.
+/// The message of an `#[on]` handler, which [`On::of`] checks to be an `EventMessage`.
 #[allow(clippy::missing_panics_doc, reason = "cannot, as said below")]
-pub fn message<E: Event>(message: &(dyn Any + Send + Sync)) -> &EventMessage<E> {
+pub fn message<M: 'static>(message: &(dyn Any + Send + Sync)) -> &M {
     // As in `data`.
     message.downcast_ref().expect("the handler's event is the row's own type")
+}
+
+/// The second argument of an `#[on]` handler, and its event.
+#[diagnostic::on_unimplemented(
+    message = "an `#[on]` handler does not take `{Self}`",
+    label = "not an `EventMessage`",
+    note = "take `&EventMessage<{Self}>`, which says who the event is from and when"
+)]
+pub trait Argument {
+    type Event: Event;
+}
+
+impl<E: Event> Argument for EventMessage<E> {
+    type Event = E;
 }

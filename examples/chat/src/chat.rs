@@ -57,7 +57,7 @@ pub(crate) struct UserLeft {
     sync_history = 50,
 )]
 pub(crate) mod general {
-    use super::{Chat, Client, Context, UserJoined, UserLeft};
+    use super::*;
 
     #[joined]
     async fn announce(cx: &Context<Chat, Room>, client: &Client<Chat>) {

@@ -1,0 +1,107 @@
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** Starts the system's Chromium. */
+export function launch(): Promise<Browser> {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+}
+
+/** A line of the log, as a reader sees it. */
+export interface Line {
+  readonly text: string;
+  readonly from: string | undefined;
+  readonly own: boolean;
+}
+
+/** The chat page in a browser context of its own: one person. */
+export class ChatPage {
+  /** What the page wrote to the console as an error, and what it threw. */
+  readonly problems: string[] = [];
+
+  private constructor(readonly page: Page) {
+    page.setDefaultTimeout(10_000);
+    page.on("pageerror", (error) => this.problems.push(String(error)));
+    page.on("console", (entry) => {
+      if (entry.type() === "error" || entry.type() === "warning") this.problems.push(entry.text());
+    });
+  }
+
+  /** Opens a page that nothing is loaded into yet. */
+  static async blank(browser: Browser, options: BrowserContextOptions = {}): Promise<ChatPage> {
+    const context = await browser.newContext({ viewport: { width: 900, height: 640 }, ...options });
+    return new ChatPage(await context.newPage());
+  }
+
+  /** Opens the chat under a name; resolves when it is in the room. */
+  static async open(browser: Browser, url: string, name: string, options?: BrowserContextOptions): Promise<ChatPage> {
+    const chat = await ChatPage.blank(browser, options);
+    await chat.enter(url, name);
+    return chat;
+  }
+
+  /** Loads the chat under a name; resolves when it is in the room. */
+  async enter(url: string, name: string): Promise<void> {
+    await this.page.goto(`${url}/?name=${encodeURIComponent(name)}`);
+    await this.connection("connected");
+  }
+
+  /** Waits for a state of the connection, as the page shows it. */
+  async connection(state: "connecting" | "connected" | "reconnecting" | "disconnected" | "outside"): Promise<void> {
+    await this.page.locator(`#connection[data-state="${state}"]`).waitFor();
+  }
+
+  /** Types a message and presses Enter; resolves when the server has taken it. */
+  async say(text: string): Promise<void> {
+    await this.page.fill("#text", text);
+    await this.page.press("#text", "Enter");
+    await this.page.waitForFunction(() => (document.querySelector("#text") as HTMLTextAreaElement).value === "");
+  }
+
+  /** Waits for a message in the log. */
+  async hears(text: string): Promise<void> {
+    await this.page.locator(".message .text", { hasText: text }).first().waitFor();
+  }
+
+  /** The messages in the log, from the top. */
+  async lines(): Promise<Line[]> {
+    return await this.page.locator(".message").evaluateAll((lines) =>
+      lines.map((line) => ({
+        text: line.querySelector(".text")!.textContent,
+        from: (line as HTMLElement).dataset.from,
+        own: line.classList.contains("own"),
+      })),
+    );
+  }
+
+  /** The texts in the log, from the top. */
+  async texts(): Promise<string[]> {
+    return (await this.lines()).map(({ text }) => text);
+  }
+
+  /** How far the log is from its end, in pixels. */
+  async distanceFromEnd(): Promise<number> {
+    return await this.page.locator("#log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  }
+
+  /** Waits for the alert; resolves with its code and words. */
+  async alert(): Promise<{ code: string | null; text: string }> {
+    const alert = this.page.locator("#alert:not([hidden])[role=alert]");
+    await alert.waitFor();
+    return { code: await alert.getAttribute("data-code"), text: await alert.locator("span").innerText() };
+  }
+
+  /** Whether something on the page is wider than the window. */
+  async scrollsSideways(): Promise<boolean> {
+    return await this.page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+  }
+}

@@ -1,0 +1,109 @@
+import { Connection } from "./connection.js";
+import type { ConnectionState } from "./connection-state.js";
+import type { AnyContract, Contract } from "./contract.js";
+import type { DialogueClient } from "./dialogue-client.js";
+import type { DialogueError } from "./error.js";
+import { ErrorChannel } from "./error-channel.js";
+import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
+import { type AnyJoinArguments, readJoinArguments } from "./join-arguments.js";
+import type { JoinedRoom } from "./joined-room.js";
+import type { DialogueClientOptions } from "./options.js";
+import type { RoomInfo } from "./room-info.js";
+import { Rooms } from "./rooms.js";
+
+/**
+ * Makes a client of a Dialogue server. It connects when `connect()` is called.
+ *
+ * Its type argument is the server's contract; without one, any room and event
+ * is let through.
+ *
+ * @example
+ * ```ts
+ * const client = createDialogueClient({ url: "http://localhost:3000", auth: { userId: "ann" } });
+ * await client.connect();
+ * const chat = await client.join("general");
+ * chat.on<{ text: string }>("message", (message) => console.log(`${message.from}: ${message.data.text}`));
+ * await chat.trigger("message", { text: "Hello", senderId: client.userId });
+ * ```
+ *
+ * @throws TypeError if `url` is not the origin of a server, or is missing outside a browser.
+ */
+export function createDialogueClient<C extends Contract = AnyContract>(
+  options: DialogueClientOptions = {},
+): DialogueClient<C> {
+  // A contract has no trace at run time: what it says of rooms and events is the cast.
+  return new Client(options) as unknown as DialogueClient<C>;
+}
+
+class Client implements Omit<DialogueClient, "join"> {
+  readonly #connection: Connection;
+  readonly #rooms: Rooms;
+  readonly #errors = new ErrorChannel();
+  readonly #connected = new Handlers<[]>();
+  readonly #disconnected = new Handlers<[reason: string]>();
+
+  constructor(options: DialogueClientOptions) {
+    this.#connection = new Connection(options, {
+      established: () => this.#established(),
+      lost: (reason) => this.#disconnected.call(reason),
+      failed: (error) => this.#errors.report(error),
+      received: (message) => this.#rooms.receive(message),
+    });
+    this.#rooms = new Rooms(this.#connection, this.#errors);
+  }
+
+  get userId(): string {
+    return this.#connection.userId;
+  }
+
+  get id(): string {
+    return this.#connection.clientId;
+  }
+
+  get connected(): boolean {
+    return this.state === "connected";
+  }
+
+  get state(): ConnectionState {
+    return this.#connection.state;
+  }
+
+  connect(): Promise<void> {
+    return this.#connection.connect();
+  }
+
+  disconnect(): void {
+    this.#rooms.clear();
+    this.#connection.disconnect();
+  }
+
+  async join(pattern: string, ...args: AnyJoinArguments): Promise<JoinedRoom> {
+    const { roomId, options } = readJoinArguments(pattern, args);
+    return this.#rooms.join(roomId, options.subscribe);
+  }
+
+  async listRooms(): Promise<RoomInfo[]> {
+    const { rooms } = await this.#connection.request<{ readonly rooms: RoomInfo[] }>("dialogue:listRooms");
+    return rooms;
+  }
+
+  onConnect(handler: Handler<[]>): Unsubscribe {
+    return this.#connected.add(handler);
+  }
+
+  onDisconnect(handler: Handler<[reason: string]>): Unsubscribe {
+    return this.#disconnected.add(handler);
+  }
+
+  onError(handler: Handler<[error: DialogueError]>): Unsubscribe {
+    return this.#errors.on(handler);
+  }
+
+  #established(): void {
+    if (this.#rooms.size === 0) return this.#connected.call();
+    const { clientId } = this.#connection;
+    void this.#rooms.rejoin().then(() => {
+      if (this.connected && this.id === clientId) this.#connected.call();
+    });
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Why something failed: a code of the server, or one of the client's own:
+ *
+ * - `TIMEOUT`: no answer came in time; what was asked may have happened or not.
+ * - `DISCONNECTED`: there is no connection, or it was lost before the answer came.
+ *
+ * Codes that this version does not know pass through as they are.
+ */
+export type ErrorCode =
+  | "INVALID_REQUEST"
+  | "ROOM_NOT_FOUND"
+  | "ROOM_FULL"
+  | "ROOM_EXISTS"
+  | "JOIN_DENIED"
+  | "NOT_IN_ROOM"
+  | "EVENT_NOT_ALLOWED"
+  | "VALIDATION_FAILED"
+  | "EVENT_DENIED"
+  | "RATE_LIMITED"
+  | "LIMIT_EXCEEDED"
+  | "PERMISSION_DENIED"
+  | "UNAUTHENTICATED"
+  | "TOKEN_EXPIRED"
+  | "KEY_CONFLICT"
+  | "STORE_UNAVAILABLE"
+  | "DRAINING"
+  | "INTERNAL"
+  | "TIMEOUT"
+  | "DISCONNECTED"
+  | (string & {});
+
+/** One thing that is wrong with a payload. */
+export interface Issue {
+  /** The field, in the names of the wire: `"text"`, `"author.name"`. Empty for the payload itself. */
+  readonly path: string;
+  /** The rule that is broken, for programs: `"length"`. */
+  readonly code: string;
+  /** The same, for people. */
+  readonly message: string;
+  /** The rule's own values, such as `min` and `max`; never the refused value. */
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+/** What a {@link DialogueError} knows besides its code and message. */
+export interface ErrorDetails {
+  /** The room concerned. */
+  readonly roomId?: string | undefined;
+  /** The event concerned. */
+  readonly event?: string | undefined;
+  /** What is wrong with the payload, for `VALIDATION_FAILED`. */
+  readonly issues?: readonly Issue[] | undefined;
+  /** How long to wait before trying again, in milliseconds. */
+  readonly retryAfterMs?: number | undefined;
+  /** The error below this one. */
+  readonly cause?: unknown;
+}
+
+/** Every failure that this package reports. */
+export class DialogueError extends Error {
+  override readonly name = "DialogueError";
+  /** Why, for programs. */
+  readonly code: ErrorCode;
+  /** The room concerned, if it is about one. */
+  declare readonly roomId?: string;
+  /** The event concerned, if it is about one. */
+  declare readonly event?: string;
+  /** What is wrong with the payload, for `VALIDATION_FAILED`. */
+  declare readonly issues?: readonly Issue[];
+  /** How long to wait before trying again, in milliseconds, where the server says. */
+  declare readonly retryAfterMs?: number;
+
+  /** Makes an error; the client makes its own, and tests and wrappers may too. */
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    if (details.roomId !== undefined) this.roomId = details.roomId;
+    if (details.event !== undefined) this.event = details.event;
+    if (details.issues !== undefined) this.issues = details.issues;
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+  }
+}

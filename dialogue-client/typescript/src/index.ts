@@ -1,0 +1,21 @@
+export type { ConnectionState } from "./connection-state.js";
+export type {
+  AnyContract,
+  AnyRoomContract,
+  Contract,
+  EventName,
+  MessageOf,
+  RoomContract,
+  RoomPattern,
+  TriggerName,
+} from "./contract.js";
+export { createDialogueClient } from "./create-dialogue-client.js";
+export type { DialogueClient } from "./dialogue-client.js";
+export { DialogueError, type ErrorCode, type ErrorDetails, type Issue } from "./error.js";
+export type { Epoch, EventMessage } from "./event-message.js";
+export type { Handler, Unsubscribe } from "./handlers.js";
+export type { JoinArguments, JoinOptions } from "./join-arguments.js";
+export type { Auth, DialogueClientOptions } from "./options.js";
+export type { ParameterName, PatternParameters } from "./pattern.js";
+export type { OpenRoom, Receipt, Room, TriggerArguments, TypedRoom } from "./room.js";
+export type { RoomInfo } from "./room-info.js";

@@ -1,0 +1,47 @@
+import { DialogueError } from "./error.js";
+
+type SegmentParameter<Segment extends string> = Segment extends `{${infer Name}}` ? Name : never;
+
+/** The names of a pattern's parameters: `"documentId"` for `"doc:{documentId}"`; `never` for a plain room id. */
+export type ParameterName<Pattern extends string> = Pattern extends `${infer Segment}:${infer Rest}`
+  ? SegmentParameter<Segment> | ParameterName<Rest>
+  : SegmentParameter<Pattern>;
+
+/** A value for each parameter of a pattern: `{ documentId: string | number }` for `"doc:{documentId}"`. */
+export type PatternParameters<Pattern extends string> = {
+  readonly [Name in ParameterName<Pattern>]: string | number;
+};
+
+const PARAMETER = /^\{(.+)\}$/;
+
+/** Whether a room is named by a pattern, so that its parameters are needed. */
+export function hasParameters(pattern: string): boolean {
+  return pattern.split(":").some((segment) => PARAMETER.test(segment));
+}
+
+/**
+ * The room id that a pattern and its parameters stand for: each value is
+ * percent-encoded as `encodeURIComponent` does.
+ *
+ * @throws DialogueError `INVALID_REQUEST` if a value is missing, empty or not valid Unicode.
+ */
+export function fillPattern(pattern: string, parameters: Readonly<Record<string, string | number>>): string {
+  return pattern
+    .split(":")
+    .map((segment) => {
+      const name = PARAMETER.exec(segment)?.[1];
+      return name === undefined ? segment : encode(pattern, name, parameters[name]);
+    })
+    .join(":");
+}
+
+function encode(pattern: string, name: string, value: string | number | undefined): string {
+  if (value === undefined || value === "") {
+    throw new DialogueError("INVALID_REQUEST", `room \`${pattern}\` needs a value for \`${name}\``);
+  }
+  try {
+    return encodeURIComponent(value);
+  } catch (cause) {
+    throw new DialogueError("INVALID_REQUEST", `\`${name}\` of room \`${pattern}\` is not valid Unicode`, { cause });
+  }
+}

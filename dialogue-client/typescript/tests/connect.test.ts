@@ -1,0 +1,179 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { createDialogueClient, type DialogueClient, DialogueError } from "../src/index.js";
+import { ChatServer } from "./support/chat-server.js";
+import { next } from "./support/next.js";
+
+let server: ChatServer;
+let client: DialogueClient | undefined;
+
+beforeAll(async () => {
+  server = await ChatServer.start();
+});
+afterEach(() => client?.disconnect());
+afterAll(() => server.kill());
+
+test("a client does nothing until it is told to connect", () => {
+  client = createDialogueClient({ url: server.url });
+  expect(client).toMatchObject({ state: "disconnected", connected: false, userId: "", id: "" });
+});
+
+test("connecting gives the client its ids, and calls `onConnect` before it resolves", async () => {
+  const connected = vi.fn();
+  client = createDialogueClient({ url: server.url, auth: { userId: "ann" } });
+  client.onConnect(connected);
+  const connecting = client.connect();
+  expect(client.state).toBe("connecting");
+  await connecting;
+  expect(connected).toHaveBeenCalledTimes(1);
+  expect(client).toMatchObject({ state: "connected", connected: true, userId: "ann" });
+  expect(client.id).not.toBe("");
+});
+
+test("a client that says nothing of itself is known by its client id", async () => {
+  client = createDialogueClient({ url: server.url });
+  await client.connect();
+  expect(client.userId).toBe(client.id);
+});
+
+test.each(["websocket", "polling"] as const)("one transport alone will do: %s", async (transport) => {
+  client = createDialogueClient({ url: server.url, transports: [transport] });
+  await client.connect();
+  expect(await client.listRooms()).toMatchObject([{ id: "general" }]);
+});
+
+test("a `ws://` url is as good as an `http://` one", async () => {
+  client = createDialogueClient({ url: server.url.replace("http:", "ws:") });
+  await client.connect();
+  expect(client.connected).toBe(true);
+});
+
+test("connecting twice at once is one connection", async () => {
+  const connected = vi.fn();
+  client = createDialogueClient({ url: server.url });
+  client.onConnect(connected);
+  await Promise.all([client.connect(), client.connect()]);
+  await client.connect();
+  expect(connected).toHaveBeenCalledTimes(1);
+});
+
+test("the rooms can be listed", async () => {
+  client = createDialogueClient({ url: server.url });
+  await client.connect();
+  await client.join("general");
+  expect(await client.listRooms()).toEqual([
+    expect.objectContaining({ id: "general", name: "General Chat", size: expect.any(Number) }),
+  ]);
+});
+
+describe("credentials", () => {
+  test("may come from an asynchronous function", async () => {
+    client = createDialogueClient({ url: server.url, auth: async () => ({ userId: "bob" }) });
+    await client.connect();
+    expect(client.userId).toBe("bob");
+  });
+
+  test("that the server refuses reject, reach `onError`, and leave the client disconnected", async () => {
+    const reported = vi.fn();
+    client = createDialogueClient({ url: server.url, auth: { userId: "system" } });
+    client.onError(reported);
+    const error: unknown = await client.connect().catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(DialogueError);
+    expect(error).toMatchObject({ code: "UNAUTHENTICATED" });
+    expect(reported).toHaveBeenCalledExactlyOnceWith(error);
+    expect(client.state).toBe("disconnected");
+  });
+
+  test("that cannot be had reject with the reason", async () => {
+    const cause = new Error("token service is down");
+    client = createDialogueClient({ url: server.url, auth: () => Promise.reject(cause) });
+    client.onError(() => {});
+    await expect(client.connect()).rejects.toMatchObject({ code: "UNAUTHENTICATED", cause });
+    expect(client.state).toBe("disconnected");
+  });
+
+  test("that come too late are not waited for", async () => {
+    client = createDialogueClient({ url: server.url, auth: () => new Promise(() => {}), timeoutMs: 200 });
+    client.onError(() => {});
+    await expect(client.connect()).rejects.toMatchObject({ code: "TIMEOUT" });
+    expect(client.state).toBe("disconnected");
+  });
+});
+
+describe("a client without a connection", () => {
+  beforeEach(() => {
+    client = createDialogueClient({ url: "http://127.0.0.1:1" });
+  });
+
+  test("cannot reach a server that is not there, and does not go on trying", async () => {
+    const reported = vi.fn();
+    client!.onError(reported);
+    await expect(client!.connect()).rejects.toMatchObject({ code: "DISCONNECTED", cause: expect.any(Error) });
+    expect(reported).toHaveBeenCalledTimes(1);
+    expect(client!.state).toBe("disconnected");
+  });
+
+  test("says so on the console where nobody listens for errors", async () => {
+    const consoleError = vi.spyOn(console, "error").mockReturnValue();
+    await expect(client!.connect()).rejects.toMatchObject({ code: "DISCONNECTED" });
+    expect(consoleError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: "DISCONNECTED" }));
+  });
+
+  test("refuses requests", async () => {
+    await expect(client!.join("general")).rejects.toMatchObject({ code: "DISCONNECTED", roomId: "general" });
+    await expect(client!.listRooms()).rejects.toMatchObject({ code: "DISCONNECTED" });
+  });
+});
+
+describe("disconnecting", () => {
+  test("is announced, and the client may connect again", async () => {
+    client = createDialogueClient({ url: server.url });
+    await client.connect();
+    const reason = next<string>((handler) => client!.onDisconnect(handler));
+    client.disconnect();
+    expect(client.state).toBe("disconnected");
+    expect(await reason).toBe("io client disconnect");
+    await client.connect();
+    expect(client.connected).toBe(true);
+  });
+
+  test("while connecting rejects that, and reports nothing", async () => {
+    const reported = vi.fn();
+    client = createDialogueClient({ url: server.url });
+    client.onError(reported);
+    const connecting = client.connect();
+    client.disconnect();
+    await expect(connecting).rejects.toMatchObject({ code: "DISCONNECTED" });
+    expect(client.state).toBe("disconnected");
+    expect(reported).not.toHaveBeenCalled();
+  });
+
+  test("and connecting again at once connects", async () => {
+    client = createDialogueClient({ url: server.url });
+    const first = client.connect();
+    client.disconnect();
+    await client.connect();
+    expect(client.connected).toBe(true);
+    await expect(first).rejects.toMatchObject({ code: "DISCONNECTED" });
+  });
+
+  test("while joining rejects the join, and no room is joined on the next connection", async () => {
+    client = createDialogueClient({ url: server.url });
+    await client.connect();
+    const joining = client.join("general");
+    client.disconnect();
+    await expect(joining).rejects.toMatchObject({ code: "DISCONNECTED", roomId: "general" });
+    await client.connect();
+    await vi.waitFor(async () => expect(await client!.listRooms()).toMatchObject([{ id: "general", size: 0 }]));
+  });
+
+  test("leaves the rooms", async () => {
+    client = createDialogueClient({ url: server.url });
+    client.onError(() => {});
+    await client.connect();
+    const room = await client.join("general");
+    client.disconnect();
+    await expect(room.trigger("typing", { isTyping: true })).rejects.toMatchObject({ code: "DISCONNECTED" });
+    await client.connect();
+    await expect(room.trigger("typing", { isTyping: true })).rejects.toMatchObject({ code: "NOT_IN_ROOM" });
+  });
+});

@@ -1,0 +1,201 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createDialogueClient, type DialogueClient, type DialogueClientOptions } from "../src/index.js";
+import type { Chat } from "./support/chat-contract.js";
+import { ChatServer } from "./support/chat-server.js";
+import { next, nextEvent } from "./support/next.js";
+
+let server: ChatServer;
+let clients: DialogueClient<Chat>[];
+
+beforeEach(async () => {
+  server = await ChatServer.start();
+  clients = [];
+});
+afterEach(async () => {
+  for (const client of clients) client.disconnect();
+  await server.kill();
+});
+
+async function connect(userId: string, options: DialogueClientOptions = {}): Promise<DialogueClient<Chat>> {
+  const client = createDialogueClient<Chat>({
+    url: server.url,
+    auth: { userId },
+    reconnectionDelayMs: 50,
+    reconnectionDelayMaxMs: 100,
+    ...options,
+  });
+  client.onError(() => {});
+  clients.push(client);
+  await client.connect();
+  return client;
+}
+
+function message(text: string) {
+  return { text, senderId: "ann" };
+}
+
+test("a lost connection is opened again, its rooms are joined, and later events come exactly once", async () => {
+  const ann = await connect("ann");
+  const room = await ann.join("general");
+  const texts: string[] = [];
+  room.on("message", ({ data }) => texts.push(data.text));
+  await room.trigger("message", message("before"));
+  const firstId = ann.id;
+
+  const lost = next<string>((handler) => ann.onDisconnect(handler));
+  await server.kill();
+  expect(await lost).toMatch(/transport/);
+  expect(ann.state).toBe("connecting");
+
+  const connected = next<void>((handler) => ann.onConnect(() => handler()));
+  await server.restart();
+  await connected;
+  expect(ann.connected).toBe(true);
+  expect(ann.id).not.toBe(firstId);
+
+  const bobsRoom = await (await connect("bob")).join("general");
+  const last = new Promise<void>((resolve) => {
+    room.on("message", ({ data }) => data.text === "last" && resolve());
+  });
+  await bobsRoom.trigger("message", message("after"));
+  await bobsRoom.trigger("message", message("last"));
+  await last;
+  expect(texts).toEqual(["before", "after", "last"]);
+});
+
+test("the subscriptions are those that the room had, not its defaults", async () => {
+  const ann = await connect("ann");
+  const room = await ann.join("general", { subscribe: ["message"] });
+  await room.subscribe("typing");
+  const events: string[] = [];
+  room.onAny((event) => events.push(event));
+  const connected = next<void>((handler) => ann.onConnect(() => handler()));
+  await server.kill();
+  await server.restart();
+  await connected;
+
+  const bobsRoom = await (await connect("bob")).join("general");
+  const heard = nextEvent(room, "message");
+  await bobsRoom.trigger("typing", { isTyping: true });
+  await bobsRoom.trigger("message", message("done"));
+  await heard;
+  expect(events).toEqual(["typing", "message"]);
+});
+
+test("a room that was left is not joined again", async () => {
+  const ann = await connect("ann");
+  await (await ann.join("general")).leave();
+  const connected = next<void>((handler) => ann.onConnect(() => handler()));
+  await server.kill();
+  await server.restart();
+  await connected;
+  expect(await ann.listRooms()).toMatchObject([{ id: "general", size: 0 }]);
+});
+
+test("what is triggered in the handler of the reconnection finds the room joined", async () => {
+  const ann = await connect("ann");
+  const room = await ann.join("general");
+  const heard = nextEvent(room, "message");
+  ann.onConnect(() => void room.trigger("message", message("back")));
+  await server.kill();
+  await server.restart();
+  expect((await heard).data.text).toBe("back");
+});
+
+test("a trigger in flight when the server dies rejects, and reaches `onError`", async () => {
+  const ann = await connect("ann", { transports: ["websocket"] });
+  const room = await ann.join("general");
+  const reported = next((handler) => ann.onError(handler));
+  server.freeze();
+  const inFlight = room.trigger("message", message("lost"));
+  await server.kill();
+  await expect(inFlight).rejects.toMatchObject({ code: "DISCONNECTED", roomId: "general", event: "message" });
+  expect(await reported).toMatchObject({ code: "DISCONNECTED" });
+  await expect(room.trigger("message", message("later"))).rejects.toMatchObject({ code: "DISCONNECTED" });
+});
+
+test("an answer that does not come in time is a timeout", async () => {
+  const ann = await connect("ann", { timeoutMs: 300 });
+  const room = await ann.join("general");
+  server.freeze();
+  await expect(room.trigger("message", message("slow"))).rejects.toMatchObject({
+    code: "TIMEOUT",
+    roomId: "general",
+    event: "message",
+  });
+  server.thaw();
+});
+
+test("credentials are asked for anew, and a failure to give them is reported and tried again", async () => {
+  const auth = vi
+    .fn<() => Promise<object>>()
+    .mockResolvedValueOnce({ userId: "ann" })
+    .mockRejectedValueOnce(new Error("token service is down"))
+    .mockResolvedValueOnce({ userId: "ann" });
+  const ann = await connect("ann", { auth });
+  await ann.join("general");
+  const reported = next((handler) => ann.onError(handler));
+  const connected = next<void>((handler) => ann.onConnect(() => handler()));
+  await server.kill();
+  await server.restart();
+  expect(await reported).toMatchObject({ code: "UNAUTHENTICATED", cause: expect.any(Error) });
+  await connected;
+  expect(auth).toHaveBeenCalledTimes(3);
+  expect(ann.userId).toBe("ann");
+});
+
+test("a reconnection whose credentials are refused is reported, and ends there", async () => {
+  const auth = vi.fn().mockReturnValueOnce({ userId: "ann" }).mockReturnValue({ userId: "system" });
+  const ann = await connect("ann", { auth });
+  const reported = next((handler) => ann.onError(handler));
+  await server.kill();
+  await server.restart();
+  expect(await reported).toMatchObject({ code: "UNAUTHENTICATED" });
+  expect(ann.state).toBe("disconnected");
+});
+
+test("without reconnection a lost connection stays lost until `connect`, which joins the rooms again", async () => {
+  const ann = await connect("ann", { reconnection: false });
+  const room = await ann.join("general");
+  const lost = next<string>((handler) => ann.onDisconnect(handler));
+  await server.kill();
+  await lost;
+  expect(ann.state).toBe("disconnected");
+  await server.restart();
+  const connected = next<void>((handler) => ann.onConnect(() => handler()));
+  await ann.connect();
+  await connected;
+  const heard = nextEvent(room, "message");
+  await room.trigger("message", message("back"));
+  expect((await heard).data.text).toBe("back");
+});
+
+test("the client gives up after as many attempts as it was told", async () => {
+  const ann = await connect("ann", { reconnectionAttempts: 2 });
+  const reported = next((handler) => ann.onError(handler));
+  await server.kill();
+  expect(await reported).toMatchObject({ code: "DISCONNECTED", message: "every attempt to reconnect failed" });
+  expect(ann.state).toBe("disconnected");
+});
+
+test("`connect` during a reconnection waits for it", async () => {
+  const ann = await connect("ann");
+  const lost = next<string>((handler) => ann.onDisconnect(handler));
+  await server.kill();
+  await lost;
+  const connecting = ann.connect();
+  await server.restart();
+  await connecting;
+  expect(ann.connected).toBe(true);
+});
+
+test("`disconnect` during a reconnection ends it", async () => {
+  const ann = await connect("ann");
+  const lost = next<string>((handler) => ann.onDisconnect(handler));
+  await server.kill();
+  await lost;
+  const connecting = ann.connect();
+  ann.disconnect();
+  await expect(connecting).rejects.toMatchObject({ code: "DISCONNECTED" });
+  expect(ann.state).toBe("disconnected");
+});

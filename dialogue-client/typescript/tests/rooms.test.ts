@@ -1,0 +1,201 @@
+import { expect, test, vi } from "vitest";
+import { Deferred } from "../src/deferred.js";
+import { ErrorChannel } from "../src/error-channel.js";
+import { DialogueError, type EventMessage } from "../src/index.js";
+import type { Requester } from "../src/request.js";
+import { Rooms } from "../src/rooms.js";
+
+/** A server that answers when the test says so. */
+function rooms() {
+  const sent: { name: string; body: unknown; answer: Deferred<unknown> }[] = [];
+  const requester: Requester = {
+    state: "connected",
+    request: <Answer>(name: string, body?: object) => {
+      const answer = new Deferred<unknown>();
+      sent.push({ name, body, answer });
+      return answer.promise as Promise<Answer>;
+    },
+  };
+  const errors = new ErrorChannel();
+  const reported: DialogueError[] = [];
+  errors.on((error) => reported.push(error));
+  return { rooms: new Rooms(requester, errors), sent, reported };
+}
+
+function joined(events: EventMessage[] = [], subscriptions = ["message"]) {
+  return { ok: true, roomId: "general", roomName: "General Chat", subscriptions, events };
+}
+
+function message(seq: number): EventMessage {
+  return { event: "message", roomId: "general", data: seq, from: "ann", timestamp: 0, epoch: 1, seq };
+}
+
+const macrotask = () => new Promise((resolve) => setTimeout(resolve));
+
+test("an event that comes before the join is answered reaches handlers that are registered after it", async () => {
+  const { rooms: all, sent } = rooms();
+  const seen: unknown[] = [];
+  const open = async () => await all.join("general", undefined);
+  const opened = open().then(async (room) => {
+    await Promise.resolve();
+    room.on("message", (message) => seen.push(message.data));
+    return room;
+  });
+  all.receive(message(1));
+  all.receive(message(2));
+  sent[0]!.answer.resolve(joined([message(1)]));
+  const room = await opened;
+  all.receive(message(3));
+  await macrotask();
+  expect(room.history.map(({ seq }) => seq)).toEqual([1]);
+  expect(seen).toEqual([2, 3]);
+});
+
+test("two joins of one room at once send one request and give the same room", async () => {
+  const { rooms: all, sent } = rooms();
+  const joins = [all.join("general", undefined), all.join("general", ["typing"])];
+  sent[0]!.answer.resolve(joined());
+  const [first, second] = await Promise.all(joins);
+  expect(first).toBe(second);
+  expect(await all.join("general", undefined)).toBe(first);
+  expect(sent).toHaveLength(1);
+});
+
+test("a refused join fails for both, and the next one asks again", async () => {
+  const { rooms: all, sent } = rooms();
+  const joins = Promise.allSettled([all.join("general", undefined), all.join("general", undefined)]);
+  const refusal = new DialogueError("ROOM_FULL", "full");
+  sent[0]!.answer.reject(refusal);
+  expect(await joins).toEqual([
+    { status: "rejected", reason: refusal },
+    { status: "rejected", reason: refusal },
+  ]);
+  void all.join("general", undefined);
+  expect(sent).toHaveLength(2);
+});
+
+test("a join during a leave waits for its answer, so that no event of the old membership comes along", async () => {
+  const { rooms: all, sent } = rooms();
+  const first = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined());
+  void (await first).leave();
+  const seen: unknown[] = [];
+  const second = all.join("general", undefined);
+  all.receive(message(1));
+  expect(sent.map(({ name }) => name)).toEqual(["dialogue:join", "dialogue:leave"]);
+  sent[1]!.answer.resolve({ ok: true });
+  await vi.waitFor(() => expect(sent).toHaveLength(3));
+  sent[2]!.answer.resolve(joined());
+  const room = await second;
+  room.on("message", (message) => seen.push(message.data));
+  all.receive(message(2));
+  await macrotask();
+  expect(room).not.toBe(await first);
+  expect(seen).toEqual([2]);
+});
+
+test("a room is joined again with the subscriptions that it had", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined([], ["message"]));
+  const room = await joining;
+  const subscribing = room.subscribe("typing");
+  sent[1]!.answer.resolve({ ok: true, subscriptions: ["message", "typing"] });
+  await subscribing;
+  void all.rejoin();
+  expect(sent[2]).toMatchObject({
+    name: "dialogue:join",
+    body: { roomId: "general", subscribe: ["message", "typing"] },
+  });
+});
+
+test("what is triggered while a room is joined again is sent after that, in order", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const rejoining = all.rejoin();
+  void room.trigger("message", 1);
+  void room.trigger("message", 2);
+  await macrotask();
+  expect(sent).toHaveLength(2);
+  sent[1]!.answer.resolve(joined([message(7)]));
+  await rejoining;
+  void room.trigger("message", 3);
+  expect(room.history).toEqual([message(7)]);
+  expect(sent.slice(2).map(({ body }) => (body as { data: unknown }).data)).toEqual([1, 2, 3]);
+});
+
+test("a receipt is the event's place in the log, and empty for an event that is not stored", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const receipts = Promise.all([room.trigger("message", 1), room.trigger("ping")]);
+  sent[1]!.answer.resolve({ ok: true, epoch: "a", seq: 7 });
+  sent[2]!.answer.resolve({ ok: true });
+  expect(await receipts).toEqual([{ epoch: "a", seq: 7 }, {}]);
+  expect(sent[2]!.body).toEqual({ roomId: "general", event: "ping", data: null });
+});
+
+test("a room that is refused when it is joined again is reported, and is no longer joined", async () => {
+  const { rooms: all, sent, reported } = rooms();
+  const joining = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const rejoining = all.rejoin();
+  const refusal = new DialogueError("JOIN_DENIED", "not any more", { roomId: "general" });
+  sent[1]!.answer.reject(refusal);
+  await rejoining;
+  expect(reported).toEqual([refusal]);
+  expect(all.size).toBe(0);
+  await expect(room.trigger("message", 1)).rejects.toMatchObject({ code: "NOT_IN_ROOM", roomId: "general" });
+});
+
+test("a room whose second join is cut off by a disconnection stays for the next one", async () => {
+  const { rooms: all, sent, reported } = rooms();
+  const joining = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const seen: unknown[] = [];
+  room.on("message", (message) => seen.push(message.data));
+  const cutOff = all.rejoin();
+  sent[1]!.answer.reject(new DialogueError("DISCONNECTED", "gone"));
+  await cutOff;
+  const rejoining = all.rejoin();
+  sent[2]!.answer.resolve(joined());
+  await rejoining;
+  all.receive(message(1));
+  await macrotask();
+  expect(reported).toEqual([]);
+  expect(seen).toEqual([1]);
+});
+
+test("a room that is left while it is joined again stays left", async () => {
+  const { rooms: all, sent, reported } = rooms();
+  const joining = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const rejoining = all.rejoin();
+  void room.leave();
+  sent[1]!.answer.resolve(joined());
+  sent[2]!.answer.resolve({ ok: true });
+  await rejoining;
+  expect(sent[2]).toMatchObject({ name: "dialogue:leave" });
+  expect(all.size).toBe(0);
+  expect(reported).toEqual([]);
+});
+
+test("a failure to leave is reported unless the client is out of the room anyway", async () => {
+  const { rooms: all, sent, reported } = rooms();
+  for (const code of ["NOT_IN_ROOM", "DISCONNECTED", "TIMEOUT"]) {
+    const joining = all.join("general", undefined);
+    await vi.waitFor(() => expect(sent.at(-1)?.name).toBe("dialogue:join"));
+    sent.at(-1)!.answer.resolve(joined());
+    const leaving = (await joining).leave();
+    sent.at(-1)!.answer.reject(new DialogueError(code, "no"));
+    if (code === "TIMEOUT") await expect(leaving).rejects.toMatchObject({ code });
+    else await leaving;
+  }
+  expect(reported.map(({ code }) => code)).toEqual(["TIMEOUT"]);
+});

@@ -1,0 +1,143 @@
+/**
+ * What must compile, and what must not: checked by the compiler, never run.
+ */
+import { createDialogueClient, type DialogueClient, type EventMessage, type Room } from "../src/index.js";
+
+interface Edit {
+  at: number;
+  insert: string;
+}
+
+interface Contract {
+  rooms: {
+    general: {
+      triggers: { message: { text: string }; ping: null };
+      events: { message: { text: string }; ping: null; "user:left": { userId: string } };
+    };
+    "doc:{documentId}": { triggers: { edited: Edit }; events: { edited: Edit } };
+    "team:{team}:board:{board}": { triggers: object; events: object };
+    log: {
+      triggers: { line: { text: string }; [event: string]: unknown };
+      events: { line: { text: string }; [event: string]: unknown };
+    };
+  };
+}
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function expect<T extends true>(): T | void {}
+
+declare const client: DialogueClient<Contract>;
+declare const open: DialogueClient;
+
+export async function rooms(): Promise<void> {
+  await client.join("general");
+  await client.join("general", { subscribe: ["message", "*"] });
+  await client.join("doc:{documentId}", { documentId: "42" });
+  await client.join("doc:{documentId}", { documentId: 42 }, { subscribe: ["edited"] });
+  await client.join("team:{team}:board:{board}", { team: "blue", board: 1 });
+
+  // @ts-expect-error a room that the contract does not have
+  await client.join("generel");
+  // @ts-expect-error an id in place of the pattern
+  await client.join("doc:42");
+  // @ts-expect-error a family without its parameters
+  await client.join("doc:{documentId}");
+  // @ts-expect-error a parameter of another name
+  await client.join("doc:{documentId}", { id: "42" });
+  // @ts-expect-error one parameter too few
+  await client.join("team:{team}:board:{board}", { team: "blue" });
+  // @ts-expect-error a parameter that is no text or number
+  await client.join("doc:{documentId}", { documentId: { id: 42 } });
+  // @ts-expect-error options where a plain room takes no parameters
+  await client.join("general", {}, { subscribe: ["message"] });
+  // @ts-expect-error a subscription to what the room does not have
+  await client.join("general", { subscribe: ["edited"] });
+}
+
+export async function events(): Promise<void> {
+  const room = await client.join("general");
+  room.on("message", (message) => {
+    expect<Equal<typeof message, EventMessage<{ text: string }, "message">>>();
+  });
+  room.on("user:left", async ({ data }) => data.userId);
+  room.onAny((event, message) => {
+    expect<Equal<typeof event, "message" | "ping" | "user:left">>();
+    if (message.event === "message") message.data.text;
+    // @ts-expect-error not narrowed to an event with text
+    message.data.text;
+  });
+  for (const message of room.history) {
+    if (message.event === "user:left") message.data.userId;
+  }
+  expect<Equal<Awaited<ReturnType<typeof room.getHistory<"message">>>[number]["data"], { text: string }>>();
+  await room.subscribe("user:left");
+  await room.unsubscribe("message");
+
+  // @ts-expect-error an event that the room does not have
+  room.on("edited", () => {});
+  // @ts-expect-error a payload of one's own choosing
+  room.on<{ body: string }>("message", () => {});
+  // @ts-expect-error a field that the payload does not have
+  room.on("message", ({ data }) => data.body);
+  // @ts-expect-error an event that the room does not have
+  await room.subscribe("edited");
+  // @ts-expect-error an event that the room does not have
+  await room.getHistory("edited");
+}
+
+export async function triggers(): Promise<void> {
+  const room = await client.join("general");
+  const { seq } = await room.trigger("message", { text: "hello" }, { trace: 1 });
+  expect<Equal<typeof seq, number | undefined>>();
+  await room.trigger("ping");
+  await room.trigger("ping", null, { trace: 1 });
+
+  // @ts-expect-error an event that only the server triggers
+  await room.trigger("user:left", { userId: "ann" });
+  // @ts-expect-error an event that the room does not have
+  await room.trigger("edited", { at: 0, insert: "a" });
+  // @ts-expect-error a payload of another shape
+  await room.trigger("message", { text: 7 });
+  // @ts-expect-error a payload with a field too many
+  await room.trigger("message", { text: "hello", colour: "red" });
+  // @ts-expect-error a payload that is missing
+  await room.trigger("message");
+}
+
+export async function mixedRooms(): Promise<void> {
+  const log = await client.join("log");
+  log.on("line", ({ data }) => data.text);
+  log.on<{ level: number }>("metric", ({ data }) => data.level);
+  await log.trigger("anything", { at: 1 });
+  // @ts-expect-error a payload of another shape
+  await log.trigger("line", { text: 7 });
+}
+
+export async function openRooms(): Promise<void> {
+  const room: Room = await open.join("anything");
+  await open.join("anything", { subscribe: ["whatever"] });
+  await open.join("doc:{documentId}", { documentId: "42" });
+  room.on<{ text: string }>("message", ({ data }) => data.text);
+  room.on("message", ({ data }) => {
+    expect<Equal<typeof data, unknown>>();
+  });
+  room.onAny((event, message) => {
+    expect<Equal<typeof event, string>>();
+    expect<Equal<typeof message.data, unknown>>();
+  });
+  const history = await room.getHistory<{ text: string }>("message", 0, 20);
+  expect<Equal<(typeof history)[number]["data"], { text: string }>>();
+  await room.trigger("ping");
+  await room.trigger("message", { text: "hello" });
+  // @ts-expect-error payloads are unknown until the caller says what they are
+  room.on("message", ({ data }) => data.text);
+}
+
+export function options(): void {
+  createDialogueClient({ auth: { userId: "ann" } });
+  createDialogueClient<Contract>({ url: "wss://example.com", auth: async () => ({ token: "t" }) });
+  // @ts-expect-error credentials that are no object
+  createDialogueClient({ auth: "token" });
+  // @ts-expect-error a contract without triggers
+  createDialogueClient<{ rooms: { general: { events: object } } }>();
+}

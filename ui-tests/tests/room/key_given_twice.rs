@@ -1,0 +1,11 @@
+use dialogue::Event;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+struct Ping;
+
+#[dialogue::room("general", events(Ping), max_size = 5, max_size = 6)]
+mod general {}
+
+fn main() {}

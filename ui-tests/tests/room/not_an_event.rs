@@ -1,0 +1,13 @@
+use dialogue::Event;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+struct Ping;
+
+struct Pong;
+
+#[dialogue::room("general", events(Ping, Pong))]
+mod general {}
+
+fn main() {}

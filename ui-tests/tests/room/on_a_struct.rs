@@ -1,0 +1,11 @@
+use dialogue::Event;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+struct Ping;
+
+#[dialogue::room("general", events(Ping))]
+struct General;
+
+fn main() {}
