@@ -1,6 +1,6 @@
 //! The application: shared state, hooks, and the rooms it hosts.
 
-use std::{future::Future, marker::PhantomData, sync::Arc, time::SystemTime};
+use std::{future::Future, marker::PhantomData, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
@@ -100,12 +100,8 @@ pub trait App: Registry + Send + Sync + 'static {
 pub trait Identity: Send + Sync + 'static {
     /// The id that other users know this user by, and that its events are `from`: up to
     /// [`MAX_USER_ID`](crate::MAX_USER_ID) bytes, printable, and not [`SYSTEM`](crate::SYSTEM).
+    /// Asked once, after authentication.
     fn user_id(&self) -> &str;
-
-    /// When the proof ends. Default: never.
-    fn expires_at(&self) -> Option<SystemTime> {
-        None
-    }
 }
 
 /// The rooms of an app, as `#[dialogue::app(rooms(..))]` lists them.

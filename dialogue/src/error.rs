@@ -30,6 +30,10 @@ pub enum TriggerError {
     /// A `#[before]` handler refused.
     #[error("{0}")]
     Denied(Deny),
+    /// The trigger comes from an `#[on]` handler, and as many events of such wait in the room as
+    /// may. Waiting for a place would be waiting for oneself.
+    #[error("the room's handlers do not keep up with what handlers trigger")]
+    Overloaded,
     /// A hook panicked or took too long, or the payload could not be written as JSON. The log
     /// has the cause.
     #[error("something failed in the server")]
@@ -47,6 +51,7 @@ impl From<TriggerError> for Failure {
                 Self { issues: Some(issues), ..failure }
             }
             TriggerError::Denied(_) => Self::new(ErrorCode::EventDenied, message),
+            TriggerError::Overloaded => Self::new(ErrorCode::LimitExceeded, message),
             TriggerError::Internal => Self::new(ErrorCode::Internal, message),
         }
     }
@@ -58,6 +63,7 @@ impl IntoResponse for TriggerError {
             Self::RoomNotFound => StatusCode::NOT_FOUND,
             Self::AnotherType | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, Json(Failure::from(self))).into_response()
@@ -106,7 +112,11 @@ impl From<JoinError> for Failure {
             JoinError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
             JoinError::Closed | JoinError::Internal => ErrorCode::Internal,
         };
-        Self::new(code, error.to_string())
+        let failure = Self::new(code, error.to_string());
+        match error {
+            JoinError::EventNotAllowed(event) => failure.of_event(&event),
+            _ => failure,
+        }
     }
 }
 

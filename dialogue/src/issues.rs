@@ -88,7 +88,7 @@ fn walk(
         let nested = field.and_then(|field| field.nested);
         match kind {
             ValidationErrorsKind::Field(errors) => {
-                issues.extend(errors.iter().map(|error| of_rule(at.clone(), error)));
+                issues.extend(errors.iter().map(|error| of_rule(&at, error)));
             }
             ValidationErrorsKind::Struct(errors) => walk(nested, errors, &at, issues),
             ValidationErrorsKind::List(list) => {
@@ -109,7 +109,7 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn of_rule(path: String, error: &ValidationError) -> Issue {
+fn of_rule(path: &str, error: &ValidationError) -> Issue {
     // `value` is the rejected value, `other` the one that it had to match.
     let params: BTreeMap<String, Value> = error
         .params
@@ -121,7 +121,7 @@ fn of_rule(path: String, error: &ValidationError) -> Issue {
         Some(message) => message.clone().into_owned(),
         None => describe(&error.code, &params),
     };
-    Issue { path, code: error.code.clone(), message, params }
+    Issue { path: elide(path), code: error.code.clone(), message, params }
 }
 
 fn describe(code: &str, params: &BTreeMap<String, Value>) -> String {
@@ -199,10 +199,11 @@ fn shape(path: String, text: &str) -> Issue {
         Some(name) => (join(&path, name), "is missing".to_owned()),
         None => (path, elide(text)),
     };
-    Issue { path, code: Cow::Borrowed(code), message, params: BTreeMap::new() }
+    Issue { path: elide(&path), code: Cow::Borrowed(code), message, params: BTreeMap::new() }
 }
 
-/// serde quotes what it found, which may be a megabyte; the expectation stands at the end.
+/// serde quotes what it found, and a path holds the keys of maps: either may be a megabyte. What
+/// matters stands at the ends.
 fn elide(text: &str) -> String {
     const HEAD: usize = 80;
     const TAIL: usize = 120;

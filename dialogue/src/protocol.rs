@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Issues, Meta, name};
+use crate::{Issues, name};
 
 /// Names of the Socket.IO events that carry the protocol.
 #[allow(missing_docs, reason = "each constant is the name it holds")]
@@ -107,9 +107,9 @@ pub struct Trigger<'a> {
     /// The payload; `null` if missing.
     #[serde(borrow, default)]
     pub data: Option<&'a RawValue>,
-    /// Context to attach.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub meta: Option<Meta>,
+    /// Context to attach: an object.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<&'a RawValue>,
 }
 
 /// `dialogue:getHistory`, counted from the newest event.

@@ -11,18 +11,21 @@ use super::{
     gateway::Connection,
     hook::BoxFuture,
     rooms::{erased::Keyed, live::Live, membership},
+    session::Proven,
 };
-use crate::{App, Dialogue, Hosts, Identity, JoinError, Room};
+use crate::{App, Dialogue, Hosts, JoinError, Room};
 
 /// One connection and who it belongs to. Cheap to clone.
 ///
-/// A user with several connections is several clients.
+/// A user with several connections is several clients. A clone that outlives the connection keeps
+/// some memory of it, and does nothing else.
 pub struct Client<A: App>(Arc<Inner<A>>);
 
 struct Inner<A: App> {
     dialogue: Dialogue<A>,
     connection: Connection,
     identity: A::Identity,
+    user_id: Arc<str>,
     rooms: Mutex<Rooms<A>>,
 }
 
@@ -45,20 +48,20 @@ impl<A: App> Client<A> {
     pub(crate) fn new(
         dialogue: Dialogue<A>,
         connection: Connection,
-        identity: A::Identity,
+        Proven { identity, user_id }: Proven<A>,
     ) -> Self {
         let rooms = Mutex::new(Some(HashMap::new()));
-        Self(Arc::new(Inner { dialogue, connection, identity, rooms }))
+        Self(Arc::new(Inner { dialogue, connection, identity, user_id, rooms }))
     }
 
     /// The connection's id.
     pub fn id(&self) -> ClientId {
-        self.0.connection.id()
+        self.0.connection.id
     }
 
     /// Who the client was proven to be.
     pub fn user_id(&self) -> &str {
-        self.0.identity.user_id()
+        &self.0.user_id
     }
 
     /// What [`App::authenticate`] returned.
@@ -85,7 +88,7 @@ impl<A: App> Client<A> {
     where
         A: Hosts<R>,
     {
-        Box::pin(async move { membership::leave_unasked(self, &room.id()).await })
+        Box::pin(async move { membership::leave_unasked(self, &Keyed::new(room)).await })
     }
 
     /// The ids of the rooms that the client is in, in no particular order.
@@ -93,9 +96,11 @@ impl<A: App> Client<A> {
         self.lock().iter().flatten().map(|(id, _)| id.to_string()).collect()
     }
 
-    /// Disconnects the client. What it asked for and has not been done yet is dropped.
+    /// Disconnects the client. It receives no more events, and what it asked for and has not been
+    /// done yet is dropped.
     pub fn disconnect(&self) {
         self.connection().inbox.close(DisconnectReason::ServerClosed);
+        self.connection().unlisten_all();
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -111,6 +116,9 @@ impl<A: App> Client<A> {
     pub(crate) fn note_joined(&self, live: &Arc<Live<A>>, most: usize) -> Result<(), JoinError> {
         let mut rooms = self.lock();
         let rooms = rooms.as_mut().ok_or(JoinError::Closed)?;
+        if self.connection().inbox.is_closed() {
+            return Err(JoinError::Closed);
+        }
         if rooms.len() >= most && !rooms.contains_key(live.id()) {
             return Err(JoinError::LimitExceeded { what: "rooms", most });
         }

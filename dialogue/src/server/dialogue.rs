@@ -191,8 +191,8 @@ pub struct Stats {
     pub connections: usize,
     /// Different user ids among them.
     pub users: usize,
-    /// Rooms that are open: the static ones, and those of families that somebody is in or that
-    /// have handlers added at run time.
+    /// Rooms that are open: the static ones, and those of families that somebody is in or enters,
+    /// that have handlers added at run time, or events that wait for handlers.
     pub rooms: usize,
     /// Memberships, of all rooms together.
     pub members: usize,

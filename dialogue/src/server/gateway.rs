@@ -16,11 +16,12 @@ use std::{
     time::Duration,
 };
 
+use dashmap::DashSet;
 use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use socketioxide::{
-    ParserConfig, SocketIo,
+    ParserConfig, SendError, SocketError, SocketIo,
     adapter::{Adapter, LocalAdapter},
     extract::{AckSender, SocketRef},
     handler::{ConnectHandler, FromConnectParts, FromMessage, FromMessageParts, Value},
@@ -33,16 +34,26 @@ use super::{
     Handshake, Limits,
     dialogue::Inner,
     inbox::{Inbox, Overflow},
-    session,
+    session::{self, Proven},
 };
 use crate::{
     App, Dialogue,
     protocol::{Ack, ErrorCode, Failure, event},
 };
 
-/// The id of one connection; another one after every reconnect.
+/// The id of one connection, known to everyone: another one after every reconnect.
+///
+/// It is not the transport's session id, which is a secret: whoever knows that one may speak for a
+/// client that is on long polling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(Sid);
+
+impl ClientId {
+    /// Random, and as hard to guess as a session id.
+    fn random() -> Self {
+        Self(Sid::new())
+    }
+}
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,29 +160,45 @@ pub(crate) enum Unsent {
 /// One connection, as the rest of the server sees it.
 pub(crate) struct Connection {
     socket: Arc<Socket>,
+    pub(crate) id: ClientId,
     pub(crate) inbox: Arc<Inbox>,
+    _seat: Seat,
 }
 
 impl Connection {
-    pub(crate) fn id(&self) -> ClientId {
-        ClientId(self.socket.id)
-    }
-
     /// Sends once, if there is room.
     pub(crate) fn try_send(&self, packet: &Packet) -> Result<(), Unsent> {
-        match try_send(&self.socket, packet) {
-            true => Ok(()),
-            false if self.socket.connected() => Err(Unsent::Full),
-            false => Err(Unsent::Closed),
-        }
+        try_send(&self.socket, packet)
     }
 
     /// Sends, waiting for room as long as the connection lives.
     pub(crate) async fn send(&self, packet: &Packet) {
-        self.retry(|| !matches!(self.try_send(packet), Err(Unsent::Full))).await;
+        self.retry(|| match self.try_send(packet) {
+            Err(Unsent::Full) => None,
+            Ok(()) | Err(Unsent::Closed) => Some(()),
+        })
+        .await;
     }
 
-    /// Receives what is broadcast to these channels. Broadcasts are not received twice.
+    /// Tries until it succeeds: for what the connection's buffer has no room for. Gives up, with
+    /// `None`, once the server's own code has ended the connection.
+    ///
+    /// socketioxide cannot be waited on, so this asks again, less and less often.
+    pub(crate) async fn retry<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(done) = attempt() {
+                return Some(done);
+            }
+            if self.inbox.is_closed_by_server() {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    /// Receives what is broadcast to these channels.
     pub(crate) fn listen(&self, channels: Vec<String>) {
         self.socket.join(channels);
     }
@@ -180,31 +207,54 @@ impl Connection {
         self.socket.leave(channels);
     }
 
-    /// Ends the connection, once the buffer has room for the farewell.
-    pub(crate) async fn close(&self) {
-        self.retry(|| !self.socket.connected() || self.socket.clone().disconnect().is_ok()).await;
-        // A channel joined while the socket went away would keep its id.
+    pub(crate) fn unlisten_all(&self) {
         self.socket.leave_all();
     }
 
-    /// socketioxide cannot be waited on, so ask again, less and less often.
-    async fn retry(&self, mut attempt: impl FnMut() -> bool) {
+    /// Ends the connection, once the buffer has room for the farewell or the transport is gone.
+    pub(crate) async fn close(&self) {
         let mut pause = Duration::from_millis(1);
-        while !attempt() {
+        while self.socket.connected() && self.socket.clone().disconnect().is_err() {
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
+        // A channel joined while the socket went away would keep its id.
+        self.unlisten_all();
     }
 }
 
-fn try_send(socket: &Arc<Socket>, packet: &Packet) -> bool {
-    match packet.to {
-        Address::Event(name) => socket.emit(name, &*packet.body).is_ok(),
+/// The right to a transport, which is for one session at a time: channels are the transport's, and
+/// the end of one session would deafen the next.
+struct Seat {
+    taken: Arc<DashSet<Sid>>,
+    sid: Sid,
+}
+
+impl Seat {
+    fn take(taken: &Arc<DashSet<Sid>>, sid: Sid) -> Option<Self> {
+        taken.insert(sid).then(|| Self { taken: taken.clone(), sid })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.taken.remove(&self.sid);
+    }
+}
+
+fn try_send(socket: &Arc<Socket>, packet: &Packet) -> Result<(), Unsent> {
+    let sent = match packet.to {
+        Address::Event(name) => socket.emit(name, &*packet.body),
         Address::Ack(id) => {
             // A sender is used up by a failed attempt: each gets its own.
             let Ok(sender) = AckSender::from_message_parts(socket, &mut empty(), &Some(id));
-            sender.send(&*packet.body).is_ok()
+            sender.send(&*packet.body)
         }
+    };
+    match sent {
+        Ok(()) => Ok(()),
+        Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(Unsent::Full),
+        Err(SendError::Socket(_) | SendError::Serialize(_)) => Err(Unsent::Closed),
     }
 }
 
@@ -237,7 +287,9 @@ impl Gateway {
             .connect_timeout(limits.handshake_time)
             .build_layer();
         let inner = inner.clone();
-        let middleware = move |socket: SocketRef, Auth(auth): Auth| admit(inner, socket, auth);
+        let seats = Arc::new(DashSet::new());
+        let middleware =
+            move |socket: SocketRef, Auth(auth): Auth| admit(inner, seats, socket, auth);
         io.ns("/", (|Owned(socket): Owned| run::<A>(socket)).with(middleware));
         (layer, Self { io })
     }
@@ -257,8 +309,10 @@ impl Gateway {
 /// A connection that was let in, between its middleware and its session.
 struct Admitted<A: App> {
     dialogue: Dialogue<A>,
-    identity: A::Identity,
+    proven: Proven<A>,
+    id: ClientId,
     inbox: Arc<Inbox>,
+    seat: Seat,
 }
 
 /// How it gets from one to the other: socketioxide's extensions must clone.
@@ -274,18 +328,20 @@ impl<A: App> Clone for Slot<A> {
 /// authenticates.
 async fn admit<A: App>(
     inner: Weak<Inner<A>>,
+    seats: Arc<DashSet<Sid>>,
     socket: SocketRef,
     auth: Option<String>,
 ) -> Result<(), Refused> {
-    let Some(dialogue) = Dialogue::upgrade(&inner) else {
-        return Err(Refused(Failure::new(ErrorCode::Internal, "the server is going down")));
-    };
-    let inbox = Arc::new(Inbox::new(dialogue.limits()));
+    let refused = |message| Refused(Failure::new(ErrorCode::Internal, message));
+    let dialogue = Dialogue::upgrade(&inner).ok_or_else(|| refused("the server is going down"))?;
+    let seat = Seat::take(&seats, socket.id)
+        .ok_or_else(|| refused("the last session on this transport has not ended yet"))?;
+    let (id, inbox) = (ClientId::random(), Arc::new(Inbox::new(dialogue.limits())));
     receive(&socket, &inbox);
-    let handshake = Handshake::new(ClientId(socket.id), socket.req_parts());
-    let identity =
+    let handshake = Handshake::new(id, socket.req_parts());
+    let proven =
         session::authenticate(&dialogue, auth.as_deref(), &handshake).await.map_err(Refused)?;
-    let admitted = Admitted { dialogue, identity, inbox };
+    let admitted = Admitted { dialogue, proven, id, inbox, seat };
     socket.extensions.insert(Slot(Arc::new(Mutex::new(Some(admitted)))));
     Ok(())
 }
@@ -315,7 +371,7 @@ fn refuse_overflow(socket: &Arc<Socket>, inbox: &Inbox, ack: Option<i64>) {
         Some(id) => Packet::ack(id, &Ack { ok: false, body: failure }),
         None => Packet::event(event::ERROR, &failure),
     };
-    if !try_send(socket, &packet) {
+    if try_send(socket, &packet).is_err() {
         inbox.close(DisconnectReason::ServerClosed);
     }
 }
@@ -326,10 +382,9 @@ async fn run<A: App>(socket: Arc<Socket>) {
         return;
     };
     let admitted = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Admitted { dialogue, identity, inbox }) = admitted else {
-        return;
-    };
-    session::run(dialogue, Connection { socket, inbox }, identity).await;
+    let Some(Admitted { dialogue, proven, id, inbox, seat }) = admitted else { return };
+    let connection = Connection { socket, id, inbox, _seat: seat };
+    session::run(dialogue, connection, proven).await;
 }
 
 /// The connect error, whose message is all that socketioxide sends.

@@ -18,6 +18,7 @@ use super::{
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     ready: Notify,
+    ended: Notify,
     max_frames: usize,
     max_bytes: usize,
 }
@@ -29,6 +30,13 @@ struct Queue {
     closed: Option<DisconnectReason>,
 }
 
+/// What a session does next.
+pub(crate) enum Next {
+    Request(Frame),
+    /// The connection ended; some requests may be left.
+    Last(DisconnectReason),
+}
+
 /// The queue is full.
 pub(crate) struct Overflow;
 
@@ -37,6 +45,7 @@ impl Inbox {
         Self {
             queue: Mutex::default(),
             ready: Notify::new(),
+            ended: Notify::new(),
             max_frames: limits.waiting_requests,
             max_bytes: limits.waiting_bytes,
         }
@@ -66,34 +75,50 @@ impl Inbox {
         if reason == DisconnectReason::ServerClosed {
             queue.frames = VecDeque::new();
             queue.bytes = 0;
+            self.ended.notify_one();
         }
         queue.closed.get_or_insert(reason);
         drop(queue);
         self.ready.notify_one();
     }
 
-    /// The next request, or why there will be none.
-    pub(crate) async fn next(&self) -> Result<Frame, DisconnectReason> {
+    /// The next request, as soon as there is one, or why the connection ended.
+    pub(crate) async fn next(&self) -> Next {
         loop {
-            if let Some(next) = self.try_next() {
-                return next;
+            if let Some(reason) = self.lock().closed {
+                return Next::Last(reason);
+            }
+            if let Some(frame) = self.rest() {
+                return Next::Request(frame);
             }
             self.ready.notified().await;
         }
     }
 
-    fn try_next(&self) -> Option<Result<Frame, DisconnectReason>> {
+    /// The next request, if one waits: after the end, too.
+    pub(crate) fn rest(&self) -> Option<Frame> {
         let mut queue = self.lock();
-        match queue.frames.pop_front() {
-            Some(frame) => {
-                queue.bytes -= frame.len();
-                if queue.frames.is_empty() {
-                    queue.frames = VecDeque::new();
-                }
-                Some(Ok(frame))
-            }
-            None => queue.closed.map(Err),
+        let frame = queue.frames.pop_front()?;
+        queue.bytes -= frame.len();
+        if queue.frames.is_empty() {
+            queue.frames = VecDeque::new();
         }
+        Some(frame)
+    }
+
+    /// Resolves when the server's own code ends the connection.
+    pub(crate) async fn ended_by_server(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Whether the server's own code ended the connection.
+    pub(crate) fn is_closed_by_server(&self) -> bool {
+        self.lock().closed == Some(DisconnectReason::ServerClosed)
+    }
+
+    /// Whether the connection has ended, for whatever reason.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
     }
 
     pub(crate) fn len(&self) -> usize {

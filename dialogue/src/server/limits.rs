@@ -18,11 +18,14 @@ pub struct Limits {
     pub payload: usize,
     /// Binary attachments of one message, which count towards `payload`. Default: 10.
     pub attachments: usize,
+    /// The bytes of an event's `meta`, as a client sends it. Default: 4,096.
+    pub meta: usize,
     /// How deep the JSON of a message may nest. Default: 128.
     pub depth: usize,
     /// The time between opening a transport and being authenticated. Default: 5 s.
     pub handshake_time: Duration,
-    /// The time that one run of a hook or handler may take. Default: 5 s.
+    /// The time that one run of a hook or handler may take, and all that a client still asked for
+    /// before its connection was lost. Default: 5 s.
     pub hook_time: Duration,
     /// Packets that wait for a slow reader, per connection. Default: 128.
     pub outgoing_packets: usize,
@@ -31,8 +34,8 @@ pub struct Limits {
     pub waiting_requests: usize,
     /// The bytes of the requests that wait, per connection. Default: 8,000,000.
     pub waiting_bytes: usize,
-    /// Events that wait for a room's `#[on]` handlers; with more, triggers into the room wait.
-    /// Default: 1,024.
+    /// Events that wait for a room's `#[on]` handlers; with more, triggers into the room wait. Twice
+    /// as many again may wait of those that `#[on]` handlers trigger. Default: 1,024.
     pub waiting_events: usize,
     /// Rooms that one connection may be in. Default: 100.
     pub rooms_per_connection: usize,
@@ -40,7 +43,8 @@ pub struct Limits {
     pub subscriptions_per_room: usize,
     /// Events on one page of history. Default: 100.
     pub page_events: usize,
-    /// Bytes of the events on one page of history. Default: 256,000.
+    /// Bytes of the events on one page of history, or in the answer to a join; one event always
+    /// fits. Default: 256,000.
     pub page_bytes: usize,
     /// Empty rooms of families whose history is kept in memory. Default: 1,000.
     pub empty_rooms: usize,
@@ -51,6 +55,7 @@ impl Default for Limits {
         Self {
             payload: 1_000_000,
             attachments: 10,
+            meta: 4_096,
             depth: 128,
             handshake_time: Duration::from_secs(5),
             hook_time: Duration::from_secs(5),

@@ -7,9 +7,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{Event, EventMessage, Issues, Meta, RawMessage};
+use crate::{Event, EventMessage, Issues, Meta};
 
 /// How a room's row makes a message of its event from JSON.
 pub(crate) type Decode = fn(Envelope, &RawValue) -> Result<Box<dyn AnyMessage>, Issues>;
@@ -56,55 +57,52 @@ pub(crate) trait AnyMessage: Any + Send + Sync {
     fn encode(&self) -> serde_json::Result<Box<RawValue>>;
 }
 
-impl<E: Event> AnyMessage for EventMessage<E> {
-    fn event(&self) -> &str {
-        &self.event
-    }
-    fn payload_type(&self) -> TypeId {
-        TypeId::of::<E>()
-    }
-    fn data_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
-        &mut self.data
-    }
-    fn as_any(&self) -> &(dyn Any + Send + Sync) {
-        self
-    }
-    fn sender_mut(&mut self) -> &mut String {
-        &mut self.from
-    }
-    fn meta_mut(&mut self) -> &mut Option<Meta> {
-        &mut self.meta
-    }
+/// A payload: an event, or JSON of which nothing is known.
+trait Data: Serialize + Any + Send + Sync {
+    fn check(&self) -> Result<(), Issues>;
+}
+
+impl<E: Event> Data for E {
     fn check(&self) -> Result<(), Issues> {
-        self.data.check()
-    }
-    fn encode(&self) -> serde_json::Result<Box<RawValue>> {
-        to_raw_value(self)
+        Event::check(self)
     }
 }
 
-impl AnyMessage for RawMessage {
-    fn event(&self) -> &str {
-        &self.event
-    }
-    fn payload_type(&self) -> TypeId {
-        TypeId::of::<Box<RawValue>>()
-    }
-    fn data_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
-        &mut self.data
-    }
-    fn as_any(&self) -> &(dyn Any + Send + Sync) {
-        self
-    }
-    fn sender_mut(&mut self) -> &mut String {
-        &mut self.from
-    }
-    fn meta_mut(&mut self) -> &mut Option<Meta> {
-        &mut self.meta
-    }
+impl Data for Box<RawValue> {
     fn check(&self) -> Result<(), Issues> {
         Ok(())
     }
+}
+
+impl<T: Data> AnyMessage for EventMessage<T> {
+    fn event(&self) -> &str {
+        &self.event
+    }
+
+    fn payload_type(&self) -> TypeId {
+        TypeId::of::<T>()
+    }
+
+    fn data_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
+        &mut self.data
+    }
+
+    fn as_any(&self) -> &(dyn Any + Send + Sync) {
+        self
+    }
+
+    fn sender_mut(&mut self) -> &mut String {
+        &mut self.from
+    }
+
+    fn meta_mut(&mut self) -> &mut Option<Meta> {
+        &mut self.meta
+    }
+
+    fn check(&self) -> Result<(), Issues> {
+        self.data.check()
+    }
+
     fn encode(&self) -> serde_json::Result<Box<RawValue>> {
         to_raw_value(self)
     }

@@ -21,7 +21,7 @@ use super::{
     session::internal,
 };
 use crate::{
-    App, JoinError, TriggerError, issues, name,
+    App, JoinError, Meta, TriggerError, issues, name,
     protocol::{
         self, Ack, ErrorCode, Failure, GetHistory, InRoom, Join, Page, Subscribe, Subscriptions,
         event,
@@ -156,10 +156,13 @@ fn member<A: App>(client: &Client<A>, room_id: &str) -> Result<Arc<Live<A>>, Fai
         return Ok(live);
     }
     Err(match client.dialogue().hub().resolve(room_id) {
-        Some(_) => Failure::new(ErrorCode::NotInRoom, "join the room first"),
-        None => Failure::from(JoinError::RoomNotFound),
-    }
-    .in_room(room_id))
+        Some(_) => not_in_room(room_id),
+        None => Failure::from(JoinError::RoomNotFound).in_room(room_id),
+    })
+}
+
+fn not_in_room(room_id: &str) -> Failure {
+    Failure::new(ErrorCode::NotInRoom, "join the room first").in_room(room_id)
 }
 
 fn event_name(room_id: &str, event: &str) -> Result<(), Failure> {
@@ -175,12 +178,20 @@ fn event_name(room_id: &str, event: &str) -> Result<(), Failure> {
     Err(invalid(message).in_room(room_id))
 }
 
+/// The names of subscriptions: an event's, or the one that means every event.
+fn event_or_every(room_id: &str, event: &str) -> Result<(), Failure> {
+    if event == name::EVERY_EVENT { Ok(()) } else { event_name(room_id, event) }
+}
+
 async fn join<A: App>(
     client: &Client<A>,
     ack: Option<i64>,
     Join { room_id, subscribe }: Join<'_>,
 ) -> Result<(), Failure> {
     let answer = ack.map_or(Answer::Events, Answer::Ack);
+    for event in subscribe.iter().flatten() {
+        event_or_every(&room_id, event)?;
+    }
     let Some(room) = client.dialogue().hub().resolve(&room_id) else {
         return Err(Failure::from(JoinError::RoomNotFound).in_room(&room_id));
     };
@@ -199,8 +210,9 @@ async fn leave<A: App>(
         Some(id) => Packet::ack(id, &Ack { ok: true, body: Done {} }),
         None => membership::left(&room_id),
     };
-    membership::leave(client, &live, Some(answer)).await;
-    Ok(())
+    // The server's own code may have been faster.
+    let left = membership::leave(client, &live, answer).await;
+    if left { Ok(()) } else { Err(not_in_room(&room_id)) }
 }
 
 async fn subscribe<A: App>(
@@ -208,9 +220,7 @@ async fn subscribe<A: App>(
     ack: Option<i64>,
     Subscribe { room_id, event_name: event }: &Subscribe<'_>,
 ) -> Result<(), Failure> {
-    if event != name::EVERY_EVENT {
-        event_name(room_id, event)?;
-    }
+    event_or_every(room_id, event)?;
     let live = member(client, room_id)?;
     let most = client.dialogue().limits().subscriptions_per_room;
     let subscriptions = live
@@ -225,6 +235,7 @@ async fn unsubscribe<A: App>(
     ack: Option<i64>,
     Subscribe { room_id, event_name: event }: &Subscribe<'_>,
 ) -> Result<(), Failure> {
+    event_or_every(room_id, event)?;
     let live = member(client, room_id)?;
     let subscriptions = live.unsubscribe(client, event);
     acknowledge(client, ack, Subscriptions { subscriptions: &subscriptions }).await;
@@ -238,6 +249,7 @@ async fn trigger<A: App>(
 ) -> Result<(), Failure> {
     let protocol::Trigger { room_id, event, data, meta } = request;
     event_name(&room_id, &event)?;
+    let meta = meta.map(|meta| decode_meta(meta, client)).transpose()?.flatten();
     let live = member(client, &room_id)?;
     let spec = live.room().spec();
     if !spec.allows(&event) {
@@ -262,6 +274,15 @@ async fn trigger<A: App>(
     published.map_err(|error| Failure::from(error).in_room(&room_id).of_event(&event))?;
     acknowledge(client, ack, Done {}).await;
     Ok(())
+}
+
+fn decode_meta<A: App>(meta: &RawValue, client: &Client<A>) -> Result<Option<Meta>, Failure> {
+    let most = client.dialogue().limits().meta;
+    if meta.get().len() > most {
+        let message = format!("`meta` has more than {most} bytes");
+        return Err(Failure::new(ErrorCode::LimitExceeded, message));
+    }
+    serde_json::from_str(meta.get()).map_err(|error| invalid(issues::explain(&error)))
 }
 
 async fn get_history<A: App>(

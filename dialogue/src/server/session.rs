@@ -1,11 +1,15 @@
 //! One task per connection: from authentication to the last `left`.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
 use super::{
-    Client, Handshake,
-    gateway::{Connection, Packet},
-    hook, requests,
+    Client, DisconnectReason, Handshake,
+    gateway::{Connection, Frame, Packet},
+    hook,
+    inbox::Next,
+    requests,
     rooms::membership,
 };
 use crate::{
@@ -17,30 +21,40 @@ use crate::{
 /// broadcasts must be able to empty their buffers in between.
 const TURN: usize = 32;
 
+/// Who a connection was proven to belong to.
+pub(crate) struct Proven<A: App> {
+    pub(crate) identity: A::Identity,
+    pub(crate) user_id: Arc<str>,
+}
+
 /// Finds out who a new connection is.
 pub(crate) async fn authenticate<A: App>(
     dialogue: &Dialogue<A>,
     auth: Option<&str>,
     handshake: &Handshake,
-) -> Result<A::Identity, Failure> {
+) -> Result<Proven<A>, Failure> {
     // What the client sent is not repeated: it may hold a token.
-    let credentials = credentials(auth).ok_or_else(|| {
-        Failure::new(ErrorCode::Unauthenticated, "the credentials do not have the expected shape")
-    })?;
-    let hook = Box::pin(dialogue.app().authenticate(credentials, handshake));
-    let identity = hook::run(dialogue.limits().hook_time, "authenticate", "", hook)
+    let refused = |message: &str| Failure::new(ErrorCode::Unauthenticated, message);
+    let hook = Box::pin(async {
+        let Some(credentials) = credentials(auth) else {
+            return Err(refused("the credentials do not have the expected shape"));
+        };
+        let identity = dialogue.app().authenticate(credentials, handshake).await;
+        let identity = identity.map_err(|deny| refused(deny.message()))?;
+        let user_id = identity.user_id().into();
+        Ok(Proven { identity, user_id })
+    });
+    let proven = hook::run(dialogue.limits().hook_time, "authenticate", "", hook)
         .await
-        .map_err(|hook::Failed| internal())?
-        .map_err(|deny| Failure::new(ErrorCode::Unauthenticated, deny.message()))?;
-    if !name::is_user_id(identity.user_id()) {
-        let message = format!(
+        .map_err(|hook::Failed| internal())??;
+    if !name::is_user_id(&proven.user_id) {
+        return Err(refused(&format!(
             "a user id has 1 to {} printable bytes and is not `{}`",
             name::MAX_USER_ID,
             name::SYSTEM
-        );
-        return Err(Failure::new(ErrorCode::Unauthenticated, message));
+        )));
     }
-    Ok(identity)
+    Ok(proven)
 }
 
 fn credentials<T: DeserializeOwned>(auth: Option<&str>) -> Option<T> {
@@ -55,29 +69,17 @@ pub(crate) fn internal() -> Failure {
 }
 
 /// The life of a connection that was let in.
-pub(crate) async fn run<A: App>(
-    dialogue: Dialogue<A>,
-    connection: Connection,
-    identity: A::Identity,
-) {
-    let client = Client::new(dialogue.clone(), connection, identity);
-    dialogue.add_client(client.clone());
-    let id = client.id().to_string();
-    let connected = Connected { client_id: (&*id).into(), user_id: client.user_id().into() };
-    client.connection().send(&Packet::event(event::CONNECTED, &connected)).await;
-    drop(id);
-
-    let time = dialogue.limits().hook_time;
-    let app = dialogue.app();
-    // A hook that fails is logged; the connection is none the worse for it.
-    let _ = hook::run(time, "connected", "", Box::pin(app.connected(&client))).await;
-
+///
+/// Whatever is awaited besides the next request is boxed: an idle connection keeps this future, and
+/// should not pay for the largest state of it.
+pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, proven: Proven<A>) {
+    let client = Client::new(dialogue, connection, proven);
+    Box::pin(greet(&client)).await;
     let mut turn = 0;
     let reason = loop {
         match client.connection().inbox.next().await {
-            // Boxed, so that an idle connection does not pay for the largest request.
-            Ok(frame) => Box::pin(requests::handle(&client, frame)).await,
-            Err(reason) => break reason,
+            Next::Request(frame) => Box::pin(answer(&client, frame)).await,
+            Next::Last(reason) => break reason,
         }
         turn += 1;
         if turn == TURN {
@@ -85,11 +87,44 @@ pub(crate) async fn run<A: App>(
             tokio::task::yield_now().await;
         }
     };
+    Box::pin(part(&client, reason)).await;
+}
 
-    let _ = hook::run(time, "disconnected", "", Box::pin(app.disconnected(&client, reason))).await;
-    for live in client.depart() {
-        membership::leave(&client, &live, None).await;
+/// Handles a request, unless the server's own code ends the connection meanwhile.
+async fn answer<A: App>(client: &Client<A>, frame: Frame) {
+    tokio::select! {
+        biased;
+        () = requests::handle(client, frame) => {}
+        () = client.connection().inbox.ended_by_server() => {}
     }
-    client.connection().close().await;
+}
+
+/// Tells the client who it is, and the app that it is there.
+async fn greet<A: App>(client: &Client<A>) {
+    let dialogue = client.dialogue();
+    dialogue.add_client(client.clone());
+    let id = client.id().to_string();
+    let connected = Connected { client_id: (&*id).into(), user_id: client.user_id().into() };
+    client.connection().send(&Packet::event(event::CONNECTED, &connected)).await;
+    // A hook that fails is logged; the connection is none the worse for it.
+    let connected = Box::pin(async { dialogue.app().connected(client).await });
+    let _ = hook::run(dialogue.limits().hook_time, "connected", "", connected).await;
+}
+
+/// Does what the client still asked for, and ends everything that it was part of.
+async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
+    let dialogue = client.dialogue();
+    let time = dialogue.limits().hook_time;
+    // A client that is gone may have left much to do; it holds its places only so long for it.
+    let _ = tokio::time::timeout(time, async {
+        while let Some(frame) = client.connection().inbox.rest() {
+            requests::handle(client, frame).await;
+        }
+    })
+    .await;
+    let disconnected = Box::pin(async { dialogue.app().disconnected(client, reason).await });
+    let _ = hook::run(time, "disconnected", "", disconnected).await;
+    membership::leave_all(client).await;
     dialogue.remove_client(client.id());
+    client.connection().close().await;
 }

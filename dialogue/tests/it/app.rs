@@ -72,7 +72,10 @@ pub mod general {
         match &*message.text {
             "deny" => return Err(Deny::new("not that")),
             "panic" => panic!("told to"),
-            "hang" => std::future::pending().await,
+            "hang" => {
+                cx.app().note("hanging".into());
+                std::future::pending::<()>().await;
+            }
             "empty" => message.text.clear(),
             "again" => {
                 cx.room().trigger(Message::new("again")).await.map_err(|_| Deny::new("no end"))?;
@@ -160,6 +163,8 @@ pub mod news {}
 #[derive(Clone, Default)]
 pub struct Test {
     notes: Arc<Mutex<Vec<String>>>,
+    /// The client of the user called `puppet`.
+    pub puppet: Arc<Mutex<Option<Client<Test>>>>,
 }
 
 impl Test {
@@ -206,6 +211,7 @@ impl App for Test {
     async fn connected(&self, client: &Client<Self>) {
         match client.user_id() {
             "noted" => self.note("connected".into()),
+            "puppet" => *self.puppet.lock().unwrap() = Some(client.clone()),
             "guest" => client.join(general::Room).await.unwrap(),
             "kicked" => client.disconnect(),
             "crash on connect" => panic!("told to"),
@@ -240,6 +246,9 @@ impl App for Test {
     async fn left(&self, client: &Client<Self>, room: &AnyRoom<Self>) {
         if client.user_id() == "noted" {
             self.note(format!("left {}", room.id()));
+        }
+        if client.user_id() == "puppet" && room.id() == "doc:1" {
+            std::future::pending::<()>().await;
         }
     }
 }

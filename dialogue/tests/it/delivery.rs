@@ -1,11 +1,17 @@
 //! Order, and that nothing is lost on the way.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use crate::{
     app::{Message, Test, general},
     peer::{Incoming, Peer},
+    polling::Poller,
     server::Server,
 };
 
@@ -111,33 +117,74 @@ async fn everyone_in_a_room_sees_one_order() {
 async fn history_and_what_follows_it_neither_overlap_nor_leave_a_gap() {
     let server = Server::start(Test::default()).await;
     let dialogue = server.dialogue.clone();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
     let producer = tokio::spawn(async move {
         let room = dialogue.room(general::Room);
-        for n in 0..2_000 {
+        for n in 0.. {
+            if stopped.load(Ordering::Relaxed) {
+                break;
+            }
             room.trigger(Message { text: "order".into(), n }).await.unwrap();
             if n % 20 == 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
         }
     });
-    for _ in 0..40 {
+    let mut with_history = 0;
+    while with_history < 40 {
         let mut peer = server.connect("ann").await;
         let joined = peer.join("general").await;
-        // Keep reading past the first live events, whatever the acknowledgement overtook.
-        let newest = joined["events"][0]["data"]["n"].as_u64();
-        if producer.is_finished() {
-            break;
+        let Some(newest) = joined["events"][0]["data"]["n"].as_u64() else { continue };
+        for n in newest + 1..newest + 4 {
+            assert_eq!(peer.message().await["data"]["n"], n);
         }
-        if let Some(newest) = newest {
-            for n in newest + 1..newest + 4 {
-                if producer.is_finished() {
-                    break;
-                }
-                assert_eq!(peer.message().await["data"]["n"], n);
+        with_history += 1;
+    }
+    stop.store(true, Ordering::Relaxed);
+    producer.await.unwrap();
+}
+
+/// Its buffer has room for few answers, and it does not take them in for a while.
+#[tokio::test]
+async fn a_joiner_that_cannot_be_answered_misses_nothing() {
+    let mut limits = dialogue::Limits::default();
+    limits.outgoing_packets = 4;
+    let server = Server::with_limits(Test::default(), limits).await;
+    let poller = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    for n in 0..8 {
+        poller.send(&format!(r#"42{n}["dialogue:listRooms"]"#)).await;
+    }
+    poller.send(r#"429["dialogue:join",{"roomId":"general"}]"#).await;
+    let room = server.dialogue.room(general::Room);
+    for n in 1..=3 {
+        room.trigger(Message { text: "order".into(), n }).await.unwrap();
+    }
+    assert_eq!(room.size(), 0);
+    let mut seen = Vec::new();
+    let mut joined = false;
+    let mut sent = 3;
+    while seen.len() < 6 {
+        for packet in poller.poll().await {
+            if let Some(answer) = packet.strip_prefix("439") {
+                let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
+                let events = answer[0]["events"].as_array().unwrap();
+                assert!(seen.is_empty(), "an event came before the answer");
+                seen.extend(events.iter().rev().map(|event| event["data"]["n"].as_u64().unwrap()));
+                joined = true;
+            } else if packet.starts_with("42[\"dialogue:event\"") {
+                let event: serde_json::Value = serde_json::from_str(&packet[2..]).unwrap();
+                seen.push(event[1]["data"]["n"].as_u64().unwrap());
             }
         }
+        // Once it is a member, it hears what comes next.
+        while joined && sent < 6 {
+            sent += 1;
+            room.trigger(Message { text: "order".into(), n: sent }).await.unwrap();
+            tokio::task::yield_now().await;
+        }
     }
-    producer.await.unwrap();
+    assert_eq!(seen, [1, 2, 3, 4, 5, 6]);
 }
 
 #[tokio::test]
@@ -160,15 +207,17 @@ async fn what_a_client_sent_before_it_left_is_done() {
 async fn more_requests_than_may_wait_are_refused_one_by_one() {
     let mut limits = dialogue::Limits::default();
     limits.waiting_requests = 4;
-    limits.hook_time = std::time::Duration::from_millis(300);
-    let server = Server::with_limits(Test::default(), limits).await;
+    limits.hook_time = std::time::Duration::from_millis(500);
+    let app = Test::default();
+    let server = Server::with_limits(app.clone(), limits).await;
     let mut ann = server.join("ann", "general").await;
+    app.noted(1).await;
     let hang = json!(["dialogue:trigger", {
         "roomId": "general", "event": "message", "data": { "text": "hang" },
     }]);
     ann.send_text(format!("42900{hang}")).await;
-    // Once the first is being handled, four wait, and the others are refused at once.
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    // While the first is being handled, four wait, and the others are refused at once.
+    assert_eq!(app.noted(1).await, ["hanging"]);
     for n in 901..=910 {
         ann.feed(format!("42{n}{}", trigger(n))).await;
     }

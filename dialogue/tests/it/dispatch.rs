@@ -121,6 +121,40 @@ async fn events_that_the_room_does_not_take_are_refused() {
 }
 
 #[tokio::test]
+async fn meta_is_bounded() {
+    let server = Server::start(Test::default()).await;
+    let mut ann = server.join("ann", "general").await;
+    let mut with_meta = async |meta: Value| {
+        let trigger = json!({ "roomId": "general", "event": "ping", "meta": meta });
+        ann.ask("dialogue:trigger", trigger).await["code"].clone()
+    };
+    assert_eq!(with_meta(json!({ "a": "x".repeat(4_000) })).await, Value::Null);
+    assert_eq!(with_meta(json!({ "a": "x".repeat(4_100) })).await, "LIMIT_EXCEEDED");
+    assert_eq!(with_meta(Value::Null).await, Value::Null);
+    assert_eq!(with_meta(json!(["a"])).await, "INVALID_REQUEST");
+}
+
+#[tokio::test]
+async fn subscriptions_are_to_names_that_events_can_have() {
+    let server = Server::start(Test::default()).await;
+    let mut ann = server.join("ann", "open").await;
+    let long = "x".repeat(900_000);
+    for name in ["", "dialogue:event", "a\nb", &long] {
+        let join = json!({ "roomId": "open", "subscribe": [name] });
+        let answer = ann.ask("dialogue:join", join).await;
+        assert_eq!(answer["code"], "INVALID_REQUEST");
+        assert!(answer.to_string().len() < 1_000);
+        let one = json!({ "roomId": "open", "eventName": name });
+        for request in ["dialogue:subscribe", "dialogue:unsubscribe"] {
+            assert_eq!(ann.ask(request, one.clone()).await["code"], "INVALID_REQUEST");
+        }
+    }
+    let join = json!({ "roomId": "general", "subscribe": ["message", "wiped"] });
+    let answer = ann.ask("dialogue:join", join).await;
+    assert_eq!((&answer["code"], &answer["event"]), (&json!("EVENT_NOT_ALLOWED"), &json!("wiped")));
+}
+
+#[tokio::test]
 async fn a_sender_cannot_name_itself() {
     let server = Server::start(Test::default()).await;
     let mut ann = server.join("ann", "general").await;

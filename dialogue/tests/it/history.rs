@@ -138,8 +138,41 @@ async fn an_empty_room_of_a_family_remembers() {
     }
     // Not without end: the one that has been empty for longest is forgotten.
     let stats = server.settled(|stats| stats.connections == 0).await;
-    assert_eq!((stats.rooms, stats.stored), (before.rooms, 2));
+    assert_eq!((stats.rooms, stats.stored), (before.rooms + 2, 2));
     let mut ann = server.connect("ann").await;
     assert_eq!(ann.join("doc:1").await["events"], json!([]));
     assert_eq!(texts(&ann.join("doc:3").await["events"]), ["hello"]);
+}
+
+#[tokio::test]
+async fn the_room_that_has_been_empty_for_longest_is_forgotten_first() {
+    let mut limits = dialogue::Limits::default();
+    limits.empty_rooms = 2;
+    let server = Server::with_limits(Test::default(), limits).await;
+    let mut ann = server.connect("ann").await;
+    let mut visit = async |id: u32| {
+        let joined = ann.join(&format!("doc:{id}")).await;
+        assert_eq!(ann.leave(&format!("doc:{id}")).await["ok"], true);
+        joined["events"].as_array().unwrap().len()
+    };
+    for id in 1..=2 {
+        server.dialogue.room(doc::Room { id }).trigger(Message::new("hello")).await.unwrap();
+    }
+    // The first is used again, so the second has been empty for longer than it.
+    assert_eq!(visit(1).await, 1);
+    server.dialogue.room(doc::Room { id: 3 }).trigger(Message::new("hello")).await.unwrap();
+    assert_eq!((visit(2).await, visit(1).await, visit(3).await), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_join_holds_so_much() {
+    let mut limits = dialogue::Limits::default();
+    limits.page_bytes = 5_000;
+    let server = Server::with_limits(Test::default(), limits).await;
+    for n in 0..5 {
+        let text = format!("{n}{}", "x".repeat(1_500));
+        server.dialogue.room(general::Room).trigger(Message::new(&text)).await.unwrap();
+    }
+    let joined = server.connect("ann").await.join("general").await;
+    assert_eq!((joined["events"].as_array().unwrap().len(), &joined["more"]), (3, &json!(true)));
 }

@@ -15,6 +15,7 @@ pub struct Peer {
     next_ack: u64,
     pub user_id: String,
     pub client_id: String,
+    pub session_id: String,
 }
 
 /// What arrives.
@@ -22,6 +23,7 @@ pub struct Peer {
 pub enum Incoming {
     Event(String, Value),
     Ack(u64, Value),
+    Connected,
     ConnectError(Value),
     Disconnected,
 }
@@ -43,7 +45,10 @@ impl Peer {
         let (name, connected) = peer.event().await;
         assert_eq!(name, "dialogue:connected");
         peer.user_id = connected["userId"].as_str().unwrap().into();
-        assert_eq!(connected["clientId"], peer.client_id);
+        let client_id = connected["clientId"].as_str().unwrap();
+        // The transport's session id is a secret between the two ends.
+        assert_ne!(client_id, peer.session_id);
+        peer.client_id = client_id.into();
         Ok(peer)
     }
 
@@ -51,13 +56,19 @@ impl Peer {
     pub async fn reply_only(address: SocketAddr, auth: &str) -> Result<Self, Value> {
         let mut socket = Self::open(address).await;
         socket.send(Message::text(format!("40{auth}"))).await.unwrap();
-        let (events, client_id, user_id) = (VecDeque::new(), String::new(), String::new());
-        let mut peer = Self { socket, events, next_ack: 0, user_id, client_id };
+        let mut peer = Self {
+            socket,
+            events: VecDeque::new(),
+            next_ack: 0,
+            user_id: String::new(),
+            client_id: String::new(),
+            session_id: String::new(),
+        };
         let text = peer.text().await.expect("a reply to CONNECT");
         match text.split_at(2) {
             ("40", body) => {
                 let body: Value = serde_json::from_str(body).unwrap();
-                peer.client_id = body["sid"].as_str().unwrap().into();
+                peer.session_id = body["sid"].as_str().unwrap().into();
                 Ok(peer)
             }
             ("44", body) => {
@@ -160,6 +171,7 @@ impl Peer {
                 let mut body: Vec<Value> = serde_json::from_str(body).unwrap();
                 Incoming::Ack(id.parse().unwrap(), body.remove(0))
             }
+            "40" => Incoming::Connected,
             "44" => Incoming::ConnectError(serde_json::from_str(body).unwrap()),
             "41" => Incoming::Disconnected,
             _ => panic!("unexpected {text}"),

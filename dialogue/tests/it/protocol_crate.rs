@@ -25,6 +25,13 @@ mod board_handlers {
     }
 
     #[on]
+    async fn wipe(cx: &Context<Test, Room>, _: &EventMessage<Wiped>) {
+        cx.app().note("wiping".into());
+        tokio::task::yield_now().await;
+        cx.app().note("wiped".into());
+    }
+
+    #[on]
     async fn remember(cx: &Context<Test, Room>, note: &EventMessage<Note>) {
         cx.app().note(format!("{}: {}", cx.room().id(), note.data.text));
     }
@@ -41,7 +48,7 @@ async fn a_foreign_room_runs_the_handlers_attached_to_it() {
     let room = server.dialogue.room(board::Room { team: "red".into() });
     room.trigger(Wiped).await.unwrap();
     assert_eq!(red.message().await["event"], "wiped");
-    assert_eq!(app.noted(1).await, ["board:red: hi."]);
+    assert_eq!(app.noted(3).await, ["board:red: hi.", "wiping", "wiped"]);
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ impl<A: App> AnyRoom<A> {
 
     /// How many connections are in the room.
     pub fn size(&self) -> usize {
-        self.dialogue.hub().find(self.id()).map_or(0, |live| live.size())
+        self.dialogue.hub().find_same(&*self.room).map_or(0, |live| live.size())
     }
 
     /// Whether the room has as many members as it takes.

@@ -56,7 +56,7 @@ impl<A: App, R: Room> RoomHandle<A, R> {
 
     /// How many connections are in the room.
     pub fn size(&self) -> usize {
-        self.dialogue.hub().find(self.id()).map_or(0, |live| live.size())
+        self.dialogue.hub().find_same(&*self.erased).map_or(0, |live| live.size())
     }
 
     /// Whether the room has as many members as it takes.

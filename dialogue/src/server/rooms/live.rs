@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{
     super::{
         Client, ClientId, Limits, Stats,
-        gateway::{Gateway, Packet, Unsent},
+        gateway::{Gateway, Unsent},
     },
     erased::ErasedRoom,
     log::{Log, Stored},
@@ -28,15 +28,15 @@ pub(crate) struct Live<A: App> {
     /// Held for as long as it takes to hand an event to the transport, never across an await:
     /// what happens under it is what gives the room its order.
     state: Mutex<State>,
-    pub(crate) handlers: Handlers<A>,
+    pub(crate) handlers: Handlers,
 }
 
 #[derive(Default)]
 struct State {
     /// The hub has let go of this room: whoever still holds it opens it anew.
     closed: bool,
-    /// The hub's list of empty rooms has this one.
-    retired: bool,
+    /// The place of this room among the hub's empty ones.
+    retired: Option<u64>,
     members: HashMap<ClientId, Subscriptions>,
     /// How many members receive an event, by name, `"*"` included.
     subscribers: HashMap<Cow<'static, str>, usize>,
@@ -45,15 +45,19 @@ struct State {
 
 /// How a join went.
 pub(crate) enum Admission {
-    /// The client is a member now, or still. What could not be sent for want of room is left.
-    Member { first: bool, unsent: Vec<Packet> },
+    /// The client is a member now, and has its answer.
+    First,
+    /// The client was a member before, and has its answer.
+    Again,
+    /// The answer found no room in the connection's buffer: the client is no member.
+    Unanswered,
     /// The room was closed in between.
     Closed,
 }
 
 impl<A: App> Live<A> {
-    pub(crate) fn new(room: Arc<dyn ErasedRoom<A>>) -> Self {
-        Self { room, state: Mutex::default(), handlers: Handlers::default() }
+    pub(crate) fn new(room: Arc<dyn ErasedRoom<A>>, limits: &Limits) -> Self {
+        Self { room, state: Mutex::default(), handlers: Handlers::new(limits) }
     }
 
     pub(crate) fn id(&self) -> &Arc<str> {
@@ -64,12 +68,17 @@ impl<A: App> Live<A> {
         &self.room
     }
 
+    /// Whether this is that room: an id alone may be another room's.
+    pub(crate) fn is(&self, room: &dyn ErasedRoom<A>) -> bool {
+        self.room.spec().pattern == room.spec().pattern
+    }
+
     pub(crate) fn size(&self) -> usize {
         self.lock().members.len()
     }
 
     /// Makes the client a member and answers it, so that the answer precedes every event that it
-    /// does not already hold.
+    /// does not already hold, and no event falls between the two.
     pub(crate) fn admit(
         self: &Arc<Self>,
         client: &Client<A>,
@@ -77,6 +86,7 @@ impl<A: App> Live<A> {
         answer: &Answer,
     ) -> Result<Admission, JoinError> {
         let spec = self.room.spec();
+        let limits = client.dialogue().limits();
         let mut state = self.lock();
         if state.closed {
             return Ok(Admission::Closed);
@@ -95,27 +105,27 @@ impl<A: App> Live<A> {
                 present
             }
         };
-        client.note_joined(self, client.dialogue().limits().rooms_per_connection)?;
+        client.note_joined(self, limits.rooms_per_connection)?;
 
-        let (events, more) = state.log.recent(&subscriptions, spec.sync_history);
+        let (events, more) = state.log.recent(&subscriptions, spec.sync_history, limits.page_bytes);
         let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
-        let mut unsent = answer.packets(
-            &Joined {
-                room_id: self.id(),
-                room_name: spec.name.unwrap_or(self.id()),
-                subscriptions: subscriptions.names(),
-                events: &events,
-                more,
-            },
-            spec.sync_history,
-        );
+        let joined = Joined {
+            room_id: self.id(),
+            room_name: spec.name.unwrap_or(self.id()),
+            subscriptions: subscriptions.names(),
+            events: &events,
+            more,
+        };
+        for packet in answer.packets(&joined, spec.sync_history) {
+            if let Err(Unsent::Full) = client.connection().try_send(&packet) {
+                if first {
+                    client.note_left(self.id());
+                }
+                return Ok(Admission::Unanswered);
+            }
+        }
         state.change_subscriptions(self.id(), client, subscriptions);
-        let sent = unsent
-            .iter()
-            .take_while(|packet| !matches!(client.connection().try_send(packet), Err(Unsent::Full)))
-            .count();
-        unsent.drain(..sent);
-        Ok(Admission::Member { first, unsent })
+        Ok(if first { Admission::First } else { Admission::Again })
     }
 
     /// Ends a membership; returns whether there was one.
@@ -213,8 +223,8 @@ impl<A: App> Live<A> {
         !state.closed
     }
 
-    /// Closes the room if nobody needs it: it is one of a family, empty, and has no handlers
-    /// added at run time. One that remembers something is closed only if `forget`.
+    /// Closes the room if nobody needs it: it is one of a family, empty, has no handlers added at
+    /// run time and no events to handle. One that remembers something is closed only if `forget`.
     pub(crate) fn close_if_idle(&self, forget: bool) -> bool {
         let mut state = self.lock();
         let idle = !self.needed(&state) && (forget || state.log.len() == 0);
@@ -227,17 +237,17 @@ impl<A: App> Live<A> {
     }
 
     fn needed(&self, state: &State) -> bool {
-        !self.room.spec().is_family() || !state.members.is_empty() || !self.handlers.is_empty()
+        !self.room.spec().is_family() || !state.members.is_empty() || self.handlers.are_busy()
     }
 
-    /// Notes whether the hub's list of empty rooms has this one; returns what was noted before.
-    pub(crate) fn note_retired(&self, retired: bool) -> bool {
+    /// Notes the place of this room among the hub's empty ones; returns the one noted before.
+    pub(crate) fn note_retired(&self, retired: Option<u64>) -> Option<u64> {
         std::mem::replace(&mut self.lock().retired, retired)
     }
 
     pub(crate) fn count_into(&self, total: &mut Stats) {
         let state = self.lock();
-        total.rooms += usize::from(self.needed(&state));
+        total.rooms += 1;
         total.members += state.members.len();
         total.subscriptions += state.subscribers.values().sum::<usize>();
         total.stored += state.log.len();

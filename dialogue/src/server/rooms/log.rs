@@ -37,6 +37,7 @@ impl Log {
         &self,
         subscriptions: &Subscriptions,
         sync: SyncHistory,
+        max_bytes: usize,
     ) -> (Vec<Stored>, bool) {
         let most = match sync {
             SyncHistory::Nothing => 0,
@@ -52,11 +53,14 @@ impl Log {
             }
         }
         recent.sort_unstable_by_key(|&(place, _)| std::cmp::Reverse(place));
-        (recent.into_iter().map(|(_, body)| body).collect(), more)
+        let found = recent.len();
+        let recent = fitting(recent.into_iter().map(|(_, body)| body), max_bytes);
+        more |= recent.len() < found;
+        (recent, more)
     }
 
-    /// The events in `range`, 0 being the newest, and whether they are all that exist in it:
-    /// a page holds only so many, but at least one.
+    /// The events in `range`, 0 being the newest, and whether they are all that exist in it: a page
+    /// holds only so many.
     pub(crate) fn page(
         &self,
         event: &str,
@@ -67,20 +71,8 @@ impl Log {
             return (Vec::new(), true);
         };
         let wanted = range.end.min(kept.len()).saturating_sub(range.start);
-        let mut bytes = 0;
-        let page: Vec<Stored> = kept
-            .iter()
-            .rev()
-            .skip(range.start)
-            .take(wanted.min(limits.page_events))
-            .map(|(_, body)| body.clone())
-            .enumerate()
-            .take_while(|(n, body)| {
-                bytes += body.get().len();
-                *n == 0 || bytes <= limits.page_bytes
-            })
-            .map(|(_, body)| body)
-            .collect();
+        let page = kept.iter().rev().skip(range.start).take(wanted.min(limits.page_events));
+        let page = fitting(page.map(|(_, body)| body.clone()), limits.page_bytes);
         let complete = page.len() == wanted;
         (page, complete)
     }
@@ -88,4 +80,14 @@ impl Log {
     pub(crate) fn len(&self) -> usize {
         self.kept.values().map(VecDeque::len).sum()
     }
+}
+
+/// As many events, from the first, as fit; one always does.
+fn fitting(events: impl Iterator<Item = Stored>, max_bytes: usize) -> Vec<Stored> {
+    let mut bytes = 0;
+    let within = events.enumerate().take_while(|(n, event)| {
+        bytes += event.get().len();
+        *n == 0 || bytes <= max_bytes
+    });
+    within.map(|(_, event)| event).collect()
 }

@@ -53,9 +53,9 @@ pub(crate) async fn join_unasked<A: App>(
 }
 
 /// The server's own code makes a client leave.
-pub(crate) async fn leave_unasked<A: App>(client: &Client<A>, room_id: &str) -> bool {
-    match client.member_of(room_id) {
-        Some(live) => leave(client, &live, Some(left(room_id))).await,
+pub(crate) async fn leave_unasked<A: App>(client: &Client<A>, room: &dyn ErasedRoom<A>) -> bool {
+    match client.member_of(room.id()).filter(|live| live.is(room)) {
+        Some(live) => leave(client, &live, left(room.id())).await,
         None => false,
     }
 }
@@ -67,6 +67,9 @@ pub(crate) async fn join<A: App>(
     subscribe: Option<&[String]>,
     answer: Answer,
 ) -> Result<(), JoinError> {
+    if client.connection().inbox.is_closed() {
+        return Err(JoinError::Closed);
+    }
     let dialogue = client.dialogue();
     let most = dialogue.limits().subscriptions_per_room;
     let named = match subscribe {
@@ -74,30 +77,29 @@ pub(crate) async fn join<A: App>(
         None => None,
     };
     may_join(client, &room).await?;
-    let (live, first, unsent) = loop {
+    let first = loop {
         let live = dialogue.hub().open(&room).ok_or(JoinError::RoomNotFound)?;
-        match live.admit(client, named.as_ref(), &answer) {
-            Ok(Admission::Member { first, unsent }) => break (live, first, unsent),
-            Ok(Admission::Closed) => {}
-            Err(error) => {
-                dialogue.hub().release(&live);
-                return Err(error);
-            }
+        // The answer is the first thing that a member receives. While the client takes in nothing
+        // more, it is no member.
+        let admission = client.connection().retry(|| {
+            let admission = live.admit(client, named.as_ref(), &answer);
+            (!matches!(admission, Ok(Admission::Unanswered))).then_some(admission)
+        });
+        match admission.await.unwrap_or(Err(JoinError::Closed))? {
+            Admission::First => break true,
+            Admission::Again => break false,
+            Admission::Unanswered | Admission::Closed => {}
         }
     };
-    for packet in &unsent {
-        client.connection().send(packet).await;
-    }
     if first {
-        let id = live.id();
         let time = dialogue.limits().hook_time;
+        let any = AnyRoom::new(dialogue.clone(), room.clone());
         // The client is in the room and knows it; a hook that fails is logged and changes nothing.
         if let Some(joined) = room.clone().joined(client) {
-            let _ = hook::run(time, "joined", id, joined).await;
+            let _ = hook::run(time, "joined", any.id(), joined).await;
         }
-        let any = AnyRoom::new(dialogue.clone(), room);
-        let joined = Box::pin(dialogue.app().joined(client, &any));
-        let _ = hook::run(time, "joined", id, joined).await;
+        let joined = Box::pin(async { dialogue.app().joined(client, &any).await });
+        let _ = hook::run(time, "joined", any.id(), joined).await;
     }
     Ok(())
 }
@@ -117,32 +119,43 @@ async fn may_join<A: App>(
         verdict(hook::run(time, "before_join", room.id(), before_join).await)?;
     }
     let any = AnyRoom::new(dialogue.clone(), room.clone());
-    let before_join = Box::pin(dialogue.app().before_join(client, &any));
+    let before_join = Box::pin(async { dialogue.app().before_join(client, &any).await });
     verdict(hook::run(time, "before_join", room.id(), before_join).await)
 }
 
 /// Leaves: membership, the answer, `left`. Returns whether the client was a member.
-pub(crate) async fn leave<A: App>(
-    client: &Client<A>,
-    live: &Arc<Live<A>>,
-    answer: Option<Packet>,
-) -> bool {
+pub(crate) async fn leave<A: App>(client: &Client<A>, live: &Arc<Live<A>>, answer: Packet) -> bool {
+    let held = client.dialogue().hub().hold(live.clone());
     if !live.dismiss(client) {
         return false;
     }
-    if let Some(answer) = answer {
-        client.connection().send(&answer).await;
+    client.connection().send(&answer).await;
+    has_left(client, &held).await;
+    true
+}
+
+/// Leaves every room, for good: no join comes after it.
+pub(crate) async fn leave_all<A: App>(client: &Client<A>) {
+    let hub = client.dialogue().hub();
+    let left: Vec<_> = client.depart().into_iter().map(|live| hub.hold(live)).collect();
+    // No room waits for the hooks of another.
+    for live in &left {
+        live.dismiss(client);
     }
+    for live in left {
+        has_left(client, &live).await;
+    }
+}
+
+/// Runs the hooks of a member that is none any more.
+async fn has_left<A: App>(client: &Client<A>, live: &Live<A>) {
     let dialogue = client.dialogue();
-    let (room, id) = (live.room(), live.id());
-    let time = dialogue.limits().hook_time;
+    let (room, time) = (live.room(), dialogue.limits().hook_time);
+    let any = AnyRoom::new(dialogue.clone(), room.clone());
     // As with `joined`: nothing is left to refuse.
     if let Some(left) = room.clone().left(client) {
-        let _ = hook::run(time, "left", id, left).await;
+        let _ = hook::run(time, "left", any.id(), left).await;
     }
-    let any = AnyRoom::new(dialogue.clone(), room.clone());
-    let left = Box::pin(dialogue.app().left(client, &any));
-    let _ = hook::run(time, "left", id, left).await;
-    dialogue.hub().release(live);
-    true
+    let left = Box::pin(async { dialogue.app().left(client, &any).await });
+    let _ = hook::run(time, "left", any.id(), left).await;
 }

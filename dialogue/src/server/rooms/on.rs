@@ -3,114 +3,173 @@
 
 use std::{
     any::Any,
+    collections::VecDeque,
     future::Future,
-    sync::{
-        Arc, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use tokio::sync::mpsc;
+use futures_util::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     super::{
+        Limits,
         hook::{self, BoxFuture},
         message::AnyMessage,
     },
     erased::ErasedRoom,
     live::Live,
 };
-use crate::{App, Dialogue, Event, EventMessage, RawMessage};
+use crate::{App, Dialogue, Event, EventMessage, RawMessage, TriggerError};
 
-/// The handlers of one open room: those of its module are in `ErasedRoom`, those added at run
-/// time here, and the queue of what they have yet to see.
-pub(crate) struct Handlers<A: App> {
-    added: RwLock<Vec<(usize, Handler)>>,
-    next: AtomicUsize,
-    queue: OnceLock<mpsc::Sender<Job<A>>>,
+/// After how many events the work lets others have its thread.
+const IN_A_ROW: u32 = 32;
+
+tokio::task_local! {
+    /// Set while an `#[on]` handler runs.
+    static HANDLING: ();
 }
 
-impl<A: App> Default for Handlers<A> {
-    fn default() -> Self {
-        Self { added: RwLock::default(), next: AtomicUsize::new(0), queue: OnceLock::new() }
-    }
+/// The handlers of one open room that were added at run time (those of its module are in
+/// `ErasedRoom`), and the queue of what all of them have yet to see.
+pub(crate) struct Handlers {
+    added: RwLock<Vec<Handler>>,
+    queue: Mutex<Queue>,
+    /// Places in the queue for triggers that may wait.
+    places: Arc<Semaphore>,
+    /// Places for what handlers trigger: they wait for nothing, least of all for themselves.
+    inner_places: Arc<Semaphore>,
+    max_waiting: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<(Arc<dyn AnyMessage>, Place)>,
+    working: bool,
 }
 
 /// A place in the queue.
-pub(crate) type Place<A> = mpsc::OwnedPermit<Job<A>>;
+pub(crate) type Place = OwnedSemaphorePermit;
 
-/// An event for the handlers.
-pub(crate) struct Job<A: App> {
-    pub(crate) dialogue: Dialogue<A>,
-    pub(crate) live: Arc<Live<A>>,
-    pub(crate) message: Arc<dyn AnyMessage>,
-}
-
-impl<A: App> Handlers<A> {
-    /// Waits for a place in the queue, if anything handles the event.
-    pub(crate) async fn place(
-        &self,
-        dialogue: &Dialogue<A>,
-        room: &Arc<dyn ErasedRoom<A>>,
-        event: &str,
-    ) -> Option<Place<A>> {
-        if !room.has_on(event) && !self.added().iter().any(|(_, added)| added.event == event) {
-            return None;
+impl Handlers {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        // What a semaphore can count is more than can wait.
+        let max_waiting = limits.waiting_events.clamp(1, Semaphore::MAX_PERMITS / 2);
+        Self {
+            added: RwLock::default(),
+            queue: Mutex::default(),
+            places: Arc::new(Semaphore::new(max_waiting)),
+            // One reply to each of as many as wait, and to those that take their places meanwhile.
+            inner_places: Arc::new(Semaphore::new(2 * max_waiting)),
+            max_waiting,
         }
-        let queue = self.queue.get_or_init(|| {
-            let (sender, receiver) = mpsc::channel(dialogue.limits().waiting_events);
-            tokio::spawn(work(receiver));
-            sender
-        });
-        // The other half ends only after this one.
-        queue.clone().reserve_owned().await.ok()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.added().is_empty()
+    /// A place in the queue, if anything handles the event. Waits for one, but not in a handler.
+    pub(crate) async fn place<A: App>(
+        &self,
+        room: &Arc<dyn ErasedRoom<A>>,
+        event: &str,
+    ) -> Result<Option<Place>, TriggerError> {
+        if !room.has_on(event) && !self.added().iter().any(|added| added.event == event) {
+            return Ok(None);
+        }
+        if HANDLING.try_with(|()| ()).is_ok() {
+            let place = self.inner_places.clone().try_acquire_owned();
+            return place.map(Some).map_err(|_| TriggerError::Overloaded);
+        }
+        // The semaphore is never closed.
+        self.places.clone().acquire_owned().await.map(Some).map_err(|_| TriggerError::Internal)
+    }
+
+    /// Appends an event. Whoever is told so starts [`work`].
+    pub(crate) fn push(&self, message: Arc<dyn AnyMessage>, place: Place) -> bool {
+        let mut queue = self.queue();
+        queue.jobs.push_back((message, place));
+        !std::mem::replace(&mut queue.working, true)
+    }
+
+    /// Takes the next event, and with it its place; without one, ends the work.
+    fn next(&self) -> Option<Arc<dyn AnyMessage>> {
+        let mut queue = self.queue();
+        let next = queue.jobs.pop_front();
+        if next.is_none() {
+            *queue = Queue::default();
+        }
+        next.map(|(message, _place)| message)
+    }
+
+    /// Whether there are handlers added at run time, or events to handle.
+    pub(crate) fn are_busy(&self) -> bool {
+        self.queue().working || !self.added().is_empty()
     }
 
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.get().map_or(0, |queue| queue.max_capacity() - queue.capacity())
+        let free = self.places.available_permits() + self.inner_places.available_permits();
+        3 * self.max_waiting - free
     }
 
-    fn added(&self) -> std::sync::RwLockReadGuard<'_, Vec<(usize, Handler)>> {
+    pub(crate) fn add(&self, handler: Handler) {
+        self.added.write().unwrap_or_else(PoisonError::into_inner).push(handler);
+    }
+
+    fn remove(&self, call: &Call) {
+        let removed = {
+            let mut added = self.added.write().unwrap_or_else(PoisonError::into_inner);
+            let place = added.iter().position(|added| Arc::ptr_eq(&added.call, call));
+            place.map(|place| added.remove(place))
+        };
+        // What a closure holds is the user's, and is dropped without the lock.
+        drop(removed);
+    }
+
+    fn added(&self) -> RwLockReadGuard<'_, Vec<Handler>> {
         self.added.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, handler: Handler) -> usize {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.added.write().unwrap_or_else(PoisonError::into_inner).push((id, handler));
-        id
-    }
-
-    fn remove(&self, id: usize) {
-        self.added.write().unwrap_or_else(PoisonError::into_inner).retain(|(n, _)| *n != id);
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // No code that can panic runs under the lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One task per room that has something to handle; it ends with the room.
-async fn work<A: App>(mut queue: mpsc::Receiver<Job<A>>) {
-    while let Some(Job { dialogue, live, message }) = queue.recv().await {
-        let time = dialogue.limits().hook_time;
-        let (room, id) = (live.room(), live.id());
-        // A handler that fails is logged; the event was delivered all the same.
-        for n in 0.. {
-            let Some(on) = room.clone().on(&dialogue, &*message, n) else {
-                break;
-            };
-            let _ = hook::run(time, "on", id, on).await;
+/// Handles a room's events until none is left, in a task of its own.
+pub(crate) async fn work<A: App>(dialogue: Dialogue<A>, live: Arc<Live<A>>) {
+    let held = dialogue.hub().hold(live.clone());
+    let mut handled_in_a_row = 0_u32;
+    while let Some(message) = live.handlers.next() {
+        // Handlers that never wait would keep a thread from everything else.
+        handled_in_a_row = handled_in_a_row.wrapping_add(1);
+        if handled_in_a_row.is_multiple_of(IN_A_ROW) {
+            tokio::task::yield_now().await;
         }
-        let added: Vec<Call> = live
-            .handlers
-            .added()
-            .iter()
-            .filter(|(_, added)| added.event == message.event())
-            .map(|(_, added)| added.call.clone())
-            .collect();
-        for call in added {
-            let _ = hook::run(time, "on", id, call(message.clone())).await;
+        // Handlers are guarded one by one; this guards what dropping the message runs.
+        let handled = AssertUnwindSafe(handle(&dialogue, &live, message)).catch_unwind();
+        if HANDLING.scope((), handled).await.is_err() {
+            tracing::error!(room = %live.id(), "an event panicked after it was handled");
         }
+    }
+    drop(held);
+}
+
+async fn handle<A: App>(dialogue: &Dialogue<A>, live: &Live<A>, message: Arc<dyn AnyMessage>) {
+    let time = dialogue.limits().hook_time;
+    let (room, id) = (live.room(), live.id());
+    // A handler that fails is logged; the event was delivered all the same.
+    for n in 0.. {
+        let Some(on) = room.clone().on(dialogue, &*message, n) else { break };
+        let _ = hook::run(time, "on", id, on).await;
+    }
+    let added: Vec<Call> = live
+        .handlers
+        .added()
+        .iter()
+        .filter(|added| added.event == message.event())
+        .map(|added| added.call.clone())
+        .collect();
+    for call in added {
+        let _ = hook::run(time, "on", id, call(message.clone())).await;
     }
 }
 
@@ -166,7 +225,7 @@ fn typed<E: Event>(message: Arc<dyn AnyMessage>) -> Option<Arc<EventMessage<E>>>
 #[must_use = "dropping the guard removes the handler"]
 pub struct OnGuard<A: App> {
     /// None where no room has the id that the key makes: nothing will ever happen there.
-    held: Option<(Dialogue<A>, Arc<Live<A>>, usize)>,
+    held: Option<(Dialogue<A>, Arc<Live<A>>, Call)>,
 }
 
 impl<A: App> OnGuard<A> {
@@ -176,9 +235,8 @@ impl<A: App> OnGuard<A> {
         handler: &Handler,
     ) -> Self {
         while let Some(live) = dialogue.hub().open(room) {
-            let mut id = 0;
-            if live.while_open(|| id = live.handlers.add(handler.clone())) {
-                return Self { held: Some((dialogue.clone(), live, id)) };
+            if live.while_open(|| live.handlers.add(handler.clone())) {
+                return Self { held: Some((dialogue.clone(), live.live(), handler.call.clone())) };
             }
         }
         Self { held: None }
@@ -192,9 +250,9 @@ impl<A: App> OnGuard<A> {
 
 impl<A: App> Drop for OnGuard<A> {
     fn drop(&mut self) {
-        if let Some((dialogue, live, id)) = self.held.take() {
-            live.handlers.remove(id);
-            dialogue.hub().release(&live);
+        if let Some((dialogue, live, call)) = self.held.take() {
+            let _held = dialogue.hub().hold(live.clone());
+            live.handlers.remove(&call);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
         message::{AnyMessage, Envelope},
     },
     erased::ErasedRoom,
-    on::Job,
+    on,
 };
 use crate::{App, Dialogue, Event, Meta, TriggerError, name};
 
@@ -72,7 +72,8 @@ impl<A: App> IntoFuture for Trigger<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// How many subscribers the event was handed to.
+    /// How many subscribers the event was addressed to. One that is too slow to take it in misses
+    /// it.
     pub recipients: usize,
 }
 
@@ -104,18 +105,16 @@ pub(crate) async fn publish<A: App>(
     let message: Arc<dyn AnyMessage> = message.into();
     loop {
         let live = dialogue.hub().open(room).ok_or(TriggerError::RoomNotFound)?;
-        let place = live.handlers.place(dialogue, room, message.event()).await;
+        let place = live.handlers.place(room, message.event()).await?;
         let then = || {
-            if let Some(place) = place {
-                let (dialogue, live) = (dialogue.clone(), live.clone());
-                place.send(Job { dialogue, live, message: message.clone() });
+            if let Some(place) = place
+                && live.handlers.push(message.clone(), place)
+            {
+                tokio::spawn(on::work(dialogue.clone(), live.live()));
             }
         };
         let sent = live.broadcast(dialogue.gateway(), message.event(), &body, history, then);
         if let Some(recipients) = sent {
-            if recipients == 0 {
-                dialogue.hub().release(&live);
-            }
             return Ok(Receipt { recipients });
         }
     }

@@ -1,0 +1,219 @@
+//! What is wrong with a payload is told in the names on the wire, at every depth.
+
+use std::collections::{BTreeMap, HashMap};
+
+use dialogue::{Event, Issues, Payload};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use validator::{Validate, ValidationError, ValidationErrors};
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
+#[serde(rename_all = "camelCase")]
+#[validate(schema(function = "not_both"))]
+struct Order {
+    #[validate(length(min = 1, max = 5))]
+    user_name: String,
+    #[serde(rename = "in_reply_to")]
+    #[validate(length(min = 1))]
+    reply: Option<String>,
+    #[validate(length(min = 1), nested)]
+    line_items: Vec<Item>,
+    #[validate(nested)]
+    by_key: HashMap<String, Item>,
+    #[validate(nested)]
+    by_number: BTreeMap<u32, Item>,
+    #[serde(flatten)]
+    #[validate(nested)]
+    page: Page,
+    #[validate(nested)]
+    folder_tree: Option<Box<Folder>>,
+    #[validate(nested)]
+    pair: [Item; 2],
+    #[validate(custom(function = "odd"))]
+    lucky_number: u32,
+    #[validate(must_match(other = "user_name"))]
+    again: String,
+    #[serde(rename = "type")]
+    #[validate(length(max = 3))]
+    r#type: String,
+    #[validate(nested)]
+    shape: Shape,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, Validate, Payload)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    #[validate(range(min = 1, exclusive_max = 100))]
+    unit_price: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Validate, Payload)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    #[validate(range(max = 100))]
+    page_size: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Validate, Payload)]
+#[serde(rename_all = "camelCase")]
+struct Folder {
+    #[validate(length(min = 1))]
+    folder_name: String,
+    #[validate(nested)]
+    child_folders: Vec<Folder>,
+}
+
+/// validator derives for structs alone; an enum implements it by hand.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Payload)]
+enum Shape {
+    Circle { radius: f64 },
+    Point,
+}
+
+impl Validate for Shape {
+    fn validate(&self) -> Result<(), ValidationErrors> {
+        let mut errors = ValidationErrors::new();
+        if let Self::Circle { radius } = self
+            && *radius <= 0.0
+        {
+            errors.add("radius", ValidationError::new("positive"));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+fn odd(n: u32) -> Result<(), ValidationError> {
+    let even = || ValidationError::new("odd").with_message("must be odd".into());
+    if n % 2 == 1 { Ok(()) } else { Err(even()) }
+}
+
+fn not_both(order: &Order) -> Result<(), ValidationError> {
+    if order.lucky_number == 7 { Err(ValidationError::new("not_seven")) } else { Ok(()) }
+}
+
+fn valid() -> Value {
+    json!({
+        "userName": "ann", "again": "ann", "lineItems": [{ "unitPrice": 1 }],
+        "byKey": {}, "byNumber": {}, "pageSize": 1, "pair": [{ "unitPrice": 1 }, { "unitPrice": 1 }],
+        "luckyNumber": 1, "type": "abc", "shape": "Point",
+    })
+}
+
+fn with(changes: &Value) -> Value {
+    let mut order = valid();
+    order.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    order
+}
+
+fn issues_of<E: Event>(payload: &Value) -> Issues {
+    E::parse(&payload.to_string()).map(drop).expect_err("an invalid payload")
+}
+
+fn paths(issues: &Issues) -> Vec<(&str, &str)> {
+    issues.iter().map(|issue| (&*issue.path, &*issue.code)).collect()
+}
+
+#[test]
+fn a_valid_payload_has_no_issues() {
+    let order = Order::parse(&valid().to_string()).unwrap();
+    assert!(order.check().is_ok());
+}
+
+#[test]
+fn rules_are_told_with_paths_in_wire_names() {
+    let issues = issues_of::<Order>(&with(&json!({
+        "userName": "", "again": "", "in_reply_to": "",
+        "lineItems": [{ "unitPrice": 1 }, { "unitPrice": 0 }],
+        "byKey": { "fine": { "unitPrice": 1 }, "bad one": { "unitPrice": 100 } },
+        "byNumber": { "1": { "unitPrice": 1 }, "20": { "unitPrice": 0 } },
+        "pageSize": 101,
+        "folderTree": {
+            "folderName": "x",
+            "childFolders": [{ "folderName": "", "childFolders": [] }],
+        },
+        "pair": [{ "unitPrice": 1 }, { "unitPrice": 0 }],
+        "luckyNumber": 2,
+        "type": "abcd",
+        "shape": { "Circle": { "radius": -1.0 } },
+    })));
+    assert_eq!(
+        paths(&issues),
+        [
+            ("byKey.bad one.unitPrice", "range"),
+            ("byNumber.20.unitPrice", "range"),
+            ("folderTree.childFolders[0].folderName", "length"),
+            ("in_reply_to", "length"),
+            ("lineItems[1].unitPrice", "range"),
+            ("luckyNumber", "odd"),
+            ("pageSize", "range"),
+            ("pair[1].unitPrice", "range"),
+            ("shape.radius", "positive"),
+            ("type", "length"),
+            ("userName", "length"),
+        ]
+    );
+    let of = |path: &str| issues.iter().find(|issue| issue.path == path).unwrap();
+    assert_eq!(of("lineItems[1].unitPrice").message, "must be at least 1 and less than 100");
+    assert_eq!(of("luckyNumber").message, "must be odd");
+    assert_eq!(of("shape.radius").message, "breaks the rule `positive`");
+    assert_eq!(of("type").message, "must have a length of at most 3");
+}
+
+#[test]
+fn rules_over_the_whole_payload_have_an_empty_path() {
+    let issues = issues_of::<Order>(&with(&json!({ "luckyNumber": 7 })));
+    assert_eq!(paths(&issues), [("", "not_seven")]);
+}
+
+#[test]
+fn the_rejected_value_is_never_sent_back() {
+    let payload =
+        with(&json!({ "userName": "a secret", "again": "another secret", "type": "secret" }));
+    let issues = issues_of::<Order>(&payload);
+    assert_eq!(
+        paths(&issues),
+        [("again", "must_match"), ("type", "length"), ("userName", "length")]
+    );
+    assert!(!serde_json::to_string(&issues).unwrap().contains("secret"));
+}
+
+#[test]
+fn what_does_not_decode_is_told_with_its_path() {
+    for (changes, path, code) in [
+        (json!({ "lineItems": [{ "unitPrice": "1" }] }), "lineItems[0].unitPrice", "invalid_type"),
+        (json!({ "lineItems": [{}] }), "lineItems[0].unitPrice", "missing_field"),
+        (json!({ "byKey": { "a": { "unitPrice": -1 } } }), "byKey.a.unitPrice", "invalid_value"),
+        (json!({ "pair": [{ "unitPrice": 1 }] }), "pair", "invalid_length"),
+        (json!({ "shape": "Square" }), "shape", "unknown_variant"),
+        (
+            json!({ "folderTree": { "folderName": "x" } }),
+            "folderTree.childFolders",
+            "missing_field",
+        ),
+        (json!({ "userName": null }), "userName", "invalid_type"),
+    ] {
+        let issues = issues_of::<Order>(&with(&changes));
+        assert_eq!(paths(&issues), [(path, code)], "{changes}: {issues}");
+        assert!(!issues[0].message.contains(" at line "), "{issues}");
+    }
+    for json in ["", "{", "[1", "{} {}", "nul"] {
+        assert!(Order::parse(json).is_err(), "{json}");
+    }
+}
+
+#[test]
+fn a_long_value_does_not_come_back_in_the_message() {
+    let issues = issues_of::<Order>(&with(&json!({ "luckyNumber": "x".repeat(100_000) })));
+    assert!(issues[0].message.len() < 300, "{} bytes", issues[0].message.len());
+    assert!(issues[0].message.ends_with("expected u32"), "{}", issues[0].message);
+    let issues = issues_of::<Order>(&with(&json!({ "luckyNumber": "\u{1F980}".repeat(1_000) })));
+    assert!(issues[0].message.ends_with("expected u32"), "{}", issues[0].message);
+    let key = "k".repeat(100_000);
+    for price in [json!(0), json!("0")] {
+        let issues =
+            issues_of::<Order>(&with(&json!({ "byKey": { key.clone(): { "unitPrice": price } } })));
+        assert!(issues[0].path.len() < 300, "{} bytes", issues[0].path.len());
+        assert!(issues[0].path.ends_with("unitPrice"), "{}", issues[0].path);
+    }
+}
