@@ -2,9 +2,13 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Item, ItemImpl, Path, Type, parse::Parser, spanned::Spanned};
+use syn::{Item, ItemImpl, Path, Type, spanned::Spanned};
 
-use crate::{arguments, errors::Errors, room};
+use crate::{
+    arguments::{self, text},
+    errors::Errors,
+    room,
+};
 
 pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream {
     let implementation: ItemImpl = match syn::parse2(item.clone()) {
@@ -31,11 +35,14 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
         return room::with(item, &error);
     }
     let mut errors = Errors::default();
+    if !implementation.generics.params.is_empty() {
+        errors.at(&implementation.generics, "an app is one type, without generic parameters");
+    }
     let rooms = parse(attribute, &mut errors);
     let registry = if errors.is_empty() {
         registry(&implementation.self_ty, &rooms)
     } else {
-        stub(&implementation.self_ty)
+        stub(&implementation)
     };
     let errors = errors.into_tokens();
     quote!(#implementation #registry #errors)
@@ -45,15 +52,17 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
 fn parse(attribute: TokenStream, errors: &mut Errors) -> Vec<Path> {
     let mut rooms: Option<Vec<Path>> = None;
     let span = attribute.span();
-    let parsed = (|input: syn::parse::ParseStream<'_>| {
-        arguments::parse(input, "`rooms`", errors, |key, input, errors| {
+    arguments::parse(attribute, errors, |input, errors| {
+        arguments::keys(input, "`rooms`", errors, |key, input, errors| {
             if key != "rooms" {
                 return Ok(false);
             }
             let listed = rooms.insert(Vec::new());
             for path in arguments::list::<Path>(input)? {
-                if listed.contains(&path) {
-                    let name = quote!(#path).to_string().replace(' ', "");
+                let name = text(&path);
+                if let Some(module) = name.strip_suffix("::Room") {
+                    errors.at(path, format!("an app lists its rooms' modules: `{module}`"));
+                } else if listed.contains(&path) {
                     errors.at(path, format!("room `{name}` is listed twice; keep one"));
                 } else {
                     listed.push(path);
@@ -62,11 +71,7 @@ fn parse(attribute: TokenStream, errors: &mut Errors) -> Vec<Path> {
             Ok(true)
         });
         Ok(())
-    })
-    .parse2(attribute);
-    if let Err(error) = parsed {
-        errors.push(error);
-    }
+    });
     if rooms.is_none() && errors.is_empty() {
         errors.push(syn::Error::new(span, "an app lists its rooms: `rooms(general, ..)`"));
     }
@@ -74,9 +79,9 @@ fn parse(attribute: TokenStream, errors: &mut Errors) -> Vec<Path> {
 }
 
 fn registry(app: &Type, rooms: &[Path]) -> TokenStream {
-    let app_name = quote!(#app).to_string().replace(' ', "");
+    let app_name = text(app);
     let hosts = rooms.iter().map(|room| {
-        let name = quote!(#room).to_string().replace(' ', "");
+        let name = text(room);
         quote_spanned! {room.span()=>
             impl __p::Hosts<#room::Room> for #app {
                 const HANDLERS: __p::Handlers<#app, #room::Room> =
@@ -90,10 +95,18 @@ fn registry(app: &Type, rooms: &[Path]) -> TokenStream {
             );
         }
     });
+    let others = [0_u8, 1].map(|n| {
+        quote! {
+            #[diagnostic::do_not_recommend]
+            impl __p::Hosts<__p::Other<#n>> for #app {
+                const HANDLERS: __p::Handlers<#app, __p::Other<#n>> = __p::Handlers::NONE;
+            }
+        }
+    });
     let entries =
         rooms.iter().map(|room| quote_spanned!(room.span()=> __p::RoomEntry::of::<#room::Room>()));
     let specs = rooms.iter().map(|room| {
-        let name = quote!(#room).to_string().replace(' ', "");
+        let name = text(room);
         quote!((#name, &<#room::Room as __p::Room>::SPEC))
     });
     // The last room's span: a clash is found when it is added.
@@ -107,10 +120,7 @@ fn registry(app: &Type, rooms: &[Path]) -> TokenStream {
 
             #(#hosts)*
 
-            #[diagnostic::do_not_recommend]
-            impl __p::Hosts<__p::Other> for #app {
-                const HANDLERS: __p::Handlers<#app, __p::Other> = __p::Handlers::NONE;
-            }
+            #(#others)*
 
             impl __p::Registry for #app {
                 fn rooms() -> &'static [__p::RoomEntry<Self>] {
@@ -125,14 +135,17 @@ fn registry(app: &Type, rooms: &[Path]) -> TokenStream {
 }
 
 /// Hosts whatever it is asked to, so that code that uses the app adds no errors.
-fn stub(app: &Type) -> TokenStream {
+fn stub(implementation: &ItemImpl) -> TokenStream {
+    let app = &implementation.self_ty;
+    let (generics, _, where_clause) = implementation.generics.split_for_impl();
+    let parameters = implementation.generics.params.iter();
     quote! {
         const _: () = {
             use ::dialogue::__private as __p;
-            impl<R: __p::Room> __p::Hosts<R> for #app {
-                const HANDLERS: __p::Handlers<#app, R> = __p::Handlers::NONE;
+            impl<#(#parameters,)* __Room: __p::Room> __p::Hosts<__Room> for #app #where_clause {
+                const HANDLERS: __p::Handlers<#app, __Room> = __p::Handlers::NONE;
             }
-            impl __p::Registry for #app {
+            impl #generics __p::Registry for #app #where_clause {
                 fn rooms() -> &'static [__p::RoomEntry<Self>] {
                     &[]
                 }

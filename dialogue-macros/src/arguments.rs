@@ -1,20 +1,33 @@
 //! The arguments of an attribute: `key = value` and `key(value, ..)`, in any order, each once.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
 use syn::{
     Ident, LitInt, Token,
     ext::IdentExt,
     parenthesized,
-    parse::{Parse, ParseStream},
+    parse::{Parse, ParseStream, Parser},
     punctuated::Punctuated,
 };
 
 use crate::errors::Errors;
 
+/// Reads a whole attribute with `read`, which stops at what it cannot read beyond.
+pub(crate) fn parse(
+    attribute: TokenStream,
+    errors: &mut Errors,
+    read: impl FnOnce(ParseStream<'_>, &mut Errors) -> syn::Result<()>,
+) {
+    let parsed = (|input: ParseStream<'_>| read(input, errors)).parse2(attribute);
+    if let Err(error) = parsed {
+        errors.push(error);
+    }
+}
+
 /// Reads keys until the input ends. `read` parses what follows a key it knows and returns whether
 /// it did; an unknown key, a key given twice and a value of the wrong kind are noted, and reading
 /// goes on with the next key.
-pub(crate) fn parse(
+pub(crate) fn keys(
     input: ParseStream<'_>,
     known: &str,
     errors: &mut Errors,
@@ -106,8 +119,21 @@ pub(crate) fn check_event_name(name: &str, span: Span) -> syn::Result<()> {
         _ if name.len() > 128 => "is longer than 128 bytes",
         _ if name.starts_with("dialogue:") => "starts with `dialogue:`, which the protocol uses",
         _ if name.contains(char::is_control) => "has control characters",
-        _ if name.contains(char::is_whitespace) => "has white space",
         _ => return Ok(()),
     };
     Err(syn::Error::new(span, format!("the event name {problem}; choose one like `message`")))
+}
+
+/// What a user wrote, without the spaces that tokens are printed with.
+pub(crate) fn text(tokens: &impl ToTokens) -> String {
+    tokens.to_token_stream().to_string().replace(' ', "")
+}
+
+/// An `Option` in an expansion.
+pub(crate) fn option(value: Option<impl ToTokens>) -> TokenStream {
+    if let Some(value) = value {
+        quote!(__p::Option::Some(#value))
+    } else {
+        quote!(__p::Option::None)
+    }
 }

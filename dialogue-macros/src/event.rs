@@ -2,9 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{
-    Attribute, Data, DeriveInput, Fields, LitStr, ext::IdentExt, parse::Parser, spanned::Spanned,
-};
+use syn::{Attribute, Data, DeriveInput, Fields, LitStr, ext::IdentExt, spanned::Spanned};
 
 use crate::{arguments, docs, errors::Errors, payload};
 
@@ -42,8 +40,8 @@ impl Arguments {
     }
 
     fn parse_list(&mut self, tokens: TokenStream, errors: &mut Errors) {
-        let parsed = (|input: syn::parse::ParseStream<'_>| {
-            arguments::parse(input, Self::KNOWN, errors, |key, input, _| {
+        arguments::parse(tokens, errors, |input, errors| {
+            arguments::keys(input, Self::KNOWN, errors, |key, input, _| {
                 if key == "name" {
                     let name: LitStr = arguments::value(input)?;
                     arguments::check_event_name(&name.value(), name.span())?;
@@ -56,11 +54,7 @@ impl Arguments {
                 Ok(true)
             });
             Ok(())
-        })
-        .parse2(tokens);
-        if let Err(error) = parsed {
-            errors.push(error);
-        }
+        });
     }
 }
 
@@ -73,47 +67,39 @@ fn event(input: &DeriveInput) -> TokenStream {
         return stub(input, errors);
     }
     let ident = &input.ident;
-    let name = if let Some(name) = &arguments.name {
-        quote!(#name)
-    } else {
-        let name = kebab_case(&ident.unraw().to_string());
-        quote!(#name)
+    let name = match &arguments.name {
+        Some(name) => name.value(),
+        None => kebab_case(&ident.unraw().to_string()),
     };
-    let description = optional(docs::description(&input.attrs));
-    let history = if let Some(history) = arguments.history {
-        quote!(__p::nonzero(#history))
-    } else {
-        quote!(__p::Option::None)
-    };
+    let description = arguments::option(docs::description(&input.attrs));
+    let history = arguments.history.unwrap_or(0);
+    let checks = payload::checks(input);
     let payload = payload::implementation(input);
     let schema = quote_spanned!(ident.span()=> __p::schema::<#ident>());
     quote! {
-           const _: () = {
-               use ::dialogue::__private as __p;
+        const _: () = {
+            use ::dialogue::__private as __p;
 
-               impl __p::Event for #ident
-    {
-                   const SPEC: __p::EventSpec = __p::EventSpec {
-                       name: #name,
-                       description: #description,
-                       history: #history,
-                   };
+            impl __p::Event for #ident {
+                const SPEC: __p::EventSpec = __p::EventSpec {
+                    name: #name,
+                    description: #description,
+                    history: __p::nonzero(#history),
+                };
 
-                   fn check(&self) -> __p::Result<(), __p::Issues> {
-                       #[allow(unused_imports)]
-                       use __p::Unruled as _;
-                       __p::Check(self).run()
-                   }
+                fn check(&self) -> __p::Result<(), __p::Issues> {
+                    #checks
+                }
 
-                   fn schema() -> __p::Schema {
-                       #schema
-                   }
-               }
+                fn schema() -> __p::Schema {
+                    #schema
+                }
+            }
 
-               #payload
-               #ruled
-           };
-       }
+            #payload
+            #ruled
+        };
+    }
 }
 
 /// What code that uses the event needs in order not to add errors of its own.
@@ -123,9 +109,12 @@ fn stub(input: &DeriveInput, errors: Errors) -> TokenStream {
     if !input.generics.params.is_empty() {
         return errors;
     }
+    let payload = payload::implementation(input);
     quote! {
         const _: () = {
             use ::dialogue::__private as __p;
+
+            #payload
 
             impl __p::Event for #ident {
                 const SPEC: __p::EventSpec = __p::EventSpec {
@@ -170,7 +159,7 @@ fn check_shape(input: &DeriveInput, errors: &mut Errors) {
 
 /// Requires `Validate` of a type with rules; see `Ruled` in the runtime.
 fn ruled(input: &DeriveInput, errors: &mut Errors) -> Option<TokenStream> {
-    let rule = payload::rules(input).next()?;
+    let rule = payload::first_rule(input)?;
     let named =
         matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
     if !named {
@@ -181,13 +170,16 @@ fn ruled(input: &DeriveInput, errors: &mut Errors) -> Option<TokenStream> {
         );
         return None;
     }
+    if let Some(rule) = input.attrs.iter().find(|rule| payload::has_rule(rule, "context")) {
+        errors.at(
+            rule,
+            "the rules of an event have no context; what depends on one, check in `#[before]`",
+        );
+        return None;
+    }
     let ident = &input.ident;
     let span = ident.span();
     Some(quote_spanned!(span=> const _: () = __p::ruled::<#ident>();))
-}
-
-fn optional(text: Option<String>) -> TokenStream {
-    if let Some(text) = text { quote!(__p::Option::Some(#text)) } else { quote!(__p::Option::None) }
 }
 
 /// `UserJoined` becomes `user-joined`, `HTTPError` `http-error`.

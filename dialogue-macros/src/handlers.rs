@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Path, Token, Type, parse::Parser};
+use syn::{Path, Token, Type};
 
 use crate::{
     arguments,
@@ -48,25 +48,22 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
 
 fn parse(attribute: TokenStream, errors: &mut Errors) -> Arguments {
     let mut this = Arguments::default();
-    let parsed = (|input: syn::parse::ParseStream<'_>| {
+    arguments::parse(attribute, errors, |input, errors| {
         this.room = Some(input.call(Path::parse_mod_style).map_err(|error| {
             syn::Error::new(error.span(), "handlers start with the path of a room's module")
         })?);
         if !input.is_empty() {
             input.parse::<Token![,]>()?;
         }
-        arguments::parse(input, "`app`", errors, |key, input, _| {
+        arguments::keys(input, "`app`", errors, |key, input, _| {
             if key == "app" {
                 this.app = Some(arguments::value(input)?);
             }
             Ok(key == "app")
         });
         Ok(())
-    })
-    .parse2(attribute);
-    if let Err(error) = parsed {
-        errors.push(error);
-    } else if let (Some(room), None, true) = (&this.room, &this.app, errors.is_empty()) {
+    });
+    if let (Some(room), None, true) = (&this.room, &this.app, errors.is_empty()) {
         errors.at(room, "handlers name their app: `#[dialogue::handlers(.., app = ..)]`");
     }
     this

@@ -5,17 +5,21 @@ pub use std::{
     boxed::Box,
     fmt::Display,
     option::Option,
-    primitive::{bool, str},
+    primitive::{bool, str, usize},
     result::Result,
     string::{String, ToString},
 };
 
-use std::num::NonZeroUsize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 pub use schemars::Schema;
 
 pub use crate::{
-    Accepts, Carries, Event, EventSpec, Field, Issues, Payload, Room, RoomEvent, RoomSpec,
+    Accepts, Carries, Element, Event, EventSpec, Field, Issues, Payload, Room, RoomEvent, RoomSpec,
     SyncHistory,
     pattern::{KeyPart, format as format_id, parse as parse_id},
 };
@@ -30,7 +34,8 @@ pub use crate::{
 
 // ---- events
 
-/// `history = n`, which the macro checked not to be zero.
+/// `history = n` or `max_size = n`, which the macro checked not to be zero; zero where there is
+/// none.
 pub const fn nonzero(n: usize) -> Option<NonZeroUsize> {
     NonZeroUsize::new(n)
 }
@@ -43,23 +48,81 @@ pub const fn last(n: usize) -> SyncHistory {
     }
 }
 
-/// Runs validator's rules where the type has them: the inherent method needs `Validate`, and
-/// where it is missing, `Unruled` answers.
-pub struct Check<'a, T>(pub &'a T);
+/// A value whose validator rules run if it has any, and where it is on the wire.
+///
+/// `(&Check(value, at)).__dialogue_check()` finds, in this order: the inherent method, if the type
+/// is `Validate`; [`Held`], if it holds such a type; [`Unruled`]. A type that is `Validate` and not
+/// `Payload` does not compile, since what is wrong with it could not be told.
+pub struct Check<'a, T>(pub &'a T, pub &'static str);
 
-impl<T: validator::Validate + Payload> Check<'_, T> {
-    pub fn run(&self) -> Result<(), Issues> {
-        self.0.validate().map_err(|errors| Issues::of_rules(self.0, &errors))
+impl<T: validator::Validate> Check<'_, T> {
+    pub fn __dialogue_check(&self) -> Result<(), Issues>
+    where
+        T: Payload,
+    {
+        self.0.validate().map_err(|errors| Issues::of_rules(self.0, &errors, self.1))
     }
 }
 
-pub trait Unruled {
-    fn run(&self) -> Result<(), Issues>;
+pub trait Held {
+    type Value: validator::Validate;
+
+    fn __dialogue_check(&self) -> Result<(), Issues>
+    where
+        Self::Value: Payload;
 }
 
-impl<T> Unruled for Check<'_, T> {
-    fn run(&self) -> Result<(), Issues> {
+macro_rules! held {
+    ($($type:ty, $value:ty, $($of:ident)*: |$holder:ident| $held:expr;)*) => {$(
+        impl<'a, T: validator::Validate $(, $of)*> Held for Check<'a, $type> {
+            type Value = $value;
+
+            fn __dialogue_check(&self) -> Result<(), Issues>
+            where
+                Self::Value: Payload,
+            {
+                let $holder = &self.0;
+                $held.map_or(Ok(()), |value| Check::<$value>(value, self.1).__dialogue_check())
+            }
+        }
+    )*};
+}
+
+held! {
+    Box<T>, T,: |holder| Some(&***holder);
+    Arc<T>, T,: |holder| Some(&***holder);
+    Option<T>, T,: |holder| holder.as_ref();
+    // Of maps, validator knows references alone.
+    HashMap<K, T, S>, &'a HashMap<K, T, S>, K S: |holder| Some(holder);
+    BTreeMap<K, T>, &'a BTreeMap<K, T>, K: |holder| Some(holder);
+}
+
+pub trait Unruled {
+    fn __dialogue_check(&self) -> Result<(), Issues>;
+}
+
+impl<T> Unruled for &Check<'_, T> {
+    fn __dialogue_check(&self) -> Result<(), Issues> {
         Ok(())
+    }
+}
+
+/// What a newtype holds: a payload, or something without names.
+pub struct Names<'a, T>(pub &'a T);
+
+impl<'a, T: Payload> Names<'a, T> {
+    pub fn __dialogue_names(&self) -> Option<&'a dyn Payload> {
+        Some(self.0)
+    }
+}
+
+pub trait Unnamed<'a> {
+    fn __dialogue_names(&self) -> Option<&'a dyn Payload>;
+}
+
+impl<'a, T> Unnamed<'a> for &Names<'a, T> {
+    fn __dialogue_names(&self) -> Option<&'a dyn Payload> {
+        None
     }
 }
 
@@ -94,12 +157,12 @@ pub const fn ruled<T: Ruled>() {}
 
 // ---- rooms
 
-/// The second thing that every room carries and every app hosts: with exactly one impl, rustc
-/// infers the type and reports a bare mismatch in place of the trait's own message.
+/// What every room carries and every app hosts besides what it lists, twice: with exactly one
+/// impl, rustc infers the type and reports a bare mismatch in place of the trait's own message.
 #[derive(Clone)]
-pub struct Other;
+pub struct Other<const N: u8>;
 
-impl Room for Other {
+impl<const N: u8> Room for Other<N> {
     const SPEC: RoomSpec = RoomSpec {
         pattern: "",
         name: None,
@@ -139,27 +202,14 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// Refuses a handler for an event that passes a room with `events(any)` undecoded.
-#[track_caller]
-pub const fn listed<R: Room, E: Event>(event: &str) {
-    let spec = R::SPEC;
-    let mut i = 0;
-    while i < spec.events.len() {
-        if same(spec.events[i].spec().name.as_bytes(), E::SPEC.name.as_bytes()) {
-            return;
-        }
-        i += 1;
-    }
-    if spec.any {
-        let text = Text::new()
-            .add("event `")
-            .add(event)
-            .add("` has a handler but passes undecoded; list it: `events(")
-            .add(event)
-            .add(", any)`");
-        panic!("{}", text.as_str());
-    }
-}
+/// The room decodes the event, so that handlers may have it: every event that it lists.
+#[diagnostic::on_unimplemented(
+    message = "room `{Self}` does not list event `{E}`, which has a handler",
+    label = "not one of the events that this room decodes",
+    note = "list `{E}` in the room's `events(..)` or `server_events(..)`; what only `events(any)` \
+            lets pass is not decoded"
+)]
+pub trait Lists<E>: Room {}
 
 /// A message put together at compile time.
 struct Text {

@@ -79,7 +79,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
 /// What is known of an event at compile time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventSpec {
-    /// The name on the wire: up to 128 bytes, printable, without white space.
+    /// The name on the wire: up to 128 bytes without control characters.
     pub name: &'static str,
     /// The type's doc comment.
     pub description: Option<&'static str>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use crate::payload::Payload;
+use crate::payload::{Field, Payload};
 
 /// One thing that is wrong with a payload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,9 +31,10 @@ pub struct Issue {
 pub struct Issues(Vec<Issue>);
 
 impl Issues {
-    pub(crate) fn of_rules(payload: &dyn Payload, errors: &ValidationErrors) -> Self {
+    /// What the rules of a payload that stands at a path say.
+    pub(crate) fn of_rules(payload: &dyn Payload, errors: &ValidationErrors, at: &str) -> Self {
         let mut issues = Vec::new();
-        walk(Some(payload), errors, "", &mut issues);
+        walk(Some(payload), errors, at, &mut issues);
         issues.sort_by(|a, b| (&a.path, &a.code).cmp(&(&b.path, &b.code)));
         Self(issues)
     }
@@ -70,6 +71,9 @@ impl fmt::Display for Issues {
 
 impl std::error::Error for Issues {}
 
+/// What validator calls the payload itself: in rules over a whole struct, and in a collection.
+const WHOLE: [&str; 2] = ["__all__", "_tmp_validator"];
+
 fn walk(
     payload: Option<&dyn Payload>,
     errors: &ValidationErrors,
@@ -77,15 +81,15 @@ fn walk(
     issues: &mut Vec<Issue>,
 ) {
     for (name, kind) in errors.errors() {
-        let field = payload.and_then(|payload| payload.field(name));
-        let at = match &field {
-            // The name that validator gives to rules over a whole struct.
-            _ if name == "__all__" => path.to_owned(),
-            Some(field) if field.flatten => path.to_owned(),
-            Some(field) => join(path, field.name),
-            None => join(path, name.trim_start_matches("r#")),
+        let (at, nested) = if WHOLE.contains(&&**name) {
+            (path.to_owned(), payload)
+        } else {
+            match payload.and_then(|payload| payload.field(name)) {
+                Some(Field { name: Some(name), nested }) => (join(path, name), nested),
+                Some(Field { name: None, nested }) => (path.to_owned(), nested),
+                None => (join(path, name.trim_start_matches("r#")), None),
+            }
         };
-        let nested = field.and_then(|field| field.nested);
         match kind {
             ValidationErrorsKind::Field(errors) => {
                 issues.extend(errors.iter().map(|error| of_rule(&at, error)));

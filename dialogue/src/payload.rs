@@ -53,25 +53,26 @@ pub trait Payload {
 
 /// A field as it is called on the wire.
 pub struct Field<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) flatten: bool,
+    /// None where the field's value stands in the place of the whole.
+    pub(crate) name: Option<&'static str>,
     pub(crate) nested: Option<&'a dyn Payload>,
 }
 
 impl<'a> Field<'a> {
-    /// A field whose value has no rules of its own.
-    pub fn plain(name: &'static str) -> Self {
-        Self { name, flatten: false, nested: None }
+    /// A field that the wire calls `name`.
+    pub fn named(name: &'static str) -> Self {
+        Self { name: Some(name), nested: None }
     }
 
-    /// A field whose value is a payload itself.
-    pub fn nested(name: &'static str, value: &'a dyn Payload) -> Self {
-        Self { name, flatten: false, nested: Some(value) }
+    /// A field without a name on the wire: flattened, or the only one of a transparent struct.
+    pub fn in_place() -> Self {
+        Self { name: None, nested: None }
     }
 
-    /// A field whose own fields stand in its place.
-    pub fn flattened(value: &'a dyn Payload) -> Self {
-        Self { name: "", flatten: true, nested: Some(value) }
+    /// The field, its value being a payload itself.
+    #[must_use]
+    pub fn nested(self, value: &'a dyn Payload) -> Self {
+        Self { nested: Some(value), ..self }
     }
 }
 
@@ -114,6 +115,7 @@ macro_rules! through {
 }
 
 through! {
+    &T => |value| Some(*value);
     Option<T> => |value| value.as_ref();
     Box<T> => |value| Some(value.as_ref());
     std::rc::Rc<T> => |value| Some(value.as_ref());

@@ -6,7 +6,10 @@ use syn::{
 };
 
 use super::pattern::Pattern;
-use crate::{arguments, errors::Errors};
+use crate::{
+    arguments::{self, text},
+    errors::Errors,
+};
 
 #[derive(Default)]
 pub(crate) struct Arguments {
@@ -61,7 +64,7 @@ impl Arguments {
             // Cannot fail: it was just seen.
             let _ = input.parse::<Token![,]>();
         }
-        arguments::parse(input, KNOWN, errors, |key, input, errors| this.read(key, input, errors));
+        arguments::keys(input, KNOWN, errors, |key, input, errors| this.read(key, input, errors));
         this.check_subscriptions(errors);
         this
     }
@@ -167,9 +170,4 @@ impl Parse for HowMuch {
         }
         input.parse().map(Self::Last)
     }
-}
-
-/// A path as its user wrote it.
-pub(crate) fn text(path: &Path) -> String {
-    quote::quote!(#path).to_string().replace(' ', "")
 }

@@ -6,15 +6,16 @@ use syn::{Ident, Type, spanned::Spanned};
 
 use super::{
     Room,
-    arguments::{Event, Subscribe, Sync, text},
+    arguments::{Event, Subscribe, Sync},
     handler::{self, Handler},
     pattern::Pattern,
 };
+use crate::arguments::{option, text};
 
 impl Room<'_> {
     /// Items for the end of the module.
     pub(super) fn inside(&self) -> TokenStream {
-        let key = self.key.is_none().then(unit_key);
+        let key = self.key.written_here();
         let handlers = self.arguments.app.is_some().then(|| handlers_inside(&self.handlers));
         quote!(#key #handlers)
     }
@@ -68,11 +69,7 @@ impl Room<'_> {
         });
         let any = arguments.any;
         let subscribe_all = matches!(arguments.subscribe, Subscribe::All);
-        let max_size = if let Some(n) = arguments.max_size {
-            quote!(__p::nonzero(#n))
-        } else {
-            quote!(__p::Option::None)
-        };
+        let max_size = arguments.max_size.unwrap_or(0);
         let sync_history = match arguments.sync_history {
             Sync::Nothing => quote!(__p::SyncHistory::Nothing),
             Sync::Last(n) => quote!(__p::last(#n)),
@@ -86,7 +83,7 @@ impl Room<'_> {
                 events: &[#(#events),*],
                 any: #any,
                 subscribe_all: #subscribe_all,
-                max_size: #max_size,
+                max_size: __p::nonzero(#max_size),
                 sync_history: #sync_history,
             }
         }
@@ -111,13 +108,14 @@ impl Room<'_> {
         // Spans of the fields: a type that is not `FromStr + Display` is reported there.
         let fields: Vec<Ident> = pattern.placeholders.iter().map(|name| self.field(name)).collect();
         let values =
-            fields.iter().map(|name| quote_spanned!(name.span()=> __p::KeyPart::part(&self.#name)));
+            fields.iter().map(|name| quote_spanned!(name.span()=> __p::KeyPart::part(#name)));
         let parsed = fields
             .iter()
             .map(|name| quote_spanned!(name.span()=> #name: __p::KeyPart::of_part(&#name)?));
         (
             quote! {
                 fn id(&self) -> __p::Cow<'static, __p::str> {
+                    let Self { #(#fields),* } = self;
                     __p::Cow::Owned(__p::format_id(#literal, &[#(#values),*]))
                 }
             },
@@ -132,36 +130,39 @@ impl Room<'_> {
 
     /// A placeholder's name with the span of the field's type.
     fn field(&self, name: &Ident) -> Ident {
-        let fields = self.key.iter().flat_map(|key| &key.fields);
-        let mut found = fields.filter(|field| field.ident.as_ref() == Some(name));
-        let span = found.next().map_or(name.span(), |field| field.ty.span());
-        Ident::new(&name.to_string(), span)
+        let mut name = name.clone();
+        if let Some(field) = self.key.field(&name) {
+            name.set_span(field.ty.span());
+        }
+        name
     }
 
-    /// What the room carries, and what it accepts of clients.
+    /// What the room lists, carries, and accepts of clients.
     fn lists(&self) -> TokenStream {
         let module = self.module;
-        if self.arguments.any {
-            return quote! {
+        let any = self.arguments.any;
+        let listed = self.arguments.events.iter().map(|Event { path, from_clients }| {
+            let carries = (!any).then_some(quote!(Carries));
+            let accepts = (!any && *from_clients).then_some(quote!(Accepts));
+            let traits = [Some(quote!(Lists)), carries, accepts].into_iter().flatten();
+            quote_spanned!(path.span()=> #(impl __p::#traits<#path> for #module::Room {})*)
+        });
+        // See `Other`.
+        let traits = if any { &["Lists"][..] } else { &["Lists", "Carries", "Accepts"] };
+        let others = traits.iter().flat_map(|name| [(name, 0_u8), (name, 1)]).map(|(name, n)| {
+            let name = format_ident!("{name}");
+            quote! {
+                #[diagnostic::do_not_recommend]
+                impl __p::#name<__p::Other<#n>> for #module::Room {}
+            }
+        });
+        let carries_any = any.then(|| {
+            quote! {
                 impl<E: __p::Event> __p::Carries<E> for #module::Room {}
                 impl<E: __p::Event> __p::Accepts<E> for #module::Room {}
-            };
-        }
-        let listed = self.arguments.events.iter().map(|Event { path, from_clients }| {
-            let accepts = from_clients.then(
-                || quote_spanned!(path.span()=> impl __p::Accepts<#path> for #module::Room {}),
-            );
-            let carries =
-                quote_spanned!(path.span()=> impl __p::Carries<#path> for #module::Room {});
-            quote!(#carries #accepts)
+            }
         });
-        quote! {
-            #(#listed)*
-            #[diagnostic::do_not_recommend]
-            impl __p::Carries<__p::Other> for #module::Room {}
-            #[diagnostic::do_not_recommend]
-            impl __p::Accepts<__p::Other> for #module::Room {}
-        }
+        quote!(#(#listed)* #(#others)* #carries_any)
     }
 
     fn distinct_events(&self, pattern: &Pattern) -> TokenStream {
@@ -174,22 +175,6 @@ impl Room<'_> {
                 &[#(#types),*],
                 <#module::Room as __p::Room>::SPEC.events,
             );
-        }
-    }
-
-    /// Stands in for [`Room::inside`] when something is wrong.
-    pub(super) fn stub_inside(&self) -> TokenStream {
-        if self.key.is_some() {
-            return TokenStream::new();
-        }
-        let placeholders = self.arguments.pattern.iter().flat_map(|pattern| &pattern.placeholders);
-        let fields: Vec<&Ident> = placeholders.collect();
-        if fields.is_empty() {
-            return unit_key();
-        }
-        quote! {
-            #[derive(Clone)]
-            pub struct Room { #(pub #fields: ::std::string::String),* }
         }
     }
 
@@ -219,18 +204,11 @@ impl Room<'_> {
                         __p::Option::None
                     }
                 }
+                impl<E> __p::Lists<E> for #module::Room {}
                 impl<E> __p::Carries<E> for #module::Room {}
                 impl<E> __p::Accepts<E> for #module::Room {}
             };
         }
-    }
-}
-
-fn unit_key() -> TokenStream {
-    quote! {
-        /// The key of this room.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub struct Room;
     }
 }
 
@@ -244,6 +222,7 @@ pub(crate) fn handlers_inside(handlers: &[Handler]) -> TokenStream {
             pub(super) struct #attached;
 
             #[doc(hidden)]
+            #[allow(clippy::needless_update)]
             pub(super) const __HANDLERS: ::dialogue::__private::Handlers<
                 <#attached as ::dialogue::__private::Attachment>::App,
                 <#attached as ::dialogue::__private::Attachment>::Room,
@@ -271,8 +250,4 @@ pub(crate) fn handlers_beside(module: &Ident, app: &Type, room: &TokenStream) ->
 
 fn attached() -> Ident {
     format_ident!("__Attached")
-}
-
-fn option(text: Option<impl quote::ToTokens>) -> TokenStream {
-    if let Some(text) = text { quote!(__p::Option::Some(#text)) } else { quote!(__p::Option::None) }
 }

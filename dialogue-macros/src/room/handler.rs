@@ -3,8 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::{
-    Attribute, FnArg, GenericArgument, Ident, Item, ItemFn, Path, PathArguments, ReturnType, Type,
-    spanned::Spanned,
+    Attribute, FnArg, GenericParam, Ident, Item, ItemFn, Path, ReturnType, Type, spanned::Spanned,
 };
 
 use crate::errors::Errors;
@@ -106,10 +105,15 @@ fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<Kind> {
     let mut kinds = Vec::new();
     attributes.retain(|attribute| {
         if let Some(kind) = Kind::of(attribute.path()) {
+            let name = kind.name();
             if attribute.meta.require_path_only().is_err() {
-                errors.at(attribute, format!("`#[{}]` takes no arguments", kind.name()));
+                errors.at(attribute, format!("`#[{name}]` takes no arguments"));
             }
-            kinds.push(kind);
+            if kinds.contains(&kind) {
+                errors.at(attribute, format!("`#[{name}]` is given twice; keep one"));
+            } else {
+                kinds.push(kind);
+            }
             return false;
         }
         if attribute.path().is_ident("cfg_attr")
@@ -175,7 +179,7 @@ fn handler(kind: Kind, function: &ItemFn, errors: &mut Errors) -> Option<Handler
         );
         None
     };
-    if !signature.generics.params.is_empty() {
+    if signature.generics.params.iter().any(|p| !matches!(p, GenericParam::Lifetime(_))) {
         return refuse(errors, &signature.generics, "has generic parameters");
     }
     let arguments: Vec<&FnArg> = signature.inputs.iter().collect();
@@ -217,18 +221,6 @@ fn handler(kind: Kind, function: &ItemFn, errors: &mut Errors) -> Option<Handler
     })
 }
 
-/// The event of an `EventMessage<Event>`.
-fn payload(message: &Type) -> Option<&Type> {
-    let Type::Path(message) = message else { return None };
-    let PathArguments::AngleBracketed(arguments) = &message.path.segments.last()?.arguments else {
-        return None;
-    };
-    match arguments.args.first()? {
-        GenericArgument::Type(event) => Some(event),
-        _ => None,
-    }
-}
-
 fn is_unit(output: &Type) -> bool {
     matches!(output, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
@@ -239,9 +231,7 @@ pub(crate) fn table(handlers: &[Handler]) -> TokenStream {
     let before = rows(Kind::Before).map(Handler::before);
     let on = rows(Kind::On).map(Handler::on);
     let memberships = handlers.iter().filter_map(Handler::membership);
-    let listed = handlers.iter().filter_map(Handler::listed);
     quote::quote! {
-        #(#listed)*
         __p::Handlers {
             before: &[#(#before),*],
             on: &[#(#on),*],
@@ -262,20 +252,21 @@ impl Handler {
     fn before(&self) -> TokenStream {
         let Self { conditions, about: event, .. } = self;
         let of = quote_spanned!(event.span()=> of::<#event>);
-        let call = self.call(&quote_spanned!(event.span()=> __p::data::<#event>(data)));
+        let call = self.call(|about| quote_spanned!(event.span()=> __p::data::<#event>(#about)));
         quote_spanned! {self.name.span()=>
             #(#conditions)*
-            __p::Before::#of(|cx, data| #call)
+            __p::Before::#of(#call)
         }
     }
 
     fn on(&self) -> TokenStream {
         let Self { conditions, about: message, .. } = self;
         let of = quote_spanned!(message.span()=> of::<#message>);
-        let call = self.call(&quote_spanned!(message.span()=> __p::message::<#message>(message)));
+        let call =
+            self.call(|about| quote_spanned!(message.span()=> __p::message::<#message>(#about)));
         quote_spanned! {self.name.span()=>
             #(#conditions)*
-            __p::On::#of(|cx, message| #call)
+            __p::On::#of(#call)
         }
     }
 
@@ -287,32 +278,24 @@ impl Handler {
             Kind::On | Kind::Before => return None,
         };
         let conditions = &self.conditions;
-        let call = self.call(&quote_spanned!(self.about.span()=> client));
+        let call = self.call(Ident::to_token_stream);
         Some(quote_spanned! {self.name.span()=>
             #(#conditions)*
-            #field: __p::Option::Some(|cx, client| #call),
+            #field: __p::Option::Some(#call),
         })
     }
 
-    /// A check that the event is one that the room decodes.
-    fn listed(&self) -> Option<TokenStream> {
-        let Self { conditions, about, .. } = self;
-        let event = match self.kind {
-            Kind::Before => about,
-            Kind::On => payload(about)?,
-            Kind::BeforeJoin | Kind::Joined | Kind::Left => return None,
-        };
-        let name = event.to_token_stream().to_string().replace(' ', "");
-        Some(quote_spanned! {about.span()=>
-            #(#conditions)*
-            const _: () = __p::listed::<<__Attached as __p::Attachment>::Room, #event>(#name);
-        })
-    }
-
-    /// The handler's future, boxed; a handler that is not `async` is called within one.
-    fn call(&self, about: &TokenStream) -> TokenStream {
+    /// A closure that makes the handler's future, boxed; a handler that is not `async` is called
+    /// within one. `typed` is the second argument, of the handler's own type.
+    fn call(&self, typed: impl FnOnce(&Ident) -> TokenStream) -> TokenStream {
         let name = &self.name;
+        // A handler's own name would be hidden by a local of that name.
+        let cx = Ident::new("__cx", name.span());
+        let about = Ident::new("__about", self.about.span());
+        let typed = typed(&about);
         let wait = self.awaited.then(|| quote_spanned!(name.span()=> .await));
-        quote_spanned!(name.span()=> __p::Box::pin(async move { #name(cx, #about) #wait }))
+        quote_spanned! {name.span()=>
+            |#cx, #about| __p::Box::pin(async move { #name(#cx, #typed) #wait })
+        }
     }
 }

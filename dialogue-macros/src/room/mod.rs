@@ -3,23 +3,23 @@
 mod arguments;
 mod expand;
 pub(crate) mod handler;
+mod key;
 mod pattern;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Ident, Item, ItemMod, ItemStruct, parse::Parser};
+use syn::{Ident, Item, ItemMod};
 
 pub(crate) use self::expand::{handlers_beside, handlers_inside};
-use self::{arguments::Arguments, handler::Handler};
-use crate::errors::Errors;
+use self::{arguments::Arguments, handler::Handler, key::Key};
+use crate::{arguments::parse, docs, errors::Errors};
 
 /// A room, checked.
 struct Room<'a> {
     module: &'a Ident,
     description: Option<String>,
     arguments: Arguments,
-    /// The key that the module declares; a static room may leave it to the macro.
-    key: Option<ItemStruct>,
+    key: Key,
     handlers: Vec<Handler>,
 }
 
@@ -29,21 +29,26 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
         Err(error) => return with(item, &error),
     };
     let mut errors = Errors::default();
-    let arguments = parse(attribute, &mut errors);
+    let mut arguments = Arguments::default();
+    parse(attribute, &mut errors, |input, errors| {
+        arguments = Arguments::parse(input, errors);
+        Ok(())
+    });
     let items = module.content.as_mut().map(|(_, items)| items);
     let handlers = items.map_or_else(Vec::new, |items| handler::collect(items, &mut errors));
-    let key = key(&module).cloned();
+    let key = Key::of(&module, &mut errors);
     let ident = module.ident.clone();
-    let description = crate::docs::description(&module.attrs);
+    let description = docs::description(&module.attrs);
     let room = Room { module: &ident, description, arguments, key, handlers };
     room.check(&mut errors);
-    let (inside, beside) = if errors.is_empty() {
-        (room.inside(), room.beside())
-    } else {
-        module.attrs.push(syn::parse_quote!(#[allow(dead_code, unused_imports)]));
-        (room.stub_inside(), room.stub_beside())
-    };
-    append(&mut module, inside);
+    if errors.is_empty() {
+        append(&mut module, room.inside());
+        let beside = room.beside();
+        return quote!(#module #beside);
+    }
+    module.attrs.push(syn::parse_quote!(#[allow(dead_code, unused_imports)]));
+    room.key.stub(&mut module, room.arguments.pattern.as_ref());
+    let beside = room.stub_beside();
     let errors = errors.into_tokens();
     quote!(#module #beside #errors)
 }
@@ -86,28 +91,11 @@ pub(crate) fn append(module: &mut ItemMod, items: TokenStream) {
     }
 }
 
-fn parse(attribute: TokenStream, errors: &mut Errors) -> Arguments {
-    let parsed = (|input: syn::parse::ParseStream<'_>| Ok(Arguments::parse(input, errors)))
-        .parse2(attribute);
-    // The parser takes everything and notes what is wrong, so there is no second way to fail.
-    parsed.unwrap_or_else(|error| {
-        errors.push(error);
-        Arguments::default()
-    })
-}
-
-/// The `Room` of a module.
-fn key(module: &ItemMod) -> Option<&ItemStruct> {
-    let (_, items) = module.content.as_ref()?;
-    items.iter().find_map(|item| match item {
-        Item::Struct(item) if item.ident == "Room" => Some(item),
-        _ => None,
-    })
-}
-
 impl Room<'_> {
     fn check(&self, errors: &mut Errors) {
-        self.check_key(errors);
+        if let Some(pattern) = &self.arguments.pattern {
+            self.key.check_fields(pattern, self.module, errors);
+        }
         if self.arguments.app.is_none()
             && let Some(handler) = self.handlers.first()
         {
@@ -115,47 +103,6 @@ impl Room<'_> {
                 handler.name(),
                 "a room with handlers names its app: `#[dialogue::room(.., app = ..)]`",
             );
-        }
-    }
-
-    fn check_key(&self, errors: &mut Errors) {
-        let Some(pattern) = &self.arguments.pattern else {
-            return;
-        };
-        let text = pattern.literal.value();
-        let Some(key) = &self.key else {
-            if pattern.is_family() {
-                let fields: Vec<String> =
-                    pattern.placeholders.iter().map(|name| format!("pub {name}: ..")).collect();
-                errors.at(
-                    self.module,
-                    format!(
-                        "the family `{text}` needs its key in this module: `pub struct Room {{ {} \
-                         }}`",
-                        fields.join(", ")
-                    ),
-                );
-            }
-            return;
-        };
-        let mut fields: Vec<&Ident> = Vec::new();
-        for field in &key.fields {
-            match &field.ident {
-                Some(name) if pattern.placeholders.contains(name) => fields.push(name),
-                Some(name) => errors.at(
-                    name,
-                    format!("no placeholder names `{name}`; add `{{{name}}}` to `{text}`"),
-                ),
-                None => errors.at(field, "give the fields of `Room` the placeholders' names"),
-            }
-        }
-        for name in &pattern.placeholders {
-            if !fields.contains(&name) && key.fields.iter().all(|field| field.ident.is_some()) {
-                errors.at(
-                    &pattern.literal,
-                    format!("`Room` has no field for the placeholder `{{{name}}}`"),
-                );
-            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The id of a room, or the pattern of a family's ids.
 
-use quote::format_ident;
-use syn::{Ident, LitStr};
+use proc_macro2::Span;
+use syn::{Ident, LitStr, ext::IdentExt, parse::Parser};
 
 /// `general`, or `doc:{document_id}` with the placeholders in it.
 pub(crate) struct Pattern {
@@ -46,16 +46,28 @@ impl Pattern {
                 }
                 continue;
             };
-            if syn::parse_str::<Ident>(name).is_err() {
+            let Some(name) = field_name(name, literal.span()) else {
                 return refuse(format!("the placeholder `{segment}` does not name a field"));
-            }
-            let name = format_ident!("{name}", span = literal.span());
+            };
             if placeholders.contains(&name) {
                 return refuse(format!("the placeholder `{segment}` is there twice"));
             }
             placeholders.push(name);
         }
         Ok(Self { literal, placeholders })
+    }
+}
+
+/// `name` as a field's name; a keyword as a raw one.
+fn field_name(name: &str, span: Span) -> Option<Ident> {
+    let parsed = Ident::parse_any.parse_str(name).ok()?;
+    if parsed != name || name.starts_with("r#") {
+        return None;
+    }
+    match name {
+        "_" | "self" | "Self" | "super" | "crate" => None,
+        _ if syn::parse_str::<Ident>(name).is_ok() => Some(Ident::new(name, span)),
+        _ => Some(Ident::new_raw(name, span)),
     }
 }
 

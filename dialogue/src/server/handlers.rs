@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::{Client, Context, hook::BoxFuture};
-use crate::{App, Carries, Deny, Event, EventMessage, Room};
+use crate::{__private::Lists, App, Deny, Event, EventMessage, Room};
 
 type BeforeFn<A, R> = for<'a> fn(
     &'a Context<A, R>,
@@ -26,7 +26,7 @@ pub struct Before<A: App, R: Room> {
 impl<A: App, R: Room> Before<A, R> {
     pub const fn of<E: Event>(call: BeforeFn<A, R>) -> Self
     where
-        R: Carries<E>,
+        R: Lists<E>,
     {
         Self { event: E::SPEC.name, call }
     }
@@ -42,7 +42,7 @@ impl<A: App, R: Room> On<A, R> {
     /// `M` is the handler's second argument.
     pub const fn of<M: Argument>(call: OnFn<A, R>) -> Self
     where
-        R: Carries<M::Event>,
+        R: Lists<M::Event>,
     {
         Self { event: M::Event::SPEC.name, call }
     }

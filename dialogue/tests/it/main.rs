@@ -16,3 +16,4 @@ mod protocol_crate;
 mod rooms;
 mod server;
 mod sessions;
+mod shapes;

@@ -166,6 +166,129 @@ fn rules_over_the_whole_payload_have_an_empty_path() {
     assert_eq!(paths(&issues), [("", "not_seven")]);
 }
 
+/// Declares an event whose check runs the rules of what it holds.
+macro_rules! holders {
+    ($($(#[$attribute:meta])* $name:ident($held:ty))*) => {$(
+        $(#[$attribute])*
+        #[derive(Debug, Serialize, Deserialize, JsonSchema, Event)]
+        struct $name($held);
+    )*};
+}
+
+holders! {
+    Held(Item)
+    HeldList(Vec<Item>)
+    HeldLists(Vec<Vec<Item>>)
+    HeldMap(HashMap<String, Item>)
+    HeldOrNot(Option<Item>)
+    HeldFar(Box<Item>)
+    Plain(u32)
+}
+
+#[test]
+fn a_newtype_has_the_rules_of_what_it_holds() {
+    let bad = Item { unit_price: 0 };
+    let good = Item { unit_price: 1 };
+    let path = |issues: Result<(), Issues>| issues.expect_err("rules")[0].path.clone();
+    assert_eq!(path(Held(bad.clone()).check()), "unitPrice");
+    assert_eq!(path(HeldList(vec![good.clone(), bad.clone()]).check()), "[1].unitPrice");
+    let lists = HeldLists(vec![vec![], vec![good.clone(), bad.clone()]]);
+    assert_eq!(path(lists.check()), "[1][1].unitPrice");
+    assert_eq!(path(HeldMap([("a".into(), bad.clone())].into()).check()), "a.unitPrice");
+    assert_eq!(path(HeldOrNot(Some(bad.clone())).check()), "unitPrice");
+    assert_eq!(path(HeldFar(Box::new(bad)).check()), "unitPrice");
+    assert!(HeldOrNot(None).check().is_ok() && Held(good).check().is_ok());
+    assert!(Plain(0).check().is_ok());
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Event)]
+#[serde(rename_all = "camelCase")]
+enum External {
+    OfItem(Item),
+    OfItems(Vec<Item>),
+    Plain(u32),
+    Point,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Event)]
+#[serde(tag = "kind", content = "body")]
+enum Adjacent {
+    OfItem(Item),
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Event)]
+#[serde(tag = "kind")]
+enum Internal {
+    OfItem(Item),
+    Point,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Event)]
+#[serde(untagged)]
+enum Untagged {
+    OfItem(Item),
+}
+
+#[test]
+fn a_variant_has_the_rules_of_what_it_holds() {
+    let bad = || Item { unit_price: 0 };
+    let path = |issues: Result<(), Issues>| issues.expect_err("rules")[0].path.clone();
+    assert_eq!(path(External::OfItem(bad()).check()), "ofItem.unitPrice");
+    assert_eq!(path(External::OfItems(vec![bad()]).check()), "ofItems[0].unitPrice");
+    assert_eq!(path(Adjacent::OfItem(bad()).check()), "body.unitPrice");
+    assert_eq!(path(Internal::OfItem(bad()).check()), "unitPrice");
+    assert_eq!(path(Untagged::OfItem(bad()).check()), "unitPrice");
+    assert!(External::Plain(0).check().is_ok() && External::Point.check().is_ok());
+    assert!(Internal::Point.check().is_ok());
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
+#[serde(transparent)]
+struct Transparent {
+    #[validate(nested)]
+    item: Item,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
+struct InPlace {
+    #[serde(flatten)]
+    #[validate(custom(function = "never"))]
+    more: HashMap<String, u32>,
+    #[validate(nested)]
+    wrapped: Wrapped,
+    #[validate(nested)]
+    lists: Vec<Vec<Item>>,
+}
+
+/// A newtype with rules of its own by hand; the names are those of what it holds.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Payload)]
+struct Wrapped(Vec<Item>);
+
+impl Validate for Wrapped {
+    fn validate(&self) -> Result<(), ValidationErrors> {
+        self.0.validate()
+    }
+}
+
+fn never(_: &HashMap<String, u32>) -> Result<(), ValidationError> {
+    Err(ValidationError::new("never"))
+}
+
+#[test]
+fn what_has_no_name_on_the_wire_has_none_in_paths() {
+    let bad = || Item { unit_price: 0 };
+    assert_eq!(Transparent { item: bad() }.check().unwrap_err()[0].path, "unitPrice");
+    let all = InPlace {
+        more: HashMap::new(),
+        wrapped: Wrapped(vec![bad()]),
+        lists: vec![vec![], vec![bad()]],
+    };
+    assert_eq!(
+        paths(&all.check().unwrap_err()),
+        [("", "never"), ("lists[1][0].unitPrice", "range"), ("wrapped[0].unitPrice", "range")]
+    );
+}
+
 #[test]
 fn the_rejected_value_is_never_sent_back() {
     let payload =

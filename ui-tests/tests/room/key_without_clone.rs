@@ -1,0 +1,16 @@
+use dialogue::Event;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+struct Ping;
+
+#[dialogue::room("doc:{id}", events(Ping))]
+mod document {
+    #[derive(Debug)]
+    pub struct Room {
+        pub id: u32,
+    }
+}
+
+fn main() {}
