@@ -96,8 +96,8 @@ impl<A: App> Client<A> {
         self.lock().iter().flatten().map(|(id, _)| id.to_string()).collect()
     }
 
-    /// Disconnects the client. It receives no more events, and what it asked for and has not been
-    /// done yet is dropped.
+    /// Disconnects the client. It receives no more events; a request that is being handled is
+    /// finished, those that wait are dropped.
     pub fn disconnect(&self) {
         self.connection().inbox.close(DisconnectReason::ServerClosed);
         self.connection().unlisten_all();

@@ -90,12 +90,19 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
     Box::pin(part(&client, reason)).await;
 }
 
-/// Handles a request, unless the server's own code ends the connection meanwhile.
+/// Handles a request. If the server's own code ends the connection meanwhile, the transport is
+/// closed at once; the request's hooks still run to their end, and nobody hears of it.
 async fn answer<A: App>(client: &Client<A>, frame: Frame) {
+    let connection = client.connection();
+    let close = async {
+        connection.inbox.ended_by_server().await;
+        connection.close().await;
+        std::future::pending().await
+    };
     tokio::select! {
         biased;
         () = requests::handle(client, frame) => {}
-        () = client.connection().inbox.ended_by_server() => {}
+        () = close => {}
     }
 }
 

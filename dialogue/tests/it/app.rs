@@ -1,6 +1,9 @@
 //! The app that most tests use: it writes down which hooks run, and does what messages tell it.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use dialogue::{
     AnyRoom, App, Client, Context, Deny, DisconnectReason, Event, EventMessage, Handshake,
@@ -75,6 +78,11 @@ pub mod general {
             "hang" => {
                 cx.app().note("hanging".into());
                 std::future::pending::<()>().await;
+            }
+            "slow" => {
+                cx.app().note("working".into());
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                cx.app().note("done".into());
             }
             "empty" => message.text.clear(),
             "again" => {

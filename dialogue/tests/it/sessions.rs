@@ -138,6 +138,21 @@ async fn a_client_that_the_server_disconnects_hears_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_hook_is_not_cut_off_where_the_server_disconnects_its_client() {
+    let app = Test::default();
+    let server = Server::start(app.clone()).await;
+    let mut puppet = server.join("puppet", "general").await;
+    app.noted(1).await;
+    let slow = json!({ "roomId": "general", "event": "message", "data": { "text": "slow" } });
+    puppet.emit("dialogue:trigger", slow).await;
+    assert_eq!(app.noted(1).await, ["working"]);
+    app.puppet.lock().unwrap().take().unwrap().disconnect();
+    assert_eq!(puppet.incoming().await, Incoming::Disconnected);
+    assert_eq!(app.noted(1).await[0], "done");
+    server.settled(|stats| stats.members == 0 && stats.connections == 0).await;
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_listen_can_be_disconnected() {
     let mut limits = Limits::default();
     limits.outgoing_packets = 4;
