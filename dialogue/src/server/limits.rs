@@ -24,8 +24,8 @@ pub struct Limits {
     pub depth: usize,
     /// The time between opening a transport and being authenticated. Default: 5 s.
     pub handshake_time: Duration,
-    /// The time that one run of a hook or handler may take, and all that a client still asked for
-    /// before its connection was lost. Default: 5 s.
+    /// The time that one run of a hook or handler may take, and for which the requests that still
+    /// wait when a connection is lost are handled. Default: 5 s.
     pub hook_time: Duration,
     /// Packets that wait for a slow reader, per connection. Default: 128.
     pub outgoing_packets: usize,

@@ -1,6 +1,6 @@
 //! One task per connection: from authentication to the last `left`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde::de::DeserializeOwned;
 
@@ -97,7 +97,7 @@ async fn answer<A: App>(client: &Client<A>, frame: Frame) {
     let close = async {
         connection.inbox.ended_by_server().await;
         connection.close().await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         biased;
@@ -123,12 +123,17 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     let dialogue = client.dialogue();
     let time = dialogue.limits().hook_time;
     // A client that is gone may have left much to do; it holds its places only so long for it.
-    let _ = tokio::time::timeout(time, async {
-        while let Some(frame) = client.connection().inbox.rest() {
+    // What was begun is finished: no request runs more than the four hooks of a join, and only
+    // one that waits for a room's handlers could take longer than those.
+    let begun = Instant::now();
+    let rest = async {
+        while begun.elapsed() < time
+            && let Some(frame) = client.connection().inbox.rest()
+        {
             requests::handle(client, frame).await;
         }
-    })
-    .await;
+    };
+    let _ = tokio::time::timeout(time.saturating_mul(5), rest).await;
     let disconnected = Box::pin(async { dialogue.app().disconnected(client, reason).await });
     let _ = hook::run(time, "disconnected", "", disconnected).await;
     membership::leave_all(client).await;
