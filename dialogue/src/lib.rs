@@ -186,7 +186,8 @@ pub use crate::{
     error::{Error, JoinError, TriggerError},
     server::{
         AnyRoom, Builder, Client, ClientId, Context, Dialogue, DialogueLayer, DialogueService,
-        DisconnectReason, Handshake, Limits, OnGuard, Receipt, RoomHandle, Stats, Trigger, listen,
+        DisconnectReason, Handshake, Limits, OnGuard, Receipt, RoomHandle, Stats, Trigger,
+        UserRooms, listen,
     },
 };
 

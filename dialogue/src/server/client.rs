@@ -10,7 +10,11 @@ use super::{
     ClientId, DisconnectReason,
     gateway::Connection,
     hook::BoxFuture,
-    rooms::{erased::Keyed, live::Live, membership},
+    rooms::{
+        erased::{ErasedRoom, Keyed},
+        live::Live,
+        membership,
+    },
     session::Proven,
 };
 use crate::{App, Dialogue, Hosts, JoinError, Room};
@@ -96,6 +100,14 @@ impl<A: App> Client<A> {
         self.lock().iter().flatten().map(|(id, _)| id.to_string()).collect()
     }
 
+    /// Whether the client is in a room.
+    pub fn is_in<R: Room>(&self, room: R) -> bool
+    where
+        A: Hosts<R>,
+    {
+        self.is_member(&Keyed::new(room))
+    }
+
     /// Disconnects the client. It receives no more events; a request that is being handled is
     /// finished, those that wait are dropped.
     pub fn disconnect(&self) {
@@ -107,9 +119,19 @@ impl<A: App> Client<A> {
         &self.0.connection
     }
 
+    /// Whether the client is in the very room, not one that happens to have its id.
+    pub(crate) fn is_member(&self, room: &dyn ErasedRoom<A>) -> bool {
+        self.member_of(room.id()).is_some_and(|live| live.is(room))
+    }
+
     /// The room, if the client is a member.
     pub(crate) fn member_of(&self, id: &str) -> Option<Arc<Live<A>>> {
         self.lock().as_ref()?.get(id).cloned()
+    }
+
+    /// The rooms that the client is a member of.
+    pub(crate) fn memberships(&self) -> Vec<Arc<Live<A>>> {
+        self.lock().iter().flatten().map(|(_, live)| live.clone()).collect()
     }
 
     /// Notes a membership. Called by the room, under its lock.

@@ -1,20 +1,19 @@
 //! The server as its own code holds it.
 
 use std::{
-    collections::HashSet,
     net::SocketAddr,
     sync::{Arc, Weak},
 };
 
 use axum::Router;
-use dashmap::DashMap;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use super::{
-    Client, ClientId, DialogueLayer, Limits,
+    Client, ClientId, DialogueLayer, Limits, UserRooms,
+    clients::Clients,
     gateway::{Endpoint, Gateway},
     listen,
-    rooms::hub::Hub,
+    rooms::{erased::Keyed, hub::Hub},
 };
 use crate::{App, Error, Hosts, Room, RoomHandle};
 
@@ -55,7 +54,7 @@ pub(crate) struct Inner<A: App> {
     endpoint: Endpoint,
     gateway: Gateway,
     hub: Hub<A>,
-    clients: DashMap<ClientId, Client<A>>,
+    clients: Clients<A>,
 }
 
 impl<A: App> Clone for Dialogue<A> {
@@ -83,7 +82,7 @@ impl<A: App> Builder<A> {
         let Self { app, limits } = self;
         Ok(Dialogue(Arc::new_cyclic(|inner| {
             let (endpoint, gateway) = Gateway::open(inner, &limits);
-            let (hub, clients) = (Hub::new(&limits), DashMap::new());
+            let (hub, clients) = (Hub::new(&limits), Clients::new());
             Inner { app, limits, endpoint, gateway, hub, clients }
         })))
     }
@@ -106,6 +105,42 @@ impl<A: App> Dialogue<A> {
         A: Hosts<R>,
     {
         RoomHandle::new(self.clone(), room)
+    }
+
+    /// The client of a connection.
+    pub fn client(&self, id: ClientId) -> Option<Client<A>> {
+        self.0.clients.get(id)
+    }
+
+    /// All connected clients at this moment, in no particular order.
+    pub fn clients(&self) -> Vec<Client<A>> {
+        self.0.clients.all()
+    }
+
+    /// The clients of a user: one per connection, oldest first.
+    pub fn clients_of(&self, user_id: &str) -> Vec<Client<A>> {
+        self.0.clients.of_user(user_id)
+    }
+
+    /// The rooms that a user is in, by any of its connections.
+    ///
+    /// ```
+    /// # use dialogue::{App, Dialogue};
+    /// # async fn evict<A: App>(chat: Dialogue<A>) {
+    /// chat.rooms_of("mallory").leave_all(async |room| println!("out of {}", room.id())).await;
+    /// # }
+    /// ```
+    pub fn rooms_of(&self, user_id: &str) -> UserRooms<A> {
+        UserRooms::new(self, user_id)
+    }
+
+    /// Whether any of a user's connections is in a room.
+    pub fn is_in_room<R: Room>(&self, user_id: &str, room: R) -> bool
+    where
+        A: Hosts<R>,
+    {
+        let room = Keyed::new(room);
+        self.clients_of(user_id).iter().any(|client| client.is_member(&room))
     }
 
     /// Serves the app at an address, and nothing else.
@@ -148,13 +183,11 @@ impl<A: App> Dialogue<A> {
     /// How much of everything there is at this moment.
     pub fn stats(&self) -> Stats {
         let mut stats = self.0.hub.stats();
-        let mut users = HashSet::new();
-        for client in &self.0.clients {
+        for client in self.clients() {
             stats.connections += 1;
             stats.queued += client.connection().inbox.len();
-            users.insert(client.user_id().to_owned());
         }
-        stats.users = users.len();
+        stats.users = self.0.clients.users();
         stats
     }
 
@@ -175,11 +208,11 @@ impl<A: App> Dialogue<A> {
     }
 
     pub(crate) fn add_client(&self, client: Client<A>) {
-        self.0.clients.insert(client.id(), client);
+        self.0.clients.add(client);
     }
 
-    pub(crate) fn remove_client(&self, id: ClientId) {
-        self.0.clients.remove(&id);
+    pub(crate) fn remove_client(&self, client: &Client<A>) {
+        self.0.clients.remove(client);
     }
 }
 

@@ -5,6 +5,7 @@
 //! acknowledgement → `#[on]` handlers. The server's own trigger enters at `rooms`.
 
 mod client;
+mod clients;
 mod context;
 mod dialogue;
 mod gateway;
@@ -23,6 +24,7 @@ mod session;
 
 pub use self::{
     client::Client,
+    clients::UserRooms,
     context::Context,
     dialogue::{Builder, Dialogue, Stats},
     gateway::{ClientId, DisconnectReason},

@@ -1,6 +1,9 @@
 //! One task per connection: from authentication to the last `left`.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::de::DeserializeOwned;
 
@@ -17,9 +20,12 @@ use crate::{
     protocol::{Connected, ErrorCode, Failure, event},
 };
 
-/// How many requests a session handles before others get their turn: readers of what it
-/// broadcasts must be able to empty their buffers in between.
-const TURN: usize = 32;
+/// How many requests a session handles in a row before it pauses. Whoever reads what it broadcasts,
+/// itself included, has a bounded buffer (128 packets by default) and nothing tells that one is
+/// nearly full: a client that asks for much at once would outrun everybody.
+const TURN: usize = 16;
+/// How long it pauses: readers that were not scheduled meanwhile are, then.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Who a connection was proven to belong to.
 pub(crate) struct Proven<A: App> {
@@ -75,16 +81,20 @@ pub(crate) fn internal() -> Failure {
 pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, proven: Proven<A>) {
     let client = Client::new(dialogue, connection, proven);
     Box::pin(greet(&client)).await;
+    let inbox = &client.connection().inbox;
     let mut turn = 0;
     let reason = loop {
-        match client.connection().inbox.next().await {
+        if inbox.len() == 0 {
+            turn = 0;
+        }
+        match inbox.next().await {
             Next::Request(frame) => Box::pin(answer(&client, frame)).await,
             Next::Last(reason) => break reason,
         }
         turn += 1;
         if turn == TURN {
             turn = 0;
-            tokio::task::yield_now().await;
+            tokio::time::sleep(PAUSE).await;
         }
     };
     Box::pin(part(&client, reason)).await;
@@ -137,6 +147,6 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     let disconnected = Box::pin(async { dialogue.app().disconnected(client, reason).await });
     let _ = hook::run(time, "disconnected", "", disconnected).await;
     membership::leave_all(client).await;
-    dialogue.remove_client(client.id());
+    dialogue.remove_client(client);
     client.connection().close().await;
 }

@@ -3,6 +3,7 @@
 
 mod app;
 mod bad_input;
+mod clients;
 mod delivery;
 mod dispatch;
 mod history;
