@@ -2,36 +2,26 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Item, ItemImpl, Path, Type, spanned::Spanned};
+use syn::{ItemImpl, Path, Type, spanned::Spanned};
 
 use crate::{
     arguments::{self, text},
-    errors::Errors,
+    errors::{self, Errors},
     room,
 };
 
+const PLACE: &str = "`#[dialogue::app(..)]` goes above `impl App for ..`";
+
 pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream {
-    let implementation: ItemImpl = match syn::parse2(item.clone()) {
+    let implementation: ItemImpl = match errors::item(item, PLACE) {
         Ok(implementation) => implementation,
-        Err(error) => {
-            let error = match syn::parse2::<Item>(item.clone()) {
-                Ok(other) => syn::Error::new(
-                    crate::errors::head(&other),
-                    "`#[dialogue::app(..)]` goes above `impl App for ..`",
-                ),
-                Err(_) => error,
-            };
-            return room::with(item, &error);
-        }
+        Err(error) => return room::with(item, &error),
     };
     let is_app = implementation.trait_.as_ref().is_some_and(|(path, _)| {
         path.segments.last().is_some_and(|segment| segment.ident == "App")
     });
     if !is_app {
-        let error = syn::Error::new(
-            implementation.self_ty.span(),
-            "`#[dialogue::app(..)]` goes above `impl App for ..`",
-        );
+        let error = syn::Error::new(implementation.self_ty.span(), PLACE);
         return room::with(item, &error);
     }
     let mut errors = Errors::default();
@@ -50,9 +40,9 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
 
 /// The paths of the rooms' modules.
 fn parse(attribute: TokenStream, errors: &mut Errors) -> Vec<Path> {
-    let mut rooms: Option<Vec<Path>> = None;
     let span = attribute.span();
-    arguments::parse(attribute, errors, |input, errors| {
+    let rooms = arguments::parse(attribute, errors, |input, errors| {
+        let mut rooms: Option<Vec<Path>> = None;
         arguments::keys(input, "`rooms`", errors, |key, input, errors| {
             if key != "rooms" {
                 return Ok(false);
@@ -70,7 +60,7 @@ fn parse(attribute: TokenStream, errors: &mut Errors) -> Vec<Path> {
             }
             Ok(true)
         });
-        Ok(())
+        Ok(rooms)
     });
     if rooms.is_none() && errors.is_empty() {
         errors.push(syn::Error::new(span, "an app lists its rooms: `rooms(general, ..)`"));

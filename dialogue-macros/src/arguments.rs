@@ -12,16 +12,15 @@ use syn::{
 
 use crate::errors::Errors;
 
-/// Reads a whole attribute with `read`, which stops at what it cannot read beyond.
-pub(crate) fn parse(
+/// Reads a whole attribute with `read`, which stops at what it cannot read beyond: then, a mistake
+/// is noted, and nothing was read.
+pub(crate) fn parse<T: Default>(
     attribute: TokenStream,
     errors: &mut Errors,
-    read: impl FnOnce(ParseStream<'_>, &mut Errors) -> syn::Result<()>,
-) {
+    read: impl FnOnce(ParseStream<'_>, &mut Errors) -> syn::Result<T>,
+) -> T {
     let parsed = (|input: ParseStream<'_>| read(input, errors)).parse2(attribute);
-    if let Err(error) = parsed {
-        errors.push(error);
-    }
+    errors.ok(parsed).unwrap_or_default()
 }
 
 /// Reads keys until the input ends. `read` parses what follows a key it knows and returns whether
@@ -74,7 +73,7 @@ pub(crate) fn keys(
 }
 
 /// Moves to the next comma.
-fn skip(input: ParseStream<'_>) {
+pub(crate) fn skip(input: ParseStream<'_>) {
     while !input.is_empty() && !input.peek(Token![,]) {
         if input.parse::<proc_macro2::TokenTree>().is_err() {
             return;

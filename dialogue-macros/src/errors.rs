@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{Error, spanned::Spanned};
+use syn::{Error, Item, parse::Parse, spanned::Spanned};
 
 #[derive(Default)]
 pub(crate) struct Errors(Vec<Error>);
@@ -31,15 +31,23 @@ impl Errors {
     }
 }
 
+/// Parses the item that an attribute is on; one of another kind is refused with `place`.
+pub(crate) fn item<T: Parse>(item: &TokenStream, place: &str) -> syn::Result<T> {
+    syn::parse2(item.clone()).map_err(|error| match syn::parse2(item.clone()) {
+        Ok(other) => Error::new(head(&other), place),
+        Err(_) => error,
+    })
+}
+
 /// Where an item starts to be itself: its keyword and name, rather than all of its body.
-pub(crate) fn head(item: &syn::Item) -> proc_macro2::Span {
+fn head(item: &Item) -> proc_macro2::Span {
     match item {
-        syn::Item::Const(item) => item.ident.span(),
-        syn::Item::Enum(item) => item.ident.span(),
-        syn::Item::Fn(item) => item.sig.ident.span(),
-        syn::Item::Struct(item) => item.ident.span(),
-        syn::Item::Trait(item) => item.ident.span(),
-        syn::Item::Mod(item) => item.ident.span(),
+        Item::Const(item) => item.ident.span(),
+        Item::Enum(item) => item.ident.span(),
+        Item::Fn(item) => item.sig.ident.span(),
+        Item::Struct(item) => item.ident.span(),
+        Item::Trait(item) => item.ident.span(),
+        Item::Mod(item) => item.ident.span(),
         item => item.span(),
     }
 }

@@ -24,37 +24,33 @@ impl Arguments {
     const KNOWN: &'static str = "`name`, `history`";
 
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
-        let mut arguments = Self::default();
-        let mut event_attributes =
+        let mut attributes =
             attributes.iter().filter(|attribute| attribute.path().is_ident("event"));
-        if let Some(attribute) = event_attributes.next() {
-            match attribute.meta.require_list() {
-                Ok(list) => arguments.parse_list(list.tokens.clone(), errors),
-                Err(error) => errors.push(error),
-            }
-        }
-        for again in event_attributes {
+        let list = attributes.next().and_then(|first| errors.ok(first.meta.require_list()));
+        let arguments = list.map(|list| Self::parse_list(list.tokens.clone(), errors));
+        for again in attributes {
             errors.at(again, "`#[event(..)]` is given twice; put all keys into one");
         }
-        arguments
+        arguments.unwrap_or_default()
     }
 
-    fn parse_list(&mut self, tokens: TokenStream, errors: &mut Errors) {
+    fn parse_list(tokens: TokenStream, errors: &mut Errors) -> Self {
         arguments::parse(tokens, errors, |input, errors| {
+            let mut this = Self::default();
             arguments::keys(input, Self::KNOWN, errors, |key, input, _| {
                 if key == "name" {
                     let name: LitStr = arguments::value(input)?;
                     arguments::check_event_name(&name.value(), name.span())?;
-                    self.name.get_or_insert(name);
+                    this.name.get_or_insert(name);
                 } else if key == "history" {
-                    self.history = self.history.or(Some(arguments::positive(key, input)?));
+                    this.history = this.history.or(Some(arguments::positive(key, input)?));
                 } else {
                     return Ok(false);
                 }
                 Ok(true)
             });
-            Ok(())
-        });
+            Ok(this)
+        })
     }
 }
 

@@ -47,21 +47,21 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
 }
 
 fn parse(attribute: TokenStream, errors: &mut Errors) -> Arguments {
-    let mut this = Arguments::default();
-    arguments::parse(attribute, errors, |input, errors| {
-        this.room = Some(input.call(Path::parse_mod_style).map_err(|error| {
+    let this = arguments::parse(attribute, errors, |input, errors| {
+        let room = input.call(Path::parse_mod_style).map_err(|error| {
             syn::Error::new(error.span(), "handlers start with the path of a room's module")
-        })?);
+        })?;
         if !input.is_empty() {
             input.parse::<Token![,]>()?;
         }
+        let mut app = None;
         arguments::keys(input, "`app`", errors, |key, input, _| {
             if key == "app" {
-                this.app = Some(arguments::value(input)?);
+                app = Some(arguments::value(input)?);
             }
             Ok(key == "app")
         });
-        Ok(())
+        Ok(Arguments { room: Some(room), app })
     });
     if let (Some(room), None, true) = (&this.room, &this.app, errors.is_empty()) {
         errors.at(room, "handlers name their app: `#[dialogue::handlers(.., app = ..)]`");

@@ -7,7 +7,9 @@ use serde_derive_internals::{
     ast::{Container, Data, Field, Style, Variant},
     attr::TagType,
 };
-use syn::{Attribute, DeriveInput, Ident, Member, spanned::Spanned, visit::Visit};
+use syn::{Attribute, DeriveInput, Ident, spanned::Spanned, visit::Visit};
+
+use crate::arguments::{skip, text};
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let input: DeriveInput = match syn::parse2(input) {
@@ -53,10 +55,7 @@ pub(crate) fn implementation(input: &DeriveInput) -> TokenStream {
 fn named(fields: &[Field<'_>]) -> TokenStream {
     let arms = fields.iter().map(|field| {
         let member = &field.member;
-        let rust = match member {
-            Member::Named(name) => name.to_string(),
-            Member::Unnamed(index) => index.index.to_string(),
-        };
+        let rust = text(member);
         let found = if field.attrs.flatten() || field.attrs.transparent() {
             quote!(__p::Field::in_place())
         } else {
@@ -160,18 +159,11 @@ pub(crate) fn has_rule(attribute: &Attribute, rule: &str) -> bool {
     let _ = attribute.parse_nested_meta(|meta| {
         found |= meta.path.is_ident(rule);
         if meta.input.peek(syn::token::Paren) || meta.input.peek(syn::Token![=]) {
-            skip_value(meta.input)?;
+            skip(meta.input);
         }
         Ok(())
     });
     found
-}
-
-fn skip_value(input: syn::parse::ParseStream<'_>) -> syn::Result<()> {
-    while !input.is_empty() && !input.peek(syn::Token![,]) {
-        input.parse::<proc_macro2::TokenTree>()?;
-    }
-    Ok(())
 }
 
 /// The first of the `#[validate]` attributes of a type and its fields.

@@ -163,16 +163,7 @@ pub const fn ruled<T: Ruled>() {}
 pub struct Other<const N: u8>;
 
 impl<const N: u8> Room for Other<N> {
-    const SPEC: RoomSpec = RoomSpec {
-        pattern: "",
-        name: None,
-        description: None,
-        events: &[],
-        any: false,
-        subscribe_all: false,
-        max_size: None,
-        sync_history: SyncHistory::Nothing,
-    };
+    const SPEC: RoomSpec = blank("");
 
     fn id(&self) -> Cow<'static, str> {
         Cow::Borrowed("")
@@ -180,6 +171,20 @@ impl<const N: u8> Room for Other<N> {
 
     fn parse(_: &str) -> Option<Self> {
         None
+    }
+}
+
+/// What a room declares that declares nothing: [`Other`], or one in whose attribute is a mistake.
+pub const fn blank(pattern: &'static str) -> RoomSpec {
+    RoomSpec {
+        pattern,
+        name: None,
+        description: None,
+        events: &[],
+        any: false,
+        subscribe_all: false,
+        max_size: None,
+        sync_history: SyncHistory::Nothing,
     }
 }
 

@@ -187,16 +187,7 @@ impl Room<'_> {
             const _: () = {
                 use ::dialogue::__private as __p;
                 impl __p::Room for #module::Room {
-                    const SPEC: __p::RoomSpec = __p::RoomSpec {
-                        pattern: #pattern,
-                        name: __p::Option::None,
-                        description: __p::Option::None,
-                        events: &[],
-                        any: true,
-                        subscribe_all: true,
-                        max_size: __p::Option::None,
-                        sync_history: __p::SyncHistory::Nothing,
-                    };
+                    const SPEC: __p::RoomSpec = __p::blank(#pattern);
                     fn id(&self) -> __p::Cow<'static, __p::str> {
                         __p::Cow::Borrowed(#pattern)
                     }

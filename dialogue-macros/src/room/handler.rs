@@ -6,7 +6,7 @@ use syn::{
     Attribute, FnArg, GenericParam, Ident, Item, ItemFn, Path, ReturnType, Type, spanned::Spanned,
 };
 
-use crate::errors::Errors;
+use crate::{arguments::skip, errors::Errors};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -136,9 +136,7 @@ fn conditional(attribute: &Attribute) -> Option<Kind> {
     let mut found = None;
     let _ = attribute.parse_nested_meta(|meta| {
         found = found.or(Kind::of(&meta.path));
-        while !meta.input.is_empty() && !meta.input.peek(syn::Token![,]) {
-            meta.input.parse::<proc_macro2::TokenTree>()?;
-        }
+        skip(meta.input);
         Ok(())
     });
     found

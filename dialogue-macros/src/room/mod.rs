@@ -12,7 +12,11 @@ use syn::{Ident, Item, ItemMod};
 
 pub(crate) use self::expand::{handlers_beside, handlers_inside};
 use self::{arguments::Arguments, handler::Handler, key::Key};
-use crate::{arguments::parse, docs, errors::Errors};
+use crate::{
+    arguments::parse,
+    docs,
+    errors::{self, Errors},
+};
 
 /// A room, checked.
 struct Room<'a> {
@@ -29,11 +33,8 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
         Err(error) => return with(item, &error),
     };
     let mut errors = Errors::default();
-    let mut arguments = Arguments::default();
-    parse(attribute, &mut errors, |input, errors| {
-        arguments = Arguments::parse(input, errors);
-        Ok(())
-    });
+    let arguments =
+        parse(attribute, &mut errors, |input, errors| Ok(Arguments::parse(input, errors)));
     let items = module.content.as_mut().map(|(_, items)| items);
     let handlers = items.map_or_else(Vec::new, |items| handler::collect(items, &mut errors));
     let key = Key::of(&module, &mut errors);
@@ -55,16 +56,9 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
 
 /// The module that an attribute is on.
 pub(crate) fn module(item: &TokenStream, attribute: &str) -> syn::Result<ItemMod> {
-    let module: ItemMod =
-        syn::parse2(item.clone()).map_err(|error| match syn::parse2::<Item>(item.clone()) {
-            Ok(other) => syn::Error::new(
-                crate::errors::head(&other),
-                format!(
-                    "`#[dialogue::{attribute}(..)]` goes above a module: `mod general {{ .. }}`"
-                ),
-            ),
-            Err(_) => error,
-        })?;
+    let place =
+        format!("`#[dialogue::{attribute}(..)]` goes above a module: `mod general {{ .. }}`");
+    let module: ItemMod = errors::item(item, &place)?;
     match module.content {
         Some(_) => Ok(module),
         None => Err(syn::Error::new(

@@ -68,6 +68,10 @@ impl<A: App> Client<A> {
         &self.0.user_id
     }
 
+    pub(crate) fn shared_user_id(&self) -> &Arc<str> {
+        &self.0.user_id
+    }
+
     /// What [`App::authenticate`] returned.
     pub fn identity(&self) -> &A::Identity {
         &self.0.identity
@@ -105,7 +109,7 @@ impl<A: App> Client<A> {
     where
         A: Hosts<R>,
     {
-        self.is_member(&Keyed::new(room))
+        self.member_of_same(&Keyed::new(room)).is_some()
     }
 
     /// Disconnects the client. It receives no more events; a request that is being handled is
@@ -119,14 +123,14 @@ impl<A: App> Client<A> {
         &self.0.connection
     }
 
-    /// Whether the client is in the very room, not one that happens to have its id.
-    pub(crate) fn is_member(&self, room: &dyn ErasedRoom<A>) -> bool {
-        self.member_of(room.id()).is_some_and(|live| live.is(room))
-    }
-
-    /// The room, if the client is a member.
+    /// The room with this id, if the client is a member.
     pub(crate) fn member_of(&self, id: &str) -> Option<Arc<Live<A>>> {
         self.lock().as_ref()?.get(id).cloned()
+    }
+
+    /// The same room, if the client is a member: not another one that happens to have its id.
+    pub(crate) fn member_of_same(&self, room: &dyn ErasedRoom<A>) -> Option<Arc<Live<A>>> {
+        self.member_of(room.id()).filter(|live| live.is(room))
     }
 
     /// The rooms that the client is a member of.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc};
 use dashmap::{DashMap, Entry};
 
 use super::{
-    AnyRoom, Client, ClientId,
+    AnyRoom, Client, ClientId, Stats,
     rooms::{live::Live, membership},
 };
 use crate::{App, Dialogue};
@@ -23,14 +23,15 @@ impl<A: App> Clients<A> {
     }
 
     pub(crate) fn add(&self, client: Client<A>) {
-        let mut of_user = self.by_user.entry(client.user_id().into()).or_default();
+        let mut of_user = self.by_user.entry(client.shared_user_id().clone()).or_default();
         of_user.push(client.id());
         self.by_id.insert(client.id(), client);
     }
 
     pub(crate) fn remove(&self, client: &Client<A>) {
         self.by_id.remove(&client.id());
-        if let Entry::Occupied(mut of_user) = self.by_user.entry(client.user_id().into()) {
+        let of_user = self.by_user.entry(client.shared_user_id().clone());
+        if let Entry::Occupied(mut of_user) = of_user {
             of_user.get_mut().retain(|id| *id != client.id());
             if of_user.get().is_empty() {
                 of_user.remove();
@@ -51,8 +52,12 @@ impl<A: App> Clients<A> {
         ids.into_iter().filter_map(|id| self.get(id)).collect()
     }
 
-    pub(crate) fn users(&self) -> usize {
-        self.by_user.len()
+    pub(crate) fn count_into(&self, total: &mut Stats) {
+        for client in &self.by_id {
+            total.connections += 1;
+            total.queued += client.connection().inbox.len();
+        }
+        total.users += self.by_user.len();
     }
 }
 

@@ -140,7 +140,7 @@ impl<A: App> Dialogue<A> {
         A: Hosts<R>,
     {
         let room = Keyed::new(room);
-        self.clients_of(user_id).iter().any(|client| client.is_member(&room))
+        self.clients_of(user_id).iter().any(|client| client.member_of_same(&room).is_some())
     }
 
     /// Serves the app at an address, and nothing else.
@@ -183,11 +183,7 @@ impl<A: App> Dialogue<A> {
     /// How much of everything there is at this moment.
     pub fn stats(&self) -> Stats {
         let mut stats = self.0.hub.stats();
-        for client in self.clients() {
-            stats.connections += 1;
-            stats.queued += client.connection().inbox.len();
-        }
-        stats.users = self.0.clients.users();
+        self.0.clients.count_into(&mut stats);
         stats
     }
 

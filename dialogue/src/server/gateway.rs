@@ -182,20 +182,12 @@ impl Connection {
 
     /// Tries until it succeeds: for what the connection's buffer has no room for. Gives up, with
     /// `None`, once the server's own code has ended the connection.
-    ///
-    /// socketioxide cannot be waited on, so this asks again, less and less often.
     pub(crate) async fn retry<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-        let mut pause = Duration::from_millis(1);
-        loop {
-            if let Some(done) = attempt() {
-                return Some(done);
-            }
-            if self.inbox.is_closed_by_server() {
-                return None;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
-        }
+        ask_again(Duration::from_millis(50), || match attempt() {
+            None if self.inbox.is_closed_by_server() => Some(None),
+            done => done.map(Some),
+        })
+        .await
     }
 
     /// Receives what is broadcast to these channels.
@@ -213,13 +205,24 @@ impl Connection {
 
     /// Ends the connection, once the buffer has room for the farewell or the transport is gone.
     pub(crate) async fn close(&self) {
-        let mut pause = Duration::from_millis(1);
-        while self.socket.connected() && self.socket.clone().disconnect().is_err() {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
-        }
+        ask_again(Duration::from_secs(1), || {
+            (!self.socket.connected() || self.socket.clone().disconnect().is_ok()).then_some(())
+        })
+        .await;
         // A channel joined while the socket went away would keep its id.
         self.unlisten_all();
+    }
+}
+
+/// Asks until there is an answer, less and less often: socketioxide cannot be waited on.
+async fn ask_again<T>(most: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(most);
     }
 }
 

@@ -85,11 +85,8 @@ impl Inbox {
     /// The next request, as soon as there is one, or why the connection ended.
     pub(crate) async fn next(&self) -> Next {
         loop {
-            if let Some(reason) = self.lock().closed {
-                return Next::Last(reason);
-            }
-            if let Some(frame) = self.rest() {
-                return Next::Request(frame);
+            if let Some(next) = self.lock().next() {
+                return next;
             }
             self.ready.notified().await;
         }
@@ -97,13 +94,7 @@ impl Inbox {
 
     /// The next request, if one waits: after the end, too.
     pub(crate) fn rest(&self) -> Option<Frame> {
-        let mut queue = self.lock();
-        let frame = queue.frames.pop_front()?;
-        queue.bytes -= frame.len();
-        if queue.frames.is_empty() {
-            queue.frames = VecDeque::new();
-        }
-        Some(frame)
+        self.lock().pop()
     }
 
     /// Resolves when the server's own code ends the connection.
@@ -128,5 +119,23 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // No code that can panic runs under the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn next(&mut self) -> Option<Next> {
+        match self.closed {
+            Some(reason) => Some(Next::Last(reason)),
+            None => self.pop().map(Next::Request),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
+        self.bytes -= frame.len();
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new();
+        }
+        Some(frame)
     }
 }

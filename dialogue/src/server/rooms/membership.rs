@@ -54,7 +54,7 @@ pub(crate) async fn join_unasked<A: App>(
 
 /// The server's own code makes a client leave.
 pub(crate) async fn leave_unasked<A: App>(client: &Client<A>, room: &dyn ErasedRoom<A>) -> bool {
-    match client.member_of(room.id()).filter(|live| live.is(room)) {
+    match client.member_of_same(room) {
         Some(live) => leave(client, &live, left(room.id())).await,
         None => false,
     }
