@@ -18,10 +18,40 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 struct Arguments {
     name: Option<LitStr>,
     history: Option<usize>,
+    rate: Option<Rate>,
+}
+
+/// `"10/s"`
+struct Rate {
+    times: u32,
+    seconds: u64,
+}
+
+impl Rate {
+    fn parse(literal: &LitStr) -> syn::Result<Self> {
+        let text = literal.value();
+        let parsed = text.split_once('/').and_then(|(times, unit)| {
+            let seconds = match unit.trim() {
+                "s" => 1,
+                "min" => 60,
+                "h" => 3_600,
+                _ => return None,
+            };
+            let times =
+                times.trim().parse().ok().filter(|times| (1..=1_000_000).contains(times))?;
+            Some(Self { times, seconds })
+        });
+        parsed.ok_or_else(|| {
+            syn::Error::new(
+                literal.span(),
+                "a rate is a number from 1 to 1000000 and a unit: \"10/s\", \"30/min\" or \"5/h\"",
+            )
+        })
+    }
 }
 
 impl Arguments {
-    const KNOWN: &'static str = "`name`, `history`";
+    const KNOWN: &'static str = "`name`, `history`, `rate`";
 
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut attributes =
@@ -44,6 +74,9 @@ impl Arguments {
                     this.name.get_or_insert(name);
                 } else if key == "history" {
                     this.history = this.history.or(Some(arguments::positive(key, input)?));
+                } else if key == "rate" {
+                    let rate = Rate::parse(&arguments::value(input)?)?;
+                    this.rate.get_or_insert(rate);
                 } else {
                     return Ok(false);
                 }
@@ -69,6 +102,11 @@ fn event(input: &DeriveInput) -> TokenStream {
     };
     let description = arguments::option(docs::description(&input.attrs));
     let history = arguments.history.unwrap_or(0);
+    let rate = arguments::option(
+        arguments
+            .rate
+            .map(|Rate { times, seconds }| quote!(__p::Rate::new(#times, __p::seconds(#seconds)))),
+    );
     let checks = payload::checks(input);
     let payload = payload::implementation(input);
     let schema = quote_spanned!(ident.span()=> __p::schema::<#ident>());
@@ -81,6 +119,7 @@ fn event(input: &DeriveInput) -> TokenStream {
                     name: #name,
                     description: #description,
                     history: __p::nonzero(#history),
+                    rate: #rate,
                 };
 
                 fn check(&self) -> __p::Result<(), __p::Issues> {
@@ -117,6 +156,7 @@ fn stub(input: &DeriveInput, errors: Errors) -> TokenStream {
                     name: ::core::stringify!(#ident),
                     description: __p::Option::None,
                     history: __p::Option::None,
+                    rate: __p::Option::None,
                 };
 
                 fn check(&self) -> __p::Result<(), __p::Issues> {

@@ -19,14 +19,17 @@ use std::{
 pub use schemars::Schema;
 
 pub use crate::{
-    Accepts, Carries, Element, Event, EventSpec, Field, Issues, Payload, Room, RoomEvent, RoomSpec,
-    SyncHistory,
+    Accepts, Carries, CarriesAny, Element, Event, EventSpec, Field, Issues, Payload, Rate, Room,
+    RoomEvent, RoomSpec, SyncHistory,
     pattern::{KeyPart, format as format_id, parse as parse_id},
 };
 
 #[cfg(feature = "server")]
 pub use crate::{
-    app::{App, ForApp, Hosts, NoHandlers, Registry, RoomEntry, Serving, Unwritten, Written},
+    app::{
+        App, ForApp, Hooks, Hosts, NoHandlers, Registry, RoomEntry, Sends, Serving, Unwritten,
+        Written,
+    },
     server::handlers::{
         Argument, Attachment, Before, BeforeJoin, Handlers, Membership, On, Serve, data, message,
     },
@@ -155,6 +158,10 @@ impl<T: validator::Validate> Ruled for T {}
 
 pub const fn ruled<T: Ruled>() {}
 
+pub const fn seconds(n: u64) -> std::time::Duration {
+    std::time::Duration::from_secs(n)
+}
+
 // ---- rooms
 
 /// What every room carries and every app hosts besides what it lists, twice: with exactly one
@@ -163,7 +170,7 @@ pub const fn ruled<T: Ruled>() {}
 pub struct Other<const N: u8>;
 
 impl<const N: u8> Room for Other<N> {
-    const SPEC: RoomSpec = blank("");
+    const SPEC: RoomSpec<'static> = blank("");
 
     fn id(&self) -> Cow<'static, str> {
         Cow::Borrowed("")
@@ -175,7 +182,7 @@ impl<const N: u8> Room for Other<N> {
 }
 
 /// What a room declares that declares nothing: [`Other`], or one in whose attribute is a mistake.
-pub const fn blank(pattern: &'static str) -> RoomSpec {
+pub const fn blank(pattern: &'static str) -> RoomSpec<'static> {
     RoomSpec {
         pattern,
         name: None,
@@ -185,6 +192,9 @@ pub const fn blank(pattern: &'static str) -> RoomSpec {
         subscribe_all: false,
         max_size: None,
         sync_history: SyncHistory::Nothing,
+        explicit: false,
+        listed: false,
+        created_by: None,
     }
 }
 
@@ -193,7 +203,7 @@ pub fn canonical<R: Room>(room: R, id: &str) -> Option<R> {
     (room.id() == id).then_some(room)
 }
 
-const fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
@@ -251,10 +261,10 @@ impl Text {
 pub const fn distinct_events(room: &str, types: &[&str], events: &[RoomEvent]) {
     let mut i = 0;
     while i < events.len() {
-        let name = events[i].spec().name;
+        let name = events[i].declared_name();
         let mut j = i + 1;
         while j < events.len() {
-            if same(name.as_bytes(), events[j].spec().name.as_bytes()) {
+            if same(name.as_bytes(), events[j].declared_name().as_bytes()) {
                 let text = Text::new()
                     .add("room `")
                     .add(room)
@@ -273,24 +283,24 @@ pub const fn distinct_events(room: &str, types: &[&str], events: &[RoomEvent]) {
     }
 }
 
-/// Refuses two rooms that would both answer to one id. A static id beside a family that would
+/// Refuses two rooms, each with its pattern, that would both answer to one id. A static id beside a family that would
 /// match it is fine: the static room answers.
 #[track_caller]
-pub const fn distinct_rooms(rooms: &[(&str, &RoomSpec)]) {
+pub const fn distinct_rooms(rooms: &[(&str, &str)]) {
     let mut i = 0;
     while i < rooms.len() {
         let mut j = i + 1;
         while j < rooms.len() {
-            if overlap(rooms[i].1.pattern.as_bytes(), rooms[j].1.pattern.as_bytes()) {
+            if overlap(rooms[i].1.as_bytes(), rooms[j].1.as_bytes()) {
                 let text = Text::new()
                     .add("rooms `")
                     .add(rooms[i].0)
                     .add("` (`")
-                    .add(rooms[i].1.pattern)
+                    .add(rooms[i].1)
                     .add("`) and `")
                     .add(rooms[j].0)
                     .add("` (`")
-                    .add(rooms[j].1.pattern)
+                    .add(rooms[j].1)
                     .add("`) would both answer to one id; change one of the patterns");
                 panic!("{}", text.as_str());
             }
@@ -337,6 +347,32 @@ const fn segment_end(pattern: &[u8], mut i: usize) -> usize {
         i += 1;
     }
     i
+}
+
+/// Refuses a name that Socket.IO's clients take for themselves: as an event of its own, outside
+/// rooms, it would reach no listener.
+#[cfg(feature = "server")]
+#[track_caller]
+pub const fn direct_event(name: &str) {
+    const TAKEN: [&str; 6] = [
+        "connect",
+        "connect_error",
+        "disconnect",
+        "disconnecting",
+        "newListener",
+        "removeListener",
+    ];
+    let mut i = 0;
+    while i < TAKEN.len() {
+        if same(name.as_bytes(), TAKEN[i].as_bytes()) {
+            let text = Text::new().add("an event named `").add(name).add(
+                "` cannot be sent directly: Socket.IO uses the name; choose another with \
+                      `#[event(name = \"..\")]`",
+            );
+            panic!("{}", text.as_str());
+        }
+        i += 1;
+    }
 }
 
 /// Refuses a room with handlers for another app: hosted here, its `before_join` would not run.

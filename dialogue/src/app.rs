@@ -1,11 +1,14 @@
 //! The application: shared state, hooks, and the rooms it hosts.
 
-use std::{future::Future, marker::PhantomData, sync::Arc};
+use std::{future::Future, marker::PhantomData, sync::Arc, time::SystemTime};
 
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AnyRoom, Client, Deny, DisconnectReason, Handshake, Room, RoomSpec,
+    __private::same,
+    AnyRoom, Client, Deny, DisconnectReason, Handshake, RawMessage, Room, RoomConfig, RoomSpec,
+    Socket,
+    protocol::{CreateRoom, RoomInfo},
     server::{
         handlers::{Handlers, Serve},
         rooms::erased::{ErasedRoom, Keyed},
@@ -35,9 +38,19 @@ use crate::{
 /// }
 /// ```
 ///
-/// Every hook runs under [`Limits::hook_time`](crate::Limits::hook_time). One that panics or takes
-/// longer costs the request it belongs to, which is answered `INTERNAL`, and delays nothing but
-/// that connection's next request.
+/// For one connection, hooks run in this order: [`authenticate`](App::authenticate),
+/// [`socket_connected`](App::socket_connected), then the client is told that it is connected, then
+/// [`connected`](App::connected); per join [`sees`](App::sees), the room's `#[before_join]` and
+/// [`before_join`](App::before_join), membership and the client's answer, the room's `#[joined]`
+/// and [`joined`](App::joined); per trigger the room's `#[before]`,
+/// [`before_each`](App::before_each), fan-out and the answer, then, off the path of delivery and in
+/// the room's order, [`after_each`](App::after_each), [`triggered`](App::triggered) and the room's
+/// `#[on]`; at the end [`disconnected`](App::disconnected), the room's `#[left]` and
+/// [`left`](App::left) of each, and [`socket_disconnected`](App::socket_disconnected).
+///
+/// Every hook runs under [`Limits::hook_time`](crate::Limits::hook_time), except those that are not
+/// `async`, which should be quick. One that panics or takes longer costs the request it belongs to,
+/// which is answered `INTERNAL`, and delays nothing but that connection's next request.
 pub trait App: Registry + Send + Sync + 'static {
     /// What the client sends as the handshake's `auth`. Where it sends none, `null` and then `{}`
     /// are tried.
@@ -46,12 +59,25 @@ pub trait App: Registry + Send + Sync + 'static {
     /// What authentication proves of a client.
     type Identity: Identity;
 
-    /// Decides who a new connection is.
+    /// Decides who a new connection is, and who it still is when it sends new credentials with
+    /// `dialogue:authenticate`.
     fn authenticate(
         &self,
         credentials: Self::Credentials,
         handshake: &Handshake,
     ) -> impl Future<Output = Result<Self::Identity, Deny>> + Send;
+
+    /// A socket was let in; its client has not been told yet.
+    fn socket_connected(&self, socket: &Socket) -> impl Future<Output = ()> + Send {
+        let _ = socket;
+        async {}
+    }
+
+    /// A socket is gone, and everything of its client with it.
+    fn socket_disconnected(&self, socket: &Socket) -> impl Future<Output = ()> + Send {
+        let _ = socket;
+        async {}
+    }
 
     /// A client is connected: it has been told so and is in no room yet.
     fn connected(&self, client: &Client<Self>) -> impl Future<Output = ()> + Send {
@@ -67,6 +93,15 @@ pub trait App: Registry + Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send {
         let _ = (client, reason);
         async {}
+    }
+
+    /// Does the room exist, as far as the client knows? One that it does not see is in no list of
+    /// its, and answers like a room that does not exist. Default: it sees all.
+    ///
+    /// A panic counts as no.
+    fn sees(&self, client: &Client<Self>, room: &RoomInfo) -> bool {
+        let _ = (client, room);
+        true
     }
 
     /// May the client join the room? Runs after the room's own `#[before_join]`.
@@ -89,9 +124,52 @@ pub trait App: Registry + Send + Sync + 'static {
         async {}
     }
 
-    /// A client left a room, or was disconnected. Runs after the room's own `#[left]`.
+    /// A client left a room, was disconnected, or the room was deleted. Runs after the room's own
+    /// `#[left]`.
     fn left(&self, client: &Client<Self>, room: &AnyRoom<Self>) -> impl Future<Output = ()> + Send {
         let _ = (client, room);
+        async {}
+    }
+
+    /// May the client create the room it asks for, and if so, with which events?
+    /// [`CreateRoom::config`] has what the client said of it. Default: no.
+    fn create_room(
+        &self,
+        client: &Client<Self>,
+        request: CreateRoom,
+    ) -> impl Future<Output = Result<RoomConfig, Deny>> + Send {
+        let _ = (client, request);
+        async { Err(Deny::new("clients create no rooms here")) }
+    }
+
+    /// A room was created, by a client or by the server's own code.
+    fn room_created(&self, room: &AnyRoom<Self>) -> impl Future<Output = ()> + Send {
+        let _ = room;
+        async {}
+    }
+
+    /// A room was deleted, by a client or by the server's own code; nobody is in it any more.
+    fn room_deleted(&self, room_id: &str) -> impl Future<Output = ()> + Send {
+        let _ = room_id;
+        async {}
+    }
+
+    /// May the event be broadcast, whatever room it is in? Runs after the room's own `#[before]`,
+    /// and may change its data, which are then validated again, its `meta` and who it is from.
+    fn before_each(&self, message: &mut RawMessage) -> Result<(), Deny> {
+        let _ = message;
+        Ok(())
+    }
+
+    /// An event was broadcast to so many subscribers.
+    fn after_each(&self, message: &RawMessage, recipients: usize) {
+        let _ = (message, recipients);
+    }
+
+    /// An event was broadcast: for side effects that take time. Runs after
+    /// [`after_each`](App::after_each).
+    fn triggered(&self, message: &RawMessage) -> impl Future<Output = ()> + Send {
+        let _ = message;
         async {}
     }
 }
@@ -102,6 +180,12 @@ pub trait Identity: Send + Sync + 'static {
     /// [`MAX_USER_ID`](crate::MAX_USER_ID) bytes, printable, and not [`SYSTEM`](crate::SYSTEM).
     /// Asked once, after authentication.
     fn user_id(&self) -> &str;
+
+    /// When the proof ends: the client is then told `TOKEN_EXPIRED` and disconnected, unless it
+    /// authenticated anew in time. Default: never.
+    fn expires_at(&self) -> Option<SystemTime> {
+        None
+    }
 }
 
 /// The rooms of an app, as `#[dialogue::app(rooms(..))]` lists them.
@@ -112,10 +196,57 @@ pub trait Identity: Send + Sync + 'static {
 )]
 pub trait Registry: Sized + 'static {
     #[doc(hidden)]
+    const HOOKS: Hooks;
+
+    #[doc(hidden)]
     fn rooms() -> &'static [RoomEntry<Self>]
     where
         Self: App;
 }
+
+/// Which hooks an app has, of those that are worth knowing: what nobody listens to is not prepared.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "one per hook")]
+pub struct Hooks {
+    pub(crate) sees: bool,
+    pub(crate) before_each: bool,
+    pub(crate) after_each: bool,
+    pub(crate) triggered: bool,
+}
+
+impl Hooks {
+    pub const ALL: Self = Self { sees: true, before_each: true, after_each: true, triggered: true };
+
+    /// Those among the names of the app's methods.
+    pub const fn among(written: &[&str]) -> Self {
+        let mut this =
+            Self { sees: false, before_each: false, after_each: false, triggered: false };
+        let mut i = 0;
+        while i < written.len() {
+            let name = written[i].as_bytes();
+            this.sees |= same(name, b"sees");
+            this.before_each |= same(name, b"before_each");
+            this.after_each |= same(name, b"after_each");
+            this.triggered |= same(name, b"triggered");
+            i += 1;
+        }
+        this
+    }
+
+    /// Whether anything follows every broadcast.
+    pub(crate) const fn follow(self) -> bool {
+        self.after_each || self.triggered
+    }
+}
+
+/// The app may send the event to single clients: `#[dialogue::app(.., direct(..))]`.
+#[diagnostic::on_unimplemented(
+    message = "app `{Self}` does not send event `{E}` directly",
+    label = "not one of this app's direct events",
+    note = "list `{E}` in `#[dialogue::app(.., direct(..))]`"
+)]
+pub trait Sends<E>: App {}
 
 /// The app lists the room: its handlers run there.
 #[diagnostic::on_unimplemented(
@@ -131,7 +262,7 @@ pub trait Hosts<R: Room>: App {
 /// A room in an app's list, its key's type forgotten.
 #[doc(hidden)]
 pub struct RoomEntry<A: App> {
-    pub(crate) spec: &'static RoomSpec,
+    pub(crate) spec: RoomSpec<'static>,
     pub(crate) open: fn(&str) -> Option<Arc<dyn ErasedRoom<A>>>,
 }
 
@@ -141,7 +272,7 @@ impl<A: App> RoomEntry<A> {
         A: Hosts<R>,
     {
         Self {
-            spec: const { &R::SPEC },
+            spec: R::SPEC,
             open: |id| R::parse(id).map(|key| Arc::new(Keyed::new(key)) as Arc<dyn ErasedRoom<A>>),
         }
     }

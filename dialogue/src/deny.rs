@@ -13,23 +13,37 @@ use std::fmt;
 /// # assert!(may_enter("guest").is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deny(String);
+pub struct Deny {
+    message: String,
+    expired: bool,
+}
 
 impl Deny {
     /// Refuses with a message for the client.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { message: message.into(), expired: false }
+    }
+
+    /// Refuses credentials that were good once: where [`App::authenticate`](crate::App::authenticate)
+    /// says so, the client is told `TOKEN_EXPIRED`, and may fetch new ones.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self { message: message.into(), expired: true }
     }
 
     /// What the client is told.
     pub fn message(&self) -> &str {
-        &self.0
+        &self.message
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expired
     }
 }
 
 impl fmt::Display for Deny {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

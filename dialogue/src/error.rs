@@ -17,10 +17,15 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TriggerError {
-    /// The key does not make an id that the room would answer to: empty, longer than
-    /// [`MAX_ROOM_ID`](crate::MAX_ROOM_ID), or another room's.
-    #[error("no room has the id that this key makes")]
+    /// No room answers: it was deleted or not created yet, or the key does not make an id that it
+    /// would answer to, because it is empty, longer than [`MAX_ROOM_ID`](crate::MAX_ROOM_ID), or
+    /// another room's.
+    #[error("there is no such room")]
     RoomNotFound,
+    /// The room does not list the event: it is known at run time alone, so that the compiler could
+    /// not tell.
+    #[error("the room does not list this event")]
+    NotCarried,
     /// The room, which takes `events(any)`, lists another type under this event's name.
     #[error("the room lists another type under this event's name")]
     AnotherType,
@@ -45,7 +50,9 @@ impl From<TriggerError> for Failure {
         let message = error.to_string();
         match error {
             TriggerError::RoomNotFound => Self::new(ErrorCode::RoomNotFound, message),
-            TriggerError::AnotherType => Self::new(ErrorCode::EventNotAllowed, message),
+            TriggerError::NotCarried | TriggerError::AnotherType => {
+                Self::new(ErrorCode::EventNotAllowed, message)
+            }
             TriggerError::Invalid(issues) => {
                 let failure = Self::new(ErrorCode::ValidationFailed, message);
                 Self { issues: Some(issues), ..failure }
@@ -61,7 +68,9 @@ impl IntoResponse for TriggerError {
     fn into_response(self) -> Response {
         let status = match self {
             Self::RoomNotFound => StatusCode::NOT_FOUND,
-            Self::AnotherType | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotCarried | Self::AnotherType | Self::Invalid(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -83,14 +92,12 @@ pub enum JoinError {
     /// A `before_join` hook refused.
     #[error("{0}")]
     Denied(Deny),
-    /// A subscription names an event that the room does not list.
-    #[error("the room does not list the event `{0}`")]
-    EventNotAllowed(String),
-    /// More rooms for one connection, or subscriptions for one member, than the limits allow.
-    #[error("a connection may have at most {most} {what}")]
+    /// What the join subscribes to is refused.
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    /// The connection is in as many rooms as it may be.
+    #[error("a connection may be in at most {most} rooms")]
     LimitExceeded {
-        /// What there are too many of.
-        what: &'static str,
         /// How many there may be.
         most: usize,
     },
@@ -108,13 +115,127 @@ impl From<JoinError> for Failure {
             JoinError::RoomNotFound => ErrorCode::RoomNotFound,
             JoinError::Full => ErrorCode::RoomFull,
             JoinError::Denied(_) => ErrorCode::JoinDenied,
-            JoinError::EventNotAllowed(_) => ErrorCode::EventNotAllowed,
+            JoinError::Subscribe(error) => return error.into(),
             JoinError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
             JoinError::Closed | JoinError::Internal => ErrorCode::Internal,
         };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Why a room was not created.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The id is empty, longer than [`MAX_ROOM_ID`](crate::MAX_ROOM_ID), has control characters,
+    /// or has one of the braces that stand for the placeholders of families.
+    #[error("a room's id has 1 to {} printable bytes, none of them a brace", crate::MAX_ROOM_ID)]
+    InvalidId,
+    /// A room that a module declares answers to the id.
+    #[error("the id is one of a declared room")]
+    Declared,
+    /// A room has the id.
+    #[error("there is a room with this id")]
+    Exists,
+    /// The configuration has a mistake.
+    #[error("{0}")]
+    InvalidConfig(String),
+    /// The user has created as many rooms as it may.
+    #[error("a user may have at most {most} rooms")]
+    LimitExceeded {
+        /// How many there may be.
+        most: usize,
+    },
+    /// [`App::create_room`](crate::App::create_room) refused.
+    #[error("{0}")]
+    Denied(Deny),
+    /// A hook panicked or took too long. The log has the cause.
+    #[error("something failed in the server")]
+    Internal,
+}
+
+impl From<CreateError> for Failure {
+    fn from(error: CreateError) -> Self {
+        let code = match error {
+            CreateError::InvalidId => ErrorCode::InvalidRequest,
+            CreateError::Declared | CreateError::Exists => ErrorCode::RoomExists,
+            CreateError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
+            CreateError::Denied(_) => ErrorCode::PermissionDenied,
+            // The configuration is the app's.
+            CreateError::InvalidConfig(_) | CreateError::Internal => ErrorCode::Internal,
+        };
+        let message = match error {
+            CreateError::InvalidConfig(_) => CreateError::Internal.to_string(),
+            error => error.to_string(),
+        };
+        Self::new(code, message)
+    }
+}
+
+/// Why a room was not deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteError {
+    /// There is no such room, or nobody has used it yet.
+    #[error("there is no such room")]
+    RoomNotFound,
+    /// A module declares it: it is always there.
+    #[error("a declared room is never deleted")]
+    Declared,
+}
+
+/// Why history could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The room lists no event of this name.
+    #[error("the room does not list this event")]
+    NotCarried,
+}
+
+/// Why a client was not sent an event.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The payload breaks the rules of its type.
+    #[error("the payload is invalid: {0}")]
+    Invalid(Issues),
+    /// The payload could not be written as JSON.
+    #[error("the payload could not be written as JSON")]
+    NotJson,
+    /// The connection is gone.
+    #[error("the connection is closed")]
+    Closed,
+}
+
+/// Why a client's subscriptions were not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The client is not in the room.
+    #[error("the client is not in the room")]
+    NotInRoom,
+    /// The room does not list the event.
+    #[error("the room does not list the event `{0}`")]
+    EventNotAllowed(String),
+    /// More subscriptions than a member may have.
+    #[error("a member may have at most {most} subscriptions in a room")]
+    LimitExceeded {
+        /// How many there may be.
+        most: usize,
+    },
+}
+
+impl From<SubscribeError> for Failure {
+    fn from(error: SubscribeError) -> Self {
+        let code = match error {
+            SubscribeError::NotInRoom => ErrorCode::NotInRoom,
+            SubscribeError::EventNotAllowed(_) => ErrorCode::EventNotAllowed,
+            SubscribeError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
+        };
         let failure = Self::new(code, error.to_string());
         match error {
-            JoinError::EventNotAllowed(event) => failure.of_event(&event),
+            SubscribeError::EventNotAllowed(event) => failure.of_event(&event),
             _ => failure,
         }
     }
@@ -127,4 +248,10 @@ pub enum Error {
     /// The address could not be listened on, or the listener failed.
     #[error("the server cannot listen: {0}")]
     Listen(#[from] std::io::Error),
+    /// The configuration of origins has a mistake.
+    #[error("the origins that may connect: {0}")]
+    Cors(String),
+    /// What should be a proxy's address, or a network of such, is none.
+    #[error("{0:?} is no address or network of a proxy, such as `10.0.0.0/8`")]
+    Proxy(String),
 }

@@ -6,7 +6,7 @@ use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Issues, issues};
+use crate::{Issues, Rate, issues};
 
 /// A typed payload that travels through rooms under one name.
 ///
@@ -34,6 +34,8 @@ use crate::{Issues, issues};
 ///
 /// `name` defaults to the type's name in kebab case (`UserJoined` becomes `user-joined`). `history`
 /// is how many events of this type a room keeps; without it, the event is ephemeral.
+/// `rate = "10/s"` (or `/min`, `/h`) is how often one connection may trigger it, besides what
+/// [`Limits::triggers`](crate::Limits::triggers) says of all events together.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an event",
@@ -85,4 +87,6 @@ pub struct EventSpec {
     pub description: Option<&'static str>,
     /// How many events of this type a room keeps. `None` means none: the event is ephemeral.
     pub history: Option<NonZeroUsize>,
+    /// How often one connection may trigger it. `None` means as often as it may trigger anything.
+    pub rate: Option<Rate>,
 }

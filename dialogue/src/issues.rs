@@ -14,7 +14,8 @@ use crate::payload::{Field, Payload};
 pub struct Issue {
     /// Where, in names on the wire: `lineItems[0].unitPrice`; empty for the payload itself.
     pub path: String,
-    /// Which rule: validator's code (`length`, `email`, or the code of a custom rule), or one of
+    /// Which rule: validator's code (`length`, `email`, or the code of a custom rule), the keyword of
+    /// a schema that was given at run time (`minLength`), or one of
     /// `missing_field`, `unknown_field`, `unknown_variant`, `invalid_type`, `invalid_value`,
     /// `invalid_length` and `invalid` for a payload that does not have its type's shape.
     pub code: Cow<'static, str>,
@@ -161,6 +162,18 @@ fn describe(code: &str, params: &BTreeMap<String, Value>) -> String {
         "regex" => "does not have the expected form".to_owned(),
         code => format!("breaks the rule `{code}`"),
     }
+}
+
+/// What a schema says: path, keyword and message of each, at least one.
+#[cfg(feature = "server")]
+pub(crate) fn of_schema(issues: impl Iterator<Item = (String, String, String)>) -> Issues {
+    let of = |(path, code, message): (String, String, String)| Issue {
+        path: elide(&path),
+        code: Cow::Owned(code),
+        message: elide(&message),
+        params: BTreeMap::new(),
+    };
+    Issues(issues.map(of).collect())
 }
 
 /// Why `json` is not a `T`. Decodes once more, this time keeping track of the path.

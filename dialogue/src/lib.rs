@@ -55,8 +55,10 @@
 //!
 //! # Features
 //!
-//! `server` (default) is everything that serves. Without it, only types and macros are left, for a
-//! protocol crate that servers and clients share.
+//! - `server` (default) is everything that serves. Without it, only types and macros are left, for
+//!   a protocol crate that servers and clients share.
+//! - `jwt` (default) is [`auth::JwtVerifier`], which takes some seconds to compile.
+//! - `dev-log` is [`log_events`], a logger for development.
 
 mod deny;
 mod envelope;
@@ -65,6 +67,7 @@ mod issues;
 mod name;
 mod pattern;
 mod payload;
+mod rate;
 mod room;
 
 #[doc(hidden)]
@@ -85,9 +88,13 @@ pub use crate::{
     envelope::{EventMessage, Meta, RawMessage},
     event::{Event, EventSpec},
     issues::{Issue, Issues},
-    name::{EVERY_EVENT, MAX_EVENT_NAME, MAX_ROOM_ID, MAX_USER_ID, SYSTEM},
+    name::{
+        EVERY_EVENT, MAX_EVENT_NAME, MAX_ROOM_DESCRIPTION, MAX_ROOM_ID, MAX_ROOM_NAME, MAX_USER_ID,
+        SYSTEM,
+    },
     payload::{Element, Field, Payload},
-    room::{Accepts, Carries, Room, RoomEvent, RoomSpec, SyncHistory},
+    rate::Rate,
+    room::{Accepts, Carries, CarriesAny, Room, RoomEvent, RoomSpec, SyncHistory},
 };
 pub use dialogue_macros::{Event, Payload};
 
@@ -182,14 +189,23 @@ pub use dialogue_macros::room;
 
 #[cfg(feature = "server")]
 pub use crate::{
-    app::{App, Hosts, Identity, Registry},
-    error::{Error, JoinError, TriggerError},
+    app::{App, Hosts, Identity, Registry, Sends},
+    error::{
+        CreateError, DeleteError, Error, HistoryError, JoinError, SendError, SubscribeError,
+        TriggerError,
+    },
+    protocol::{CreateRoom, RoomInfo},
     server::{
-        AnyRoom, Builder, Client, ClientId, Context, Dialogue, DialogueLayer, DialogueService,
-        DisconnectReason, Handshake, Limits, OnGuard, Receipt, RoomHandle, Stats, Trigger,
-        UserRooms, listen,
+        AnyRoom, Builder, Client, ClientId, Context, Cors, Dialogue, DialogueLayer,
+        DialogueService, DisconnectReason, EventConfig, HandlerGuard, Handshake, HostedBy, Limits,
+        RateLimited, RateLimiter, Receipt, RoomConfig, RoomHandle, Stats, Trigger, UserRooms,
+        listen,
+        socketio::{self, Socket},
     },
 };
+
+#[cfg(feature = "dev-log")]
+pub use crate::server::log_events;
 
 /// Lists the rooms of an app, by the paths of their modules.
 ///

@@ -59,6 +59,16 @@ pub fn parse<'a, const N: usize>(pattern: &str, id: &'a str) -> Option<[Cow<'a, 
     }
 }
 
+/// Whether `id` has the form of `pattern`, whatever its values stand for. A static id has its own.
+#[cfg(feature = "server")]
+pub(crate) fn matches(pattern: &str, id: &str) -> bool {
+    let mut segments = id.split(':');
+    let same = pattern.split(':').all(|expected| {
+        segments.next().is_some_and(|found| expected.starts_with('{') || found == expected)
+    });
+    same && segments.next().is_none()
+}
+
 /// The value of a placeholder: a field of a family's key.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a room's id",

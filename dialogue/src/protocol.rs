@@ -3,12 +3,12 @@
 //! Names and payloads are documented in the protocol page of the project. Requests borrow from the
 //! text they are decoded from.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, num::NonZeroUsize};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Issues, name};
+use crate::{Issues, RoomSpec, name};
 
 /// Names of the Socket.IO events that carry the protocol.
 #[allow(missing_docs, reason = "each constant is the name it holds")]
@@ -21,6 +21,9 @@ pub mod event {
     pub const TRIGGER: &str = "dialogue:trigger";
     pub const GET_HISTORY: &str = "dialogue:getHistory";
     pub const LIST_ROOMS: &str = "dialogue:listRooms";
+    pub const CREATE_ROOM: &str = "dialogue:createRoom";
+    pub const DELETE_ROOM: &str = "dialogue:deleteRoom";
+    pub const AUTHENTICATE: &str = "dialogue:authenticate";
 
     pub const CONNECTED: &str = "dialogue:connected";
     pub const JOINED: &str = "dialogue:joined";
@@ -29,6 +32,8 @@ pub mod event {
     pub const HISTORY: &str = "dialogue:history";
     pub const HISTORY_RESPONSE: &str = "dialogue:historyResponse";
     pub const ROOMS: &str = "dialogue:rooms";
+    pub const ROOM_CREATED: &str = "dialogue:roomCreated";
+    pub const ROOM_DELETED: &str = "dialogue:roomDeleted";
     pub const ERROR: &str = "dialogue:error";
 }
 
@@ -43,6 +48,8 @@ pub enum ErrorCode {
     RoomNotFound,
     /// The room has as many members as it takes.
     RoomFull,
+    /// A room has the id already, or a declared room or family answers to it.
+    RoomExists,
     /// The app refused the join.
     JoinDenied,
     /// The connection has not joined the room.
@@ -53,10 +60,16 @@ pub enum ErrorCode {
     ValidationFailed,
     /// The app refused the event.
     EventDenied,
+    /// More often than a limit allows; the failure says when to try again.
+    RateLimited,
     /// More than a limit allows: rooms per connection, subscriptions, queued requests.
     LimitExceeded,
+    /// The client may not do this.
+    PermissionDenied,
     /// The credentials were refused.
     Unauthenticated,
+    /// What authentication proved has ended.
+    TokenExpired,
     /// Something failed in the server; the cause is in its log.
     Internal,
 }
@@ -73,7 +86,7 @@ pub struct Join<'a> {
     pub subscribe: Option<Vec<String>>,
 }
 
-/// `dialogue:leave` and `dialogue:subscribeAll`.
+/// `dialogue:leave`, `dialogue:subscribeAll` and `dialogue:deleteRoom`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InRoom<'a> {
@@ -132,6 +145,52 @@ pub struct GetHistory<'a> {
 
 fn default_end() -> usize {
     50
+}
+
+/// `dialogue:createRoom`: what a client says of the room that it asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct CreateRoom {
+    /// The room's id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How many connections it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<NonZeroUsize>,
+}
+
+#[cfg(feature = "server")]
+impl CreateRoom {
+    /// A room as the client wants it, but without events.
+    pub fn config(&self) -> crate::RoomConfig {
+        let config = crate::RoomConfig::new(&*self.name);
+        let config = config.max_size(self.max_size.map(NonZeroUsize::get));
+        match &self.description {
+            Some(description) => config.description(&**description),
+            None => config,
+        }
+    }
+}
+
+/// The answer to `dialogue:createRoom`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoomCreated<'a> {
+    /// The room.
+    pub room: &'a RoomInfo,
+}
+
+/// The answer to `dialogue:authenticate`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authenticated {
+    /// When the proof ends, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
 }
 
 /// `dialogue:connected`.
@@ -202,7 +261,7 @@ pub struct History<'a> {
     pub events: &'a [&'a RawValue],
 }
 
-/// `dialogue:joined` and `dialogue:left`, without acknowledgement.
+/// `dialogue:joined` and `dialogue:left`, without acknowledgement, and `dialogue:roomDeleted`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Membership<'a> {
@@ -237,6 +296,22 @@ pub struct RoomInfo {
     /// How many it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<usize>,
+    /// The user who created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by_id: Option<String>,
+}
+
+impl RoomInfo {
+    pub(crate) fn of(id: &str, spec: RoomSpec<'_>, size: usize) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: spec.name.unwrap_or(id).to_owned(),
+            description: spec.description.map(str::to_owned),
+            size,
+            max_size: spec.max_size.map(Into::into),
+            created_by_id: spec.created_by.map(str::to_owned),
+        }
+    }
 }
 
 /// A failed request: in its acknowledgement, or as `dialogue:error`.
@@ -257,12 +332,16 @@ pub struct Failure {
     /// What is wrong with the payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issues: Option<Issues>,
+    /// How long to wait before the next attempt, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Failure {
     /// A failure of a request as a whole.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), room_id: None, event: None, issues: None }
+        let message = message.into();
+        Self { code, message, room_id: None, event: None, issues: None, retry_after_ms: None }
     }
 
     /// Names the room that the request was about.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, num::NonZeroUsize};
 
 use schemars::Schema;
 
-use crate::{Event, EventSpec};
+use crate::{Event, Rate};
 
 /// The key of a room: a unit struct for a static room, a struct with one field per placeholder
 /// for a family. Implemented by `#[dialogue::room]`.
@@ -15,7 +15,7 @@ use crate::{Event, EventSpec};
 )]
 pub trait Room: Clone + Send + Sync + 'static {
     /// What the room declares.
-    const SPEC: RoomSpec;
+    const SPEC: RoomSpec<'static>;
 
     /// The room's id.
     fn id(&self) -> Cow<'static, str>;
@@ -32,6 +32,14 @@ pub trait Room: Clone + Send + Sync + 'static {
 )]
 pub trait Carries<E>: Room {}
 
+/// The room lets unlisted events pass: `events(any)`.
+#[diagnostic::on_unimplemented(
+    message = "room `{Self}` takes no events that it does not list",
+    label = "takes listed events alone",
+    note = "trigger a listed event by its type, or declare the room with `events(any)`"
+)]
+pub trait CarriesAny: Room {}
+
 /// A client may trigger the event in the room.
 #[diagnostic::on_unimplemented(
     message = "a client may not trigger `{E}` in room `{Self}`",
@@ -40,17 +48,18 @@ pub trait Carries<E>: Room {}
 )]
 pub trait Accepts<E>: Carries<E> {}
 
-/// What a room declares, known at compile time. Written by `#[dialogue::room]`.
+/// What a room declares: a module at compile time, or code that creates it at run time.
 #[derive(Clone, Copy, Debug)]
-pub struct RoomSpec {
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of its own in the attribute")]
+pub struct RoomSpec<'a> {
     /// The id, or the pattern of a family's ids: `doc:{document_id}`.
-    pub pattern: &'static str,
+    pub pattern: &'a str,
     /// The name for people. A room without one is called by its id.
-    pub name: Option<&'static str>,
-    /// The module's doc comment.
-    pub description: Option<&'static str>,
+    pub name: Option<&'a str>,
+    /// What the room is for: the module's doc comment.
+    pub description: Option<&'a str>,
     /// The events that the room lists.
-    pub events: &'static [RoomEvent],
+    pub events: &'a [RoomEvent],
     /// Whether events that are not listed pass too, unvalidated.
     pub any: bool,
     /// Whether a joiner is subscribed to everything, unlisted events included.
@@ -59,12 +68,18 @@ pub struct RoomSpec {
     pub max_size: Option<NonZeroUsize>,
     /// What of its history a joiner receives.
     pub sync_history: SyncHistory,
+    /// Whether a room of this family must be created before it is used.
+    pub explicit: bool,
+    /// Whether clients find the open rooms of this family in the list of rooms.
+    pub listed: bool,
+    /// The user who created the room.
+    pub created_by: Option<&'a str>,
 }
 
-impl RoomSpec {
+impl<'a> RoomSpec<'a> {
     /// The event that the room lists under this name.
-    pub fn event(&self, name: &str) -> Option<&'static RoomEvent> {
-        self.events.iter().find(|event| event.spec.name == name)
+    pub fn event(&self, name: &str) -> Option<&'a RoomEvent> {
+        self.events.iter().find(|event| event.name == name)
     }
 
     /// Whether a client may trigger an event of this name.
@@ -75,6 +90,13 @@ impl RoomSpec {
     /// Whether the room is one of a family: its pattern has placeholders.
     pub fn is_family(&self) -> bool {
         self.pattern.contains('{')
+    }
+
+    /// The names of what a joiner is subscribed to unless the join says otherwise.
+    pub fn default_subscriptions(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let every = (self.any && self.subscribe_all).then_some(crate::EVERY_EVENT);
+        let listed = self.events.iter().filter(move |event| every.is_none() && event.subscribed);
+        listed.map(RoomEvent::name).chain(every)
     }
 }
 
@@ -91,16 +113,31 @@ pub enum SyncHistory {
 }
 
 /// An event in a room's list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RoomEvent {
-    spec: EventSpec,
-    from_clients: bool,
-    subscribed: bool,
-    schema: fn() -> Schema,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) description: Option<Cow<'static, str>>,
+    pub(crate) history: Option<NonZeroUsize>,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) from_clients: bool,
+    pub(crate) subscribed: bool,
+    pub(crate) payload: EventPayload,
+}
+
+/// What is known of a payload.
+#[derive(Clone, Debug)]
+pub(crate) enum EventPayload {
+    /// Its type.
+    Typed {
+        schema: fn() -> Schema,
+        #[cfg(feature = "server")]
+        decode: crate::server::message::Decode,
+        #[cfg(feature = "server")]
+        payload_type: fn() -> std::any::TypeId,
+    },
+    /// A schema that was given at run time.
     #[cfg(feature = "server")]
-    pub(crate) decode: crate::server::message::Decode,
-    #[cfg(feature = "server")]
-    pub(crate) payload_type: fn() -> std::any::TypeId,
+    Described(std::sync::Arc<crate::server::schema::PayloadSchema>),
 }
 
 impl RoomEvent {
@@ -108,20 +145,51 @@ impl RoomEvent {
     #[doc(hidden)]
     pub const fn of<E: Event>(from_clients: bool, subscribed: bool) -> Self {
         Self {
-            spec: E::SPEC,
+            name: Cow::Borrowed(E::SPEC.name),
+            description: match E::SPEC.description {
+                Some(description) => Some(Cow::Borrowed(description)),
+                None => None,
+            },
+            history: E::SPEC.history,
+            rate: E::SPEC.rate,
             from_clients,
             subscribed,
-            schema: E::schema,
-            #[cfg(feature = "server")]
-            decode: crate::server::message::decode::<E>,
-            #[cfg(feature = "server")]
-            payload_type: std::any::TypeId::of::<E>,
+            payload: EventPayload::Typed {
+                schema: E::schema,
+                #[cfg(feature = "server")]
+                decode: crate::server::message::decode::<E>,
+                #[cfg(feature = "server")]
+                payload_type: std::any::TypeId::of::<E>,
+            },
         }
     }
 
-    /// Name, description and history.
-    pub const fn spec(&self) -> &EventSpec {
-        &self.spec
+    /// The name of an event that a module lists.
+    pub(crate) const fn declared_name(&self) -> &str {
+        match self.name {
+            Cow::Borrowed(name) => name,
+            Cow::Owned(_) => "",
+        }
+    }
+
+    /// The event's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is about.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// How many of its kind a room keeps. `None` means none: the event is ephemeral.
+    pub const fn history(&self) -> Option<NonZeroUsize> {
+        self.history
+    }
+
+    /// How often one connection may trigger it, if the event says so.
+    pub const fn rate(&self) -> Option<Rate> {
+        self.rate
     }
 
     /// Whether clients may trigger it.
@@ -136,6 +204,10 @@ impl RoomEvent {
 
     /// The JSON Schema of its payload.
     pub fn schema(&self) -> Schema {
-        (self.schema)()
+        match &self.payload {
+            EventPayload::Typed { schema, .. } => schema(),
+            #[cfg(feature = "server")]
+            EventPayload::Described(schema) => schema.json().clone(),
+        }
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     pub(crate) subscribe: Subscribe,
     pub(crate) max_size: Option<usize>,
     pub(crate) sync_history: Sync,
+    /// `create = "explicit"`
+    pub(crate) explicit: bool,
+    pub(crate) listed: bool,
 }
 
 /// An event in the room's list.
@@ -47,7 +50,7 @@ pub(crate) enum Sync {
 }
 
 const KNOWN: &str = "`app`, `name`, `events`, `server_events`, `subscribe`, `max_size`, \
-                     `sync_history`";
+                     `sync_history`, `create`, `listed`";
 
 impl Arguments {
     /// Never fails: what is broken is noted and left out.
@@ -94,9 +97,37 @@ impl Arguments {
                     HowMuch::Last(n) => Sync::Last(arguments::at_least_one(key, &n)?),
                 }
             }
+            "create" => {
+                let when: LitStr = arguments::value(input)?;
+                if when.value() != "explicit" {
+                    return Err(syn::Error::new(
+                        when.span(),
+                        "the one value of `create` is \"explicit\"; rooms that need not be created \
+                         leave it out",
+                    ));
+                }
+                self.of_families(key, errors);
+                self.explicit = true;
+            }
+            "listed" => {
+                self.of_families(key, errors);
+                self.listed = true;
+            }
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Notes that a static room, which is always there and always listed, needs no such key.
+    fn of_families(&self, key: &Ident, errors: &mut Errors) {
+        if self.pattern.as_ref().is_some_and(|pattern| !pattern.is_family()) {
+            errors.push(syn::Error::new(
+                key.span(),
+                format!(
+                    "`{key}` is for families, whose id has placeholders; this room is always there"
+                ),
+            ));
+        }
     }
 
     fn list(

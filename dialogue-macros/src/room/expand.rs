@@ -6,7 +6,7 @@ use syn::{Ident, Type, spanned::Spanned};
 
 use super::{
     Room,
-    arguments::{Event, Subscribe, Sync},
+    arguments::{Arguments, Event, Subscribe, Sync},
     handler::{self, Handler},
     pattern::Pattern,
 };
@@ -46,7 +46,7 @@ impl Room<'_> {
             const _: () = {
                 use ::dialogue::__private as __p;
                 impl __p::Room for #module::Room {
-                    const SPEC: __p::RoomSpec = #spec;
+                    const SPEC: __p::RoomSpec<'static> = #spec;
                     #id
                     #parse
                 }
@@ -75,6 +75,7 @@ impl Room<'_> {
             Sync::Last(n) => quote!(__p::last(#n)),
             Sync::All => quote!(__p::SyncHistory::All),
         };
+        let Arguments { explicit, listed, .. } = arguments;
         quote! {
             __p::RoomSpec {
                 pattern: #literal,
@@ -85,6 +86,9 @@ impl Room<'_> {
                 subscribe_all: #subscribe_all,
                 max_size: __p::nonzero(#max_size),
                 sync_history: #sync_history,
+                explicit: #explicit,
+                listed: #listed,
+                created_by: __p::Option::None,
             }
         }
     }
@@ -160,6 +164,7 @@ impl Room<'_> {
             quote! {
                 impl<E: __p::Event> __p::Carries<E> for #module::Room {}
                 impl<E: __p::Event> __p::Accepts<E> for #module::Room {}
+                impl __p::CarriesAny for #module::Room {}
             }
         });
         quote!(#(#listed)* #(#others)* #carries_any)
@@ -187,7 +192,7 @@ impl Room<'_> {
             const _: () = {
                 use ::dialogue::__private as __p;
                 impl __p::Room for #module::Room {
-                    const SPEC: __p::RoomSpec = __p::blank(#pattern);
+                    const SPEC: __p::RoomSpec<'static> = __p::blank(#pattern);
                     fn id(&self) -> __p::Cow<'static, __p::str> {
                         __p::Cow::Borrowed(#pattern)
                     }
@@ -198,6 +203,7 @@ impl Room<'_> {
                 impl<E> __p::Lists<E> for #module::Room {}
                 impl<E> __p::Carries<E> for #module::Room {}
                 impl<E> __p::Accepts<E> for #module::Room {}
+                impl __p::CarriesAny for #module::Room {}
             };
         }
     }

@@ -1,15 +1,21 @@
 //! A connected client, as hooks and handlers see it.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
 };
 
 use super::{
-    ClientId, DisconnectReason,
-    gateway::Connection,
+    AnyRoom, ClientId, DisconnectReason, Handshake, Limits, RateLimited,
+    gateway::{Connection, Packet, Unsent, socketio::Socket},
     hook::BoxFuture,
+    rate::Pace,
     rooms::{
         erased::{ErasedRoom, Keyed},
         live::Live,
@@ -17,7 +23,10 @@ use super::{
     },
     session::Proven,
 };
-use crate::{App, Dialogue, Hosts, JoinError, Room};
+use crate::{
+    App, Carries, Dialogue, Event, Hosts, JoinError, Rate, Room, SendError, Sends, SubscribeError,
+    room::RoomEvent,
+};
 
 /// One connection and who it belongs to. Cheap to clone.
 ///
@@ -28,13 +37,37 @@ pub struct Client<A: App>(Arc<Inner<A>>);
 struct Inner<A: App> {
     dialogue: Dialogue<A>,
     connection: Connection,
-    identity: A::Identity,
     user_id: Arc<str>,
+    proof: RwLock<Proof<A>>,
     rooms: Mutex<Rooms<A>>,
+    paces: Paces,
+    /// Whether the client was told that it is connected, which is the first thing it hears.
+    greeted: AtomicBool,
+}
+
+/// What authentication proved last.
+struct Proof<A: App> {
+    identity: Arc<A::Identity>,
+    expires_at: Option<SystemTime>,
 }
 
 /// Where the client is a member; `None` once it is gone.
 type Rooms<A> = Option<HashMap<Arc<str>, Arc<Live<A>>>>;
+
+/// How often the client does what it may do only so often.
+struct Paces {
+    triggers: Option<Pace>,
+    requests: Option<Pace>,
+    /// Of events that say so themselves. There are only as many as rooms list.
+    events: Mutex<HashMap<(Cow<'static, str>, Rate), Pace>>,
+}
+
+impl Paces {
+    fn new(limits: &Limits) -> Self {
+        let (triggers, requests) = (limits.triggers.map(Pace::new), limits.requests.map(Pace::new));
+        Self { triggers, requests, events: Mutex::default() }
+    }
+}
 
 impl<A: App> Clone for Client<A> {
     fn clone(&self) -> Self {
@@ -52,10 +85,18 @@ impl<A: App> Client<A> {
     pub(crate) fn new(
         dialogue: Dialogue<A>,
         connection: Connection,
-        Proven { identity, user_id }: Proven<A>,
+        Proven { identity, user_id, expires_at }: Proven<A>,
     ) -> Self {
-        let rooms = Mutex::new(Some(HashMap::new()));
-        Self(Arc::new(Inner { dialogue, connection, identity, user_id, rooms }))
+        let paces = Paces::new(dialogue.limits());
+        Self(Arc::new(Inner {
+            dialogue,
+            connection,
+            user_id,
+            proof: RwLock::new(Proof { identity: Arc::new(identity), expires_at }),
+            rooms: Mutex::new(Some(HashMap::new())),
+            paces,
+            greeted: AtomicBool::new(false),
+        }))
     }
 
     /// The connection's id.
@@ -72,9 +113,36 @@ impl<A: App> Client<A> {
         &self.0.user_id
     }
 
-    /// What [`App::authenticate`] returned.
-    pub fn identity(&self) -> &A::Identity {
-        &self.0.identity
+    /// What [`App::authenticate`] returned: at first, or when the client last authenticated anew.
+    pub fn identity(&self) -> Arc<A::Identity> {
+        self.0.proof.read().unwrap_or_else(PoisonError::into_inner).identity.clone()
+    }
+
+    /// When what authentication proved ends.
+    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
+        self.0.proof.read().unwrap_or_else(PoisonError::into_inner).expires_at
+    }
+
+    /// Replaces the identity by another one of the same user.
+    pub(crate) fn renew(&self, identity: A::Identity, expires_at: Option<SystemTime>) {
+        let proof = Proof { identity: Arc::new(identity), expires_at };
+        let mut present = self.0.proof.write().unwrap_or_else(PoisonError::into_inner);
+        let replaced = std::mem::replace(&mut *present, proof);
+        drop(present);
+        // An identity is the user's, and is dropped without the lock.
+        drop(replaced);
+    }
+
+    /// The HTTP request that opened the connection.
+    pub fn handshake(&self) -> Handshake {
+        let request = self.socket().req_parts();
+        Handshake::new(self.id(), request, self.dialogue().proxies())
+    }
+
+    /// The Socket.IO socket, for what Dialogue itself does not do. Its id is a secret between it and
+    /// the server: whoever knows it may speak for a client on long polling.
+    pub fn socket(&self) -> &Socket {
+        self.connection().socket()
     }
 
     /// The server that the client is connected to.
@@ -91,12 +159,28 @@ impl<A: App> Client<A> {
         Box::pin(membership::join_unasked(self, Arc::new(Keyed::new(room))))
     }
 
+    /// Joins a room, as [`Client::join`] does, whose id is known at run time.
+    pub fn join_id<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, Result<(), JoinError>> {
+        Box::pin(async move {
+            let room = self.dialogue().hub().resolve(room_id).ok_or(JoinError::RoomNotFound)?;
+            membership::join_unasked(self, room).await
+        })
+    }
+
     /// Leaves a room, and tells the client. Returns whether it was a member.
     pub fn leave<R: Room>(&self, room: R) -> BoxFuture<'_, bool>
     where
         A: Hosts<R>,
     {
-        Box::pin(async move { membership::leave_unasked(self, &Keyed::new(room)).await })
+        Box::pin(async move {
+            let live = self.member_of_same(&Keyed::new(room));
+            membership::leave_unasked(self, live).await
+        })
+    }
+
+    /// Leaves a room, as [`Client::leave`] does, whose id is known at run time.
+    pub fn leave_id<'a>(&'a self, room_id: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(membership::leave_unasked(self, self.member_of(room_id)))
     }
 
     /// The ids of the rooms that the client is in, in no particular order.
@@ -112,15 +196,137 @@ impl<A: App> Client<A> {
         self.member_of_same(&Keyed::new(room)).is_some()
     }
 
+    /// Subscribes to an event in a room that the client is in.
+    ///
+    /// ```
+    /// # use dialogue::{App, Carries, Client, Event, HostedBy, SubscribeError};
+    /// # async fn follow<A: App, R: Carries<E> + HostedBy<A>, E: Event>(client: Client<A>, room: R) -> Result<(), SubscribeError> {
+    /// client.subscribe::<E>(room)
+    /// # }
+    /// ```
+    pub fn subscribe<E: Event>(
+        &self,
+        room: impl Carries<E> + HostedBy<A>,
+    ) -> Result<(), SubscribeError> {
+        self.in_same(room)?.subscribe(self, E::SPEC.name).map(drop)
+    }
+
+    /// Subscribes to everything in a room that the client is in.
+    pub fn subscribe_all(&self, room: impl HostedBy<A>) -> Result<(), SubscribeError> {
+        self.in_same(room)?.subscribe(self, crate::EVERY_EVENT).map(drop)
+    }
+
+    /// Ends the subscription to an event in a room that the client is in.
+    pub fn unsubscribe<E: Event>(
+        &self,
+        room: impl Carries<E> + HostedBy<A>,
+    ) -> Result<(), SubscribeError> {
+        self.in_same(room)?.unsubscribe(self, E::SPEC.name).map(drop)
+    }
+
+    /// The names of the events that the client receives in a room; none where it is not in it.
+    pub fn subscriptions(&self, room: impl HostedBy<A>) -> Vec<Cow<'static, str>> {
+        let live = self.in_same(room).ok();
+        live.and_then(|live| live.subscriptions(self)).unwrap_or_default()
+    }
+
+    /// Subscribes to an event, or to [`EVERY_EVENT`](crate::EVERY_EVENT), by names known at run
+    /// time.
+    pub fn subscribe_id(&self, room_id: &str, event: &str) -> Result<(), SubscribeError> {
+        self.in_id(room_id)?.subscribe(self, event).map(drop)
+    }
+
+    /// Ends a subscription, or all with [`EVERY_EVENT`](crate::EVERY_EVENT), by names known at run
+    /// time.
+    pub fn unsubscribe_id(&self, room_id: &str, event: &str) -> Result<(), SubscribeError> {
+        self.in_id(room_id)?.unsubscribe(self, event).map(drop)
+    }
+
+    /// The names of the events that the client receives in a room whose id is known at run time.
+    pub fn subscriptions_id(&self, room_id: &str) -> Vec<Cow<'static, str>> {
+        let live = self.in_id(room_id).ok();
+        live.and_then(|live| live.subscriptions(self)).unwrap_or_default()
+    }
+
+    /// Sends an event to this client alone, outside any room: clients listen to it by its name.
+    /// Waits while the client is behind.
+    ///
+    /// ```
+    /// # use dialogue::{App, Client, Event, SendError, Sends};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema, Event)]
+    /// # struct Welcome { motd: String }
+    /// # async fn greet<A: Sends<Welcome>>(client: Client<A>) -> Result<(), SendError> {
+    /// client.send(Welcome { motd: "Be kind.".into() }).await
+    /// # }
+    /// ```
+    #[allow(clippy::needless_pass_by_value, reason = "as everywhere that an event is sent")]
+    pub fn send<E: Event>(&self, event: E) -> BoxFuture<'_, Result<(), SendError>>
+    where
+        A: Sends<E>,
+    {
+        let packet = event
+            .check()
+            .map_err(SendError::Invalid)
+            .and_then(|()| Packet::direct(E::SPEC.name, &event).map_err(|_| SendError::NotJson));
+        Box::pin(async move {
+            let sent = self.connection().send(&packet?).await;
+            if sent { Ok(()) } else { Err(SendError::Closed) }
+        })
+    }
+
     /// Disconnects the client. It receives no more events; a request that is being handled is
     /// finished, those that wait are dropped.
     pub fn disconnect(&self) {
-        self.connection().inbox.close(DisconnectReason::ServerClosed);
+        self.end(DisconnectReason::ServerClosed);
+    }
+
+    pub(crate) fn end(&self, reason: DisconnectReason) {
+        self.connection().inbox.close(reason);
         self.connection().unlisten_all();
     }
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.0.connection
+    }
+
+    pub(crate) fn note_greeted(&self) {
+        self.0.greeted.store(true, Ordering::Release);
+    }
+
+    /// Tells the client something that it may miss: before it was greeted, or if it is too slow.
+    pub(crate) fn tell(&self, packet: &Packet) {
+        if self.0.greeted.load(Ordering::Acquire)
+            && let Err(Unsent::Full) = self.connection().try_send(packet)
+        {
+            tracing::debug!(client = %self.id(), "a reader is too slow");
+        }
+    }
+
+    /// Lets the client trigger once more.
+    pub(crate) fn check_trigger(&self) -> Result<(), RateLimited> {
+        self.0.paces.triggers.as_ref().map_or(Ok(()), Pace::check)
+    }
+
+    /// Lets the client ask once more.
+    pub(crate) fn check_request(&self) -> Result<(), RateLimited> {
+        self.0.paces.requests.as_ref().map_or(Ok(()), Pace::check)
+    }
+
+    /// Lets the client trigger an event once more, where the event itself says how often.
+    pub(crate) fn check_event(&self, event: &RoomEvent) -> Result<(), RateLimited> {
+        let Some(rate) = event.rate else { return Ok(()) };
+        // No code that can panic runs under the lock.
+        let mut events = self.0.paces.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.entry((event.name.clone(), rate)).or_insert_with(|| Pace::new(rate)).check()
+    }
+
+    fn in_same(&self, room: impl HostedBy<A>) -> Result<Arc<Live<A>>, SubscribeError> {
+        let room = room.__any(self.dialogue());
+        self.member_of_same(&**room.erased()).ok_or(SubscribeError::NotInRoom)
+    }
+
+    fn in_id(&self, room_id: &str) -> Result<Arc<Live<A>>, SubscribeError> {
+        self.member_of(room_id).ok_or(SubscribeError::NotInRoom)
     }
 
     /// The room with this id, if the client is a member.
@@ -146,16 +352,18 @@ impl<A: App> Client<A> {
             return Err(JoinError::Closed);
         }
         if rooms.len() >= most && !rooms.contains_key(live.id()) {
-            return Err(JoinError::LimitExceeded { what: "rooms", most });
+            return Err(JoinError::LimitExceeded { most });
         }
         rooms.insert(live.id().clone(), live.clone());
         Ok(())
     }
 
-    /// Forgets a membership. Called by the room, under its lock.
-    pub(crate) fn note_left(&self, id: &str) {
-        if let Some(rooms) = self.lock().as_mut() {
-            rooms.remove(id);
+    /// Forgets a membership, unless it is of a room that has taken the id since.
+    pub(crate) fn note_left(&self, live: &Arc<Live<A>>) {
+        if let Some(rooms) = self.lock().as_mut()
+            && rooms.get(live.id()).is_some_and(|noted| Arc::ptr_eq(noted, live))
+        {
+            rooms.remove(live.id());
         }
     }
 
@@ -167,5 +375,23 @@ impl<A: App> Client<A> {
     fn lock(&self) -> MutexGuard<'_, Rooms<A>> {
         // No code that can panic runs under the lock.
         self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A room that the app hosts: [`Hosts`] seen from the room's side.
+#[diagnostic::on_unimplemented(
+    message = "app `{A}` does not host room `{Self}`",
+    label = "not one of this app's rooms",
+    note = "list the room's module in `#[dialogue::app(rooms(..))]`"
+)]
+pub trait HostedBy<A: App>: Room {
+    #[doc(hidden)]
+    fn __any(self, dialogue: &Dialogue<A>) -> AnyRoom<A>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: Hosts<R>, R: Room> HostedBy<A> for R {
+    fn __any(self, dialogue: &Dialogue<A>) -> AnyRoom<A> {
+        AnyRoom::new(dialogue.clone(), Arc::new(Keyed::new(self)))
     }
 }

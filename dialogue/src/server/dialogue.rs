@@ -1,21 +1,24 @@
 //! The server as its own code holds it.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
+use tower::Layer;
+use tower_http::cors::CorsLayer;
+
 use super::{
-    Client, ClientId, DialogueLayer, Limits, UserRooms,
+    AnyRoom, Client, ClientId, Cors, DialogueLayer, Limits, RateLimited, RateLimiter, RoomConfig,
+    UserRooms,
     clients::Clients,
-    gateway::{Endpoint, Gateway},
-    listen,
-    rooms::{erased::Keyed, hub::Hub},
+    crowd::Crowd,
+    gateway::{Endpoint, Gateway, socketio},
+    hook, listener,
+    origin::{Gate, Proxies},
+    rooms::{erased::Keyed, hub::Hub, lifecycle},
 };
-use crate::{App, Error, Hosts, Room, RoomHandle};
+use crate::{App, CreateError, DeleteError, Error, Hosts, Room, RoomHandle, protocol::RoomInfo};
 
 /// A running server of one app. Cheap to clone: routes, jobs and webhooks each hold one.
 ///
@@ -51,10 +54,16 @@ pub struct Dialogue<A: App>(Arc<Inner<A>>);
 pub(crate) struct Inner<A: App> {
     app: A,
     limits: Limits,
+    gate: Gate,
+    proxies: Proxies,
     endpoint: Endpoint,
     gateway: Gateway,
     hub: Hub<A>,
     clients: Clients<A>,
+    /// Sessions by address.
+    sessions: Crowd,
+    /// How often each user asks for history.
+    history: Option<RateLimiter>,
 }
 
 impl<A: App> Clone for Dialogue<A> {
@@ -68,6 +77,8 @@ impl<A: App> Clone for Dialogue<A> {
 pub struct Builder<A: App> {
     app: A,
     limits: Limits,
+    cors: Cors,
+    proxies: Vec<String>,
 }
 
 impl<A: App> Builder<A> {
@@ -77,13 +88,31 @@ impl<A: App> Builder<A> {
         self
     }
 
+    /// Says which pages may connect. Default: [`Cors::any`], where hooks see no cookies.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = cors;
+        self
+    }
+
+    /// Names the reverse proxies in front of the server, as addresses or networks such as
+    /// `10.0.0.0/8`: for what comes from them, their `X-Forwarded-For` says who the client is.
+    /// Without it, all clients behind a proxy have its address, and share its
+    /// [`connections_per_address`](Limits::connections_per_address).
+    pub fn proxies(mut self, proxies: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.proxies = proxies.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Opens the app's rooms. Nothing listens yet.
     pub async fn build(self) -> Result<Dialogue<A>, Error> {
-        let Self { app, limits } = self;
+        let Self { app, limits, cors, proxies } = self;
+        let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
+        let sessions = Crowd::new(limits.connections_per_address);
+        let history = limits.history.map(RateLimiter::new);
+        let (hub, clients) = (Hub::new(&limits), Clients::new());
         Ok(Dialogue(Arc::new_cyclic(|inner| {
             let (endpoint, gateway) = Gateway::open(inner, &limits);
-            let (hub, clients) = (Hub::new(&limits), Clients::new());
-            Inner { app, limits, endpoint, gateway, hub, clients }
+            Inner { app, limits, gate, proxies, endpoint, gateway, hub, clients, sessions, history }
         })))
     }
 }
@@ -91,7 +120,7 @@ impl<A: App> Builder<A> {
 impl<A: App> Dialogue<A> {
     /// Starts to set up a server for an app.
     pub fn builder(app: A) -> Builder<A> {
-        Builder { app, limits: Limits::default() }
+        Builder { app, limits: Limits::default(), cors: Cors::any(), proxies: Vec::new() }
     }
 
     /// The app: its fields are the shared state.
@@ -105,6 +134,67 @@ impl<A: App> Dialogue<A> {
         A: Hosts<R>,
     {
         RoomHandle::new(self.clone(), room)
+    }
+
+    /// The room with this id, if there is one: declared, created, or of a family that opens when it
+    /// is used. What the handle is asked to do is checked at run time.
+    pub fn find(&self, id: &str) -> Option<AnyRoom<A>> {
+        self.0.hub.resolve(id).map(|room| AnyRoom::new(self.clone(), room))
+    }
+
+    /// All open rooms at this moment: the static ones in the order of the app's list, then those
+    /// that were created or are in use, the oldest first.
+    pub fn rooms(&self) -> Vec<AnyRoom<A>> {
+        let all = self.0.hub.all().into_iter();
+        all.map(|live| AnyRoom::new(self.clone(), live.room().clone())).collect()
+    }
+
+    /// Creates a room that no module declares. Clients that may see it are told.
+    ///
+    /// ```
+    /// # use dialogue::{App, CreateError, Dialogue, Event, RoomConfig};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema, Event)]
+    /// # struct Move { x: i32, y: i32 }
+    /// # async fn host<A: App>(games: Dialogue<A>) -> Result<(), CreateError> {
+    /// let config = RoomConfig::new("Game session").event::<Move>().max_size(4).created_by("ann");
+    /// let room = games.create_room("game-42", config).await?;
+    /// assert_eq!((room.size(), room.is_full()), (0, false));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The id must not be one that a declared room or family answers to. The room stays until it
+    /// is deleted. What code creates does not count towards
+    /// [`rooms_per_user`](Limits::rooms_per_user) of its creator until that user asks for rooms.
+    pub async fn create_room(
+        &self,
+        id: &str,
+        config: RoomConfig,
+    ) -> Result<AnyRoom<A>, CreateError> {
+        self.create_within(id, config, None).await.map(|(room, _)| room)
+    }
+
+    /// Creates a room, if its creator has fewer than `quota`.
+    pub(crate) async fn create_within(
+        &self,
+        id: &str,
+        config: RoomConfig,
+        quota: Option<usize>,
+    ) -> Result<(AnyRoom<A>, RoomInfo), CreateError> {
+        let room = Arc::new(config.build(id, self.0.hub.number())?);
+        let room = AnyRoom::new(self.clone(), room);
+        let info = lifecycle::create(&room, quota).await?;
+        Ok((room, info))
+    }
+
+    /// Deletes a room that was created, or one of a family: its members are in it no more and are
+    /// told so, what it kept is gone, and nothing can be triggered there. Clients that may see it
+    /// are told. A family's id may be used again, which opens the room anew.
+    pub async fn delete_room(&self, id: &str) -> Result<(), DeleteError> {
+        match self.find(id) {
+            Some(room) => room.delete().await,
+            None => Err(DeleteError::RoomNotFound),
+        }
     }
 
     /// The client of a connection.
@@ -143,6 +233,25 @@ impl<A: App> Dialogue<A> {
         self.clients_of(user_id).iter().any(|client| client.member_of_same(&room).is_some())
     }
 
+    /// The Socket.IO server, for what Dialogue itself does not do. What is sent through it is
+    /// neither validated nor ordered nor kept.
+    pub fn io(&self) -> &socketio::SocketIo {
+        self.0.gateway.io()
+    }
+
+    /// A layer that lets the pages that may connect read the answers of an app's own routes, too:
+    ///
+    /// ```
+    /// # use dialogue::{App, Dialogue};
+    /// # fn routes<A: App>(chat: Dialogue<A>) -> axum::Router {
+    /// axum::Router::new().route("/login", axum::routing::post(login)).layer(chat.cors())
+    /// # }
+    /// # async fn login() {}
+    /// ```
+    pub fn cors(&self) -> CorsLayer {
+        self.0.gate.layer.clone()
+    }
+
     /// Serves the app at an address, and nothing else.
     pub async fn serve(&self, address: impl ToSocketAddrs) -> Result<(), Error> {
         self.serve_with(address, Router::new()).await
@@ -159,9 +268,9 @@ impl<A: App> Dialogue<A> {
 
     /// Serves the app on a listener that is already bound.
     pub async fn serve_on(&self, tcp: TcpListener, routes: Router) -> Result<(), Error> {
-        let service = routes.layer(self.layer());
-        let service = service.into_make_service_with_connect_info::<SocketAddr>();
-        Ok(axum::serve(listen(tcp), service).await?)
+        // Around the routes, not on each of them: there is one endpoint.
+        let service = self.layer().layer(routes.with_state(()));
+        match listener::serve(tcp, service, &self.0.limits, &self.0.proxies).await? {}
     }
 
     /// The layer that [`Dialogue::serve_with`] puts on the routes, for servers set up by hand:
@@ -184,11 +293,35 @@ impl<A: App> Dialogue<A> {
     pub fn stats(&self) -> Stats {
         let mut stats = self.0.hub.stats();
         self.0.clients.count_into(&mut stats);
+        stats.addresses = self.0.sessions.len();
         stats
     }
 
     pub(crate) fn upgrade(inner: &Weak<Inner<A>>) -> Option<Self> {
         inner.upgrade().map(Self)
+    }
+
+    /// Whether the client may see the room; what panics says no.
+    pub(crate) fn sees(&self, client: &Client<A>, room: &RoomInfo) -> bool {
+        !A::HOOKS.sees
+            || hook::run_now("sees", &room.id, || self.app().sees(client, room)).unwrap_or(false)
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn proxies(&self) -> &Proxies {
+        &self.0.proxies
+    }
+
+    pub(crate) fn sessions(&self) -> &Crowd {
+        &self.0.sessions
+    }
+
+    /// Lets a user ask for history once more.
+    pub(crate) fn check_history(&self, user_id: &str) -> Result<(), RateLimited> {
+        self.0.history.as_ref().map_or(Ok(()), |history| history.check(user_id))
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -220,8 +353,11 @@ pub struct Stats {
     pub connections: usize,
     /// Different user ids among them.
     pub users: usize,
-    /// Rooms that are open: the static ones, and those of families that somebody is in or enters,
-    /// that have handlers added at run time, or events that wait for handlers.
+    /// Different addresses that clients have, where they are known.
+    pub addresses: usize,
+    /// Rooms that are open: the static ones, those that were created, and those of families that
+    /// somebody is in or enters, that keep history, that have handlers added at run time, or events
+    /// that wait for handlers.
     pub rooms: usize,
     /// Memberships, of all rooms together.
     pub members: usize,

@@ -12,7 +12,10 @@
 use std::{
     convert::Infallible,
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,12 +29,15 @@ use socketioxide::{
     extract::{AckSender, SocketRef},
     handler::{ConnectHandler, FromConnectParts, FromMessage, FromMessageParts, Value},
     layer::SocketIoLayer,
+    operators::BroadcastOperators,
     service::SocketIoService,
     socket::{DisconnectReason as SocketDisconnectReason, Sid, Socket},
 };
+use tracing::Instrument;
 
 use super::{
     Handshake, Limits,
+    crowd::Place,
     dialogue::Inner,
     inbox::{Inbox, Overflow},
     session::{self, Proven},
@@ -40,6 +46,12 @@ use crate::{
     App, Dialogue,
     protocol::{Ack, ErrorCode, Failure, event},
 };
+
+/// The Socket.IO server and its sockets, for what Dialogue itself does not do. What is sent through
+/// them is neither validated nor ordered nor kept.
+pub mod socketio {
+    pub use socketioxide::{SocketIo, socket::Socket};
+}
 
 /// The id of one connection, known to everyone: another one after every reconnect.
 ///
@@ -75,6 +87,15 @@ pub enum DisconnectReason {
     Malformed,
     /// The server's code disconnected the client, or the server is going down.
     ServerClosed,
+    /// What authentication proved has ended.
+    TokenExpired,
+}
+
+impl DisconnectReason {
+    /// Whether the server ended the connection, and not the client or the network.
+    pub(crate) fn is_servers(self) -> bool {
+        matches!(self, Self::ServerClosed | Self::TokenExpired)
+    }
 }
 
 impl From<SocketDisconnectReason> for DisconnectReason {
@@ -139,6 +160,11 @@ impl Packet {
         Self { to: Address::Event(name), body: encode(body) }
     }
 
+    /// An event with a payload of the app's.
+    pub(crate) fn direct(name: &'static str, body: &impl Serialize) -> serde_json::Result<Self> {
+        Ok(Self { to: Address::Event(name), body: to_raw_value(body)? })
+    }
+
     pub(crate) fn ack(id: i64, body: &impl Serialize) -> Self {
         Self { to: Address::Ack(id), body: encode(body) }
     }
@@ -162,22 +188,25 @@ pub(crate) struct Connection {
     socket: Arc<Socket>,
     pub(crate) id: ClientId,
     pub(crate) inbox: Arc<Inbox>,
-    _seat: Seat,
 }
 
 impl Connection {
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     /// Sends once, if there is room.
     pub(crate) fn try_send(&self, packet: &Packet) -> Result<(), Unsent> {
         try_send(&self.socket, packet)
     }
 
-    /// Sends, waiting for room as long as the connection lives.
-    pub(crate) async fn send(&self, packet: &Packet) {
-        self.retry(|| match self.try_send(packet) {
+    /// Sends, waiting for room as long as the connection lives. Returns whether it did.
+    pub(crate) async fn send(&self, packet: &Packet) -> bool {
+        let sent = self.retry(|| match self.try_send(packet) {
             Err(Unsent::Full) => None,
-            Ok(()) | Err(Unsent::Closed) => Some(()),
-        })
-        .await;
+            sent => Some(sent.is_ok()),
+        });
+        sent.await.unwrap_or(false)
     }
 
     /// Tries until it succeeds: for what the connection's buffer has no room for. Gives up, with
@@ -273,6 +302,8 @@ pub(crate) type EndpointService<S> = SocketIoService<S>;
 /// Where broadcasts leave.
 pub(crate) struct Gateway {
     io: SocketIo,
+    /// The next broadcast that leaves somebody out.
+    next: AtomicU64,
 }
 
 impl Gateway {
@@ -294,12 +325,32 @@ impl Gateway {
         let middleware =
             move |socket: SocketRef, Auth(auth): Auth| admit(inner, seats, socket, auth);
         io.ns("/", (|Owned(socket): Owned| run::<A>(socket)).with(middleware));
-        (layer, Self { io })
+        (layer, Self { io, next: AtomicU64::new(0) })
     }
 
-    /// Sends an event to everyone who listens to one of the channels, encoding once.
-    pub(crate) fn broadcast(&self, channels: Vec<String>, body: &RawValue) {
-        let sent = self.io.within(channels).emit(event::EVENT, body);
+    pub(crate) fn io(&self) -> &SocketIo {
+        &self.io
+    }
+
+    /// Sends an event to everyone who listens to one of the channels, encoding once, but not to
+    /// those who are excepted.
+    pub(crate) fn broadcast(&self, channels: Vec<String>, except: &[&Connection], body: &RawValue) {
+        if except.is_empty() {
+            return Self::emit(self.io.within(channels), body);
+        }
+        // Who is left out is what listens to a channel that nobody else ever has.
+        let left_out = format!("except\n{}", self.next.fetch_add(1, Ordering::Relaxed));
+        for connection in except {
+            connection.socket.join(left_out.clone());
+        }
+        Self::emit(self.io.within(channels).except(left_out.clone()), body);
+        for connection in except {
+            connection.socket.leave(left_out.clone());
+        }
+    }
+
+    fn emit(to: BroadcastOperators, body: &RawValue) {
+        let sent = to.emit(event::EVENT, body);
         // The local adapter sends while it is first polled.
         match sent.now_or_never() {
             Some(Ok(())) => {}
@@ -316,6 +367,7 @@ struct Admitted<A: App> {
     id: ClientId,
     inbox: Arc<Inbox>,
     seat: Seat,
+    place: Option<Place>,
 }
 
 /// How it gets from one to the other: socketioxide's extensions must clone.
@@ -341,10 +393,18 @@ async fn admit<A: App>(
         .ok_or_else(|| refused("the last session on this transport has not ended yet"))?;
     let (id, inbox) = (ClientId::random(), Arc::new(Inbox::new(dialogue.limits())));
     receive(&socket, &inbox);
-    let handshake = Handshake::new(id, socket.req_parts());
+    let handshake = Handshake::new(id, socket.req_parts(), dialogue.proxies());
+    let place = match handshake.address() {
+        Some(address) => Some(dialogue.sessions().enter(address).ok_or_else(|| {
+            let most = dialogue.limits().connections_per_address;
+            let message = format!("an address may have at most {most} connections");
+            Refused(Failure::new(ErrorCode::LimitExceeded, message))
+        })?),
+        None => None,
+    };
     let proven =
         session::authenticate(&dialogue, auth.as_deref(), &handshake).await.map_err(Refused)?;
-    let admitted = Admitted { dialogue, proven, id, inbox, seat };
+    let admitted = Admitted { dialogue, proven, id, inbox, seat, place };
     socket.extensions.insert(Slot(Arc::new(Mutex::new(Some(admitted)))));
     Ok(())
 }
@@ -385,9 +445,13 @@ async fn run<A: App>(socket: Arc<Socket>) {
         return;
     };
     let admitted = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Admitted { dialogue, proven, id, inbox, seat }) = admitted else { return };
-    let connection = Connection { socket, id, inbox, _seat: seat };
-    session::run(dialogue, connection, proven).await;
+    let Some(Admitted { dialogue, proven, id, inbox, seat, place }) = admitted else { return };
+    let connection = Connection { socket, id, inbox };
+    // `?` escapes what would break a line.
+    let span = tracing::info_span!("connection", client = %id, user = ?proven.user_id);
+    session::run(dialogue, connection, proven).instrument(span).await;
+    // Not sooner, and no later: user code may keep the client.
+    drop((seat, place));
 }
 
 /// The connect error, whose message is all that socketioxide sends.

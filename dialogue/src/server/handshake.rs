@@ -1,35 +1,35 @@
 //! What a client showed when it connected.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
-use axum::{
-    extract::ConnectInfo,
-    http::{HeaderMap, Uri, header, request::Parts},
-};
+use axum::http::{HeaderMap, Uri, request::Parts};
 
-use super::ClientId;
+use super::{ClientId, origin::Proxies};
 
 /// The HTTP request that opened a connection.
 ///
-/// A page of any origin may open one, and a browser adds the user's cookies to it unasked, so
-/// cookies are not here: they would prove who owns the browser, not who wrote the page.
+/// Where any origin may connect, which is the default, cookies are not here: a page of any origin
+/// may open a connection, and a browser adds the user's cookies to it unasked, so that they prove
+/// who owns the browser, not who wrote the page. See [`Cors`](crate::Cors).
 #[derive(Clone, Debug)]
 pub struct Handshake {
     client_id: ClientId,
     uri: Uri,
     headers: HeaderMap,
-    address: Option<SocketAddr>,
+    address: Option<IpAddr>,
 }
 
 impl Handshake {
-    pub(crate) fn new(client_id: ClientId, request: &Parts) -> Self {
-        let mut headers = request.headers.clone();
-        headers.remove(header::COOKIE);
-        let address = request.extensions.get().map(|ConnectInfo(address)| *address);
-        Self { client_id, uri: request.uri.clone(), headers, address }
+    pub(crate) fn new(client_id: ClientId, request: &Parts, proxies: &Proxies) -> Self {
+        Self {
+            client_id,
+            uri: request.uri.clone(),
+            headers: request.headers.clone(),
+            address: proxies.client(&request.headers, &request.extensions),
+        }
     }
 
-    /// The id of the connection that is being opened.
+    /// The id of the connection.
     pub fn client_id(&self) -> ClientId {
         self.client_id
     }
@@ -39,14 +39,16 @@ impl Handshake {
         &self.uri
     }
 
-    /// The request's headers, without cookies.
+    /// The request's headers; without cookies, where any origin may connect.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The address of the other end of the socket. None where the router is served without
+    /// The client's address: the other end of the socket or, where that is one of the
+    /// [proxies](crate::Builder::proxies) that the app trusts, what they say in `X-Forwarded-For`.
+    /// None where the router is served without
     /// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info).
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 }

@@ -3,6 +3,7 @@
 use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::FutureExt;
+use tracing::Instrument;
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -27,19 +28,32 @@ pub(crate) async fn run<T>(
 ) -> Result<T, Failed> {
     let depth = DEPTH.try_with(|depth| *depth).unwrap_or(0) + 1;
     if depth > MAX_DEPTH {
-        tracing::error!(hook = name, room, "hooks cause one another without end");
+        tracing::error!(hook = name, ?room, "hooks cause one another without end");
         return Err(Failed);
     }
-    let guarded = DEPTH.scope(depth, AssertUnwindSafe(hook).catch_unwind());
+    let span = tracing::debug_span!("hook", name, ?room);
+    let guarded = DEPTH.scope(depth, AssertUnwindSafe(hook).catch_unwind()).instrument(span);
     match tokio::time::timeout(time, guarded).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(_)) => {
-            tracing::error!(hook = name, room, "hook panicked");
+            tracing::error!(hook = name, ?room, "hook panicked");
             Err(Failed)
         }
         Err(_) => {
-            tracing::error!(hook = name, room, limit = ?time, "hook took too long");
+            tracing::error!(hook = name, ?room, limit = ?time, "hook took too long");
             Err(Failed)
         }
     }
+}
+
+/// Runs a hook that does not wait.
+pub(crate) fn run_now<T>(
+    name: &'static str,
+    room: &str,
+    hook: impl FnOnce() -> T,
+) -> Result<T, Failed> {
+    std::panic::catch_unwind(AssertUnwindSafe(hook)).map_err(|_| {
+        tracing::error!(hook = name, ?room, "hook panicked");
+        Failed
+    })
 }

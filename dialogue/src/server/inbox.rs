@@ -72,7 +72,7 @@ impl Inbox {
     /// wish, what waits when the server closes the connection is not.
     pub(crate) fn close(&self, reason: DisconnectReason) {
         let mut queue = self.lock();
-        if reason == DisconnectReason::ServerClosed {
+        if reason.is_servers() {
             queue.frames = VecDeque::new();
             queue.bytes = 0;
             self.ended.notify_one();
@@ -97,14 +97,14 @@ impl Inbox {
         self.lock().pop()
     }
 
-    /// Resolves when the server's own code ends the connection.
+    /// Resolves when the server ends the connection.
     pub(crate) async fn ended_by_server(&self) {
         self.ended.notified().await;
     }
 
-    /// Whether the server's own code ended the connection.
+    /// Whether the server ended the connection.
     pub(crate) fn is_closed_by_server(&self) -> bool {
-        self.lock().closed == Some(DisconnectReason::ServerClosed)
+        self.lock().closed.is_some_and(DisconnectReason::is_servers)
     }
 
     /// Whether the connection has ended, for whatever reason.

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     sync::LazyLock,
     task::{Context, Poll},
@@ -13,7 +14,7 @@ use axum::{
     http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 
 use super::{
     gateway::{Endpoint, EndpointService},
@@ -24,6 +25,8 @@ use crate::{App, Dialogue};
 /// The TypeScript client, bundled for browsers from `dialogue-client/typescript`.
 const CLIENT: &str = include_str!("../../assets/client.js");
 const CLIENT_PATH: &str = "/dialogue/client.js";
+/// What the paths of Socket.IO's requests start with.
+const ENDPOINT_PATH: &str = "/socket.io";
 
 static CLIENT_TAG: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = DefaultHasher::new();
@@ -74,7 +77,7 @@ impl<A: App, S: Clone> Clone for DialogueService<A, S> {
 impl<A, S, B> Service<Request> for DialogueService<A, S>
 where
     A: App,
-    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone,
+    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: HttpBody<Data = axum::body::Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync,
@@ -88,13 +91,51 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        if request.uri().path() == CLIENT_PATH {
+        let path = request.uri().path();
+        if path == CLIENT_PATH {
             let response = client(&request);
             return Box::pin(async { Ok(response) });
         }
-        let response = Service::<Request>::call(&mut self.endpoint, request);
-        Box::pin(async { Ok(response.await?.map(Body::new)) })
+        let ours = path.starts_with(ENDPOINT_PATH);
+        let mut endpoint = self.endpoint.clone();
+        let answer = move |request| {
+            let response = Service::<Request>::call(&mut endpoint, request);
+            async { Ok(response.await?.map(Body::new)) }
+        };
+        if ours { connect(&self.held, request, answer) } else { Box::pin({ answer }(request)) }
     }
+}
+
+/// Lets a request of Socket.IO's through to its endpoint, if the page that it comes from may
+/// connect, and if it arrives in time.
+fn connect<A: App, F>(
+    dialogue: &Dialogue<A>,
+    mut request: Request,
+    endpoint: impl FnMut(Request) -> F,
+) -> BoxFuture<'static, Result<Response, Infallible>>
+where
+    F: Future<Output = Result<Response, Infallible>> + Send + 'static,
+{
+    let gate = dialogue.gate();
+    if !gate.admits(request.headers(), request.uri()) {
+        let refusal = (StatusCode::FORBIDDEN, "pages of this origin may not connect");
+        return Box::pin(async move { Ok(refusal.into_response()) });
+    }
+    if !gate.cookies {
+        request.headers_mut().remove(header::COOKIE);
+    }
+    let upload = request.method() == Method::POST;
+    let time = dialogue.limits().request_time;
+    let answered = gate.layer.layer(service_fn(endpoint)).call(request);
+    Box::pin(async move {
+        if !upload {
+            return answered.await;
+        }
+        match tokio::time::timeout(time, answered).await {
+            Ok(answered) => answered,
+            Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
+        }
+    })
 }
 
 fn client(request: &Request) -> Response {

@@ -1,13 +1,46 @@
-//! A listener for connections that stay.
+//! Listeners for connections that stay, and the loop that accepts them.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::serve::{ListenerExt, TapIo};
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+    response::Response,
+    serve::{ListenerExt, TapIo},
+};
+use hyper::server::conn::http1::Builder;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+use tower::{Service, ServiceExt};
+
+use super::{
+    Limits,
+    crowd::{Crowd, Place},
+    origin::Proxies,
+};
 
 /// How long written data may stay unacknowledged before the connection is given up.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+/// What a connection hears that finds no place.
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Prepares a listener for realtime connections: small packets leave at once, and (on Linux) a
 /// reader that is gone or stuck is disconnected within ten seconds, where a plain listener would
@@ -19,6 +52,9 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// axum::serve(dialogue::listen(tcp), app).await
 /// # }
 /// ```
+///
+/// [`Dialogue::serve`](crate::Dialogue::serve) and its like do this themselves, and more: they
+/// bound connections, and the time that a request takes to arrive, which `axum::serve` does not.
 pub fn listen(tcp: TcpListener) -> TapIo<TcpListener, fn(&mut TcpStream)> {
     tcp.tap_io(prepare)
 }
@@ -30,5 +66,130 @@ fn prepare(stream: &mut TcpStream) {
     #[cfg(target_os = "linux")]
     if let Err(error) = SockRef::from(&*stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
         tracing::debug!(%error, "TCP_USER_TIMEOUT was not set");
+    }
+}
+
+/// Accepts connections without end. Dropping the future ends those that are not `WebSockets` yet.
+pub(crate) async fn serve<S>(
+    tcp: TcpListener,
+    service: S,
+    limits: &Limits,
+    proxies: &Proxies,
+) -> io::Result<Infallible>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    // Only HTTP/1: to find out that a connection speaks HTTP/2 takes as long as it likes.
+    let mut http = Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.handshake_time);
+    let total = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let crowd = Crowd::new(limits.connections_per_address);
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let (mut stream, address) = accept(&tcp).await;
+        prepare(&mut stream);
+        let Some(held) = hold(&total, &crowd, proxies, address) else {
+            // It fits into the empty buffer of a new socket, or the client is not told.
+            let _ = stream.try_write(BUSY);
+            continue;
+        };
+        let io = TokioIo::new(Held { stream, _held: held });
+        let service = service.clone().map_request(move |mut request: Request<_>| {
+            request.extensions_mut().insert(ConnectInfo(address));
+            request.map(Body::new)
+        });
+        let served = http.serve_connection(io, TowerToHyperService::new(service)).with_upgrades();
+        connections.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::trace!(%error, "a connection broke");
+            }
+        });
+    }
+}
+
+/// The next connection. Errors are one connection's own, or pass: too many files are open.
+async fn accept(tcp: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match tcp.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_connections(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+fn is_connections(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
+}
+
+type Places = (OwnedSemaphorePermit, Option<Place>);
+
+/// Places for one more connection. A trusted proxy has as many as it brings: its clients are
+/// counted when they connect.
+fn hold(
+    total: &Arc<Semaphore>,
+    crowd: &Crowd,
+    proxies: &Proxies,
+    address: SocketAddr,
+) -> Option<Places> {
+    let place = if proxies.trust(address.ip().to_canonical()) {
+        None
+    } else {
+        Some(crowd.enter(address.ip())?)
+    };
+    Some((total.clone().try_acquire_owned().ok()?, place))
+}
+
+/// A connection and its places, which it holds as a WebSocket, too.
+struct Held {
+    stream: TcpStream,
+    _held: Places,
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }

@@ -10,7 +10,10 @@ use std::{
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{Event, EventMessage, Issues, Meta};
+use crate::{
+    Event, EventMessage, Issues, Meta, RawMessage,
+    room::{EventPayload, RoomEvent},
+};
 
 /// How a room's row makes a message of its event from JSON.
 pub(crate) type Decode = fn(Envelope, &RawValue) -> Result<Box<dyn AnyMessage>, Issues>;
@@ -19,21 +22,28 @@ pub(crate) type Decode = fn(Envelope, &RawValue) -> Result<Box<dyn AnyMessage>, 
 pub(crate) struct Envelope {
     pub(crate) room_id: Arc<str>,
     pub(crate) from: String,
+    pub(crate) timestamp: u64,
     pub(crate) meta: Option<Meta>,
 }
 
 impl Envelope {
-    pub(crate) fn around<E>(self, event: impl Into<Cow<'static, str>>, data: E) -> EventMessage<E> {
+    /// As of now.
+    pub(crate) fn new(room_id: &Arc<str>, from: &str, meta: Option<Meta>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        EventMessage {
-            event: event.into(),
-            room_id: self.room_id,
-            data,
-            from: self.from,
-            // Milliseconds exceed 64 bits in 584 million years.
-            timestamp: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-            meta: self.meta,
-        }
+        // Milliseconds exceed 64 bits in 584 million years.
+        let timestamp = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        Self { room_id: room_id.clone(), from: from.to_owned(), timestamp, meta }
+    }
+
+    /// What surrounded another payload.
+    pub(crate) fn of<E>(message: EventMessage<E>) -> (Self, Cow<'static, str>, E) {
+        let EventMessage { event, room_id, data, from, timestamp, meta } = message;
+        (Self { room_id, from, timestamp, meta }, event, data)
+    }
+
+    pub(crate) fn around<E>(self, event: impl Into<Cow<'static, str>>, data: E) -> EventMessage<E> {
+        let Self { room_id, from, timestamp, meta } = self;
+        EventMessage { event: event.into(), room_id, data, from, timestamp, meta }
     }
 }
 
@@ -45,16 +55,78 @@ pub(crate) fn decode<E: Event>(
     Ok(Box::new(envelope.around(E::SPEC.name, data)))
 }
 
+/// Why a message is none of a room's event.
+pub(crate) enum Unfit {
+    /// Its payload has another type.
+    AnotherType,
+    /// Its payload is wrong.
+    Invalid(Issues),
+    /// Its payload cannot be written as JSON.
+    NotJson(serde_json::Error),
+}
+
+impl RoomEvent {
+    /// Makes a message of JSON that a client sent.
+    pub(crate) fn decode(
+        &self,
+        envelope: Envelope,
+        json: &RawValue,
+    ) -> Result<Box<dyn AnyMessage>, Issues> {
+        match &self.payload {
+            EventPayload::Typed { decode, .. } => decode(envelope, json),
+            EventPayload::Described(schema) => {
+                schema.check(json)?;
+                Ok(Box::new(envelope.around(self.name.clone(), json.to_owned())))
+            }
+        }
+    }
+
+    /// Makes a message that the server's own code put together one of this row.
+    pub(crate) fn fit(&self, message: Box<dyn AnyMessage>) -> Result<Box<dyn AnyMessage>, Unfit> {
+        match &self.payload {
+            EventPayload::Typed { payload_type, .. }
+                if payload_type() == message.payload_type() =>
+            {
+                Ok(message)
+            }
+            EventPayload::Typed { .. } if !message.is_raw() => Err(Unfit::AnotherType),
+            EventPayload::Typed { .. } | EventPayload::Described(_) => {
+                let (envelope, _, data) = Envelope::of(message.to_raw().map_err(Unfit::NotJson)?);
+                self.decode(envelope, &data).map_err(Unfit::Invalid)
+            }
+        }
+    }
+
+    /// Whether a message of this row keeps its rules, after a hook has had it.
+    pub(crate) fn check(&self, message: &dyn AnyMessage) -> Result<(), Unfit> {
+        match &self.payload {
+            EventPayload::Typed { .. } => message.check().map_err(Unfit::Invalid),
+            EventPayload::Described(schema) => {
+                let raw = message.to_raw().map_err(Unfit::NotJson)?;
+                schema.check(&raw.data).map_err(Unfit::Invalid)
+            }
+        }
+    }
+}
+
 /// An [`EventMessage`] of some payload.
 pub(crate) trait AnyMessage: Any + Send + Sync {
     fn event(&self) -> &str;
     fn payload_type(&self) -> TypeId;
     fn data_mut(&mut self) -> &mut (dyn Any + Send + Sync);
     fn as_any(&self) -> &(dyn Any + Send + Sync);
+    fn from(&self) -> &str;
     fn sender_mut(&mut self) -> &mut String;
     fn meta_mut(&mut self) -> &mut Option<Meta>;
     fn check(&self) -> Result<(), Issues>;
     fn encode(&self) -> serde_json::Result<Box<RawValue>>;
+
+    /// The message with its payload as JSON.
+    fn to_raw(&self) -> serde_json::Result<RawMessage>;
+
+    fn is_raw(&self) -> bool {
+        self.payload_type() == TypeId::of::<Box<RawValue>>()
+    }
 }
 
 /// A payload: an event, or JSON of which nothing is known.
@@ -91,6 +163,10 @@ impl<T: Data> AnyMessage for EventMessage<T> {
         self
     }
 
+    fn from(&self) -> &str {
+        &self.from
+    }
+
     fn sender_mut(&mut self) -> &mut String {
         &mut self.from
     }
@@ -105,5 +181,16 @@ impl<T: Data> AnyMessage for EventMessage<T> {
 
     fn encode(&self) -> serde_json::Result<Box<RawValue>> {
         to_raw_value(self)
+    }
+
+    fn to_raw(&self) -> serde_json::Result<RawMessage> {
+        Ok(EventMessage {
+            event: self.event.clone(),
+            room_id: self.room_id.clone(),
+            data: to_raw_value(&self.data)?,
+            from: self.from.clone(),
+            timestamp: self.timestamp,
+            meta: self.meta.clone(),
+        })
     }
 }

@@ -7,6 +7,7 @@
 mod client;
 mod clients;
 mod context;
+mod crowd;
 mod dialogue;
 mod gateway;
 #[allow(missing_docs, reason = "only expansions see it, through `__private`")]
@@ -17,25 +18,34 @@ mod inbox;
 mod layer;
 mod limits;
 mod listener;
+pub(crate) mod log;
 pub(crate) mod message;
+mod origin;
+mod rate;
 mod requests;
 pub(crate) mod rooms;
+pub(crate) mod schema;
 mod session;
 
+#[cfg(feature = "dev-log")]
+pub use self::log::log_events;
 pub use self::{
-    client::Client,
+    client::{Client, HostedBy},
     clients::UserRooms,
     context::Context,
     dialogue::{Builder, Dialogue, Stats},
-    gateway::{ClientId, DisconnectReason},
+    gateway::{ClientId, DisconnectReason, socketio},
     handshake::Handshake,
     layer::{DialogueLayer, DialogueService},
     limits::Limits,
     listener::listen,
+    origin::Cors,
+    rate::{RateLimited, RateLimiter},
     rooms::{
         any::AnyRoom,
+        config::{EventConfig, RoomConfig},
         handle::RoomHandle,
-        on::OnGuard,
+        on::HandlerGuard,
         trigger::{Receipt, Trigger},
     },
 };

@@ -1,6 +1,6 @@
 //! What clients ask for: decode, route, answer.
 
-use std::{borrow::Cow, fmt, panic::AssertUnwindSafe, sync::Arc};
+use std::{borrow::Cow, fmt, panic::AssertUnwindSafe, sync::Arc, time::UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use serde::{
@@ -8,23 +8,27 @@ use serde::{
     de::{self, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use tracing::Instrument;
 
 use super::{
-    Client,
+    AnyRoom, Client,
     gateway::{Frame, Packet},
+    hook,
     message::Envelope,
     rooms::{
+        lifecycle,
         live::Live,
         membership::{self, Answer},
+        subscriptions::Names,
         trigger::publish,
     },
-    session::internal,
+    session::{self, Proven, internal},
 };
 use crate::{
-    App, JoinError, Meta, TriggerError, issues, name,
+    App, CreateError, JoinError, Meta, SubscribeError, TriggerError, issues, name,
     protocol::{
-        self, Ack, ErrorCode, Failure, GetHistory, InRoom, Join, Page, Subscribe, Subscriptions,
-        event,
+        self, Ack, Authenticated, CreateRoom, ErrorCode, Failure, GetHistory, InRoom, Join, Page,
+        RoomCreated, RoomInfo, Subscribe, Subscriptions, event,
     },
 };
 
@@ -55,21 +59,50 @@ async fn route<A: App>(client: &Client<A>, frame: &Frame) -> Result<(), Failure>
     }
     let request: Request<'_> =
         serde_json::from_str(text).map_err(|error| invalid(issues::explain(&error)))?;
+    check_pace(client, &request.name)?;
+    let span = tracing::debug_span!("request", name = ?logged(&request.name));
+    dispatch(client, frame.ack, &request).instrument(span).await
+}
+
+/// A request's name for the log: what is none, is a client's own text.
+fn logged(request: &str) -> &str {
+    let known = request.starts_with(name::RESERVED_PREFIX);
+    if known { &request[..request.floor_char_boundary(32)] } else { "unknown" }
+}
+
+async fn dispatch<A: App>(
+    client: &Client<A>,
+    ack: Option<i64>,
+    request: &Request<'_>,
+) -> Result<(), Failure> {
     match &*request.name {
-        event::TRIGGER => trigger(client, frame.ack, request.decode()?).await,
-        event::JOIN => join(client, frame.ack, request.decode()?).await,
-        event::LEAVE => leave(client, frame.ack, request.decode()?).await,
-        event::SUBSCRIBE => subscribe(client, frame.ack, &request.decode()?).await,
+        event::TRIGGER => trigger(client, ack, request.decode()?).await,
+        event::JOIN => join(client, ack, request.decode()?).await,
+        event::LEAVE => leave(client, ack, request.decode()?).await,
+        event::SUBSCRIBE => subscribe(client, ack, &request.decode()?, Live::subscribe).await,
         event::SUBSCRIBE_ALL => {
             let InRoom { room_id } = request.decode()?;
             let every = Subscribe { room_id, event_name: name::EVERY_EVENT.into() };
-            subscribe(client, frame.ack, &every).await
+            subscribe(client, ack, &every, Live::subscribe).await
         }
-        event::UNSUBSCRIBE => unsubscribe(client, frame.ack, &request.decode()?).await,
-        event::GET_HISTORY => get_history(client, frame.ack, &request.decode()?).await,
-        event::LIST_ROOMS => list_rooms(client, frame.ack).await,
+        event::UNSUBSCRIBE => subscribe(client, ack, &request.decode()?, Live::unsubscribe).await,
+        event::GET_HISTORY => get_history(client, ack, &request.decode()?).await,
+        event::LIST_ROOMS => list_rooms(client, ack).await,
+        event::CREATE_ROOM => create_room(client, ack, request.decode()?).await,
+        event::DELETE_ROOM => delete_room(client, ack, &request.decode()?).await,
+        event::AUTHENTICATE => authenticate(client, ack, request.payload).await,
         _ => Err(invalid("no such request")),
     }
+}
+
+/// Lets a client ask only so often, for what it asks: triggers, history, everything else.
+fn check_pace<A: App>(client: &Client<A>, request: &str) -> Result<(), Failure> {
+    let checked = match request {
+        event::TRIGGER => client.check_trigger(),
+        event::GET_HISTORY => client.dialogue().check_history(client.user_id()),
+        _ => client.check_request(),
+    };
+    checked.map_err(Failure::from)
 }
 
 fn invalid(message: impl Into<String>) -> Failure {
@@ -152,30 +185,34 @@ struct Done {}
 
 /// The room, if the client is a member.
 fn member<A: App>(client: &Client<A>, room_id: &str) -> Result<Arc<Live<A>>, Failure> {
-    if let Some(live) = client.member_of(room_id) {
-        return Ok(live);
-    }
-    Err(match client.dialogue().hub().resolve(room_id) {
-        Some(_) => not_in_room(room_id),
-        None => Failure::from(JoinError::RoomNotFound).in_room(room_id),
-    })
+    client.member_of(room_id).ok_or_else(|| no_member(client, room_id))
 }
 
-fn not_in_room(room_id: &str) -> Failure {
-    Failure::new(ErrorCode::NotInRoom, "join the room first").in_room(room_id)
+/// What a client hears that is in no room of this id, or is no longer: the server's own code may
+/// have been faster, or the room was deleted.
+fn no_member<A: App>(client: &Client<A>, room_id: &str) -> Failure {
+    if visible(client, room_id).is_none() {
+        return no_such_room(room_id);
+    }
+    Failure::from(SubscribeError::NotInRoom).in_room(room_id)
+}
+
+/// The room, if the client may know that it exists.
+fn visible<A: App>(client: &Client<A>, room_id: &str) -> Option<AnyRoom<A>> {
+    let room = client.dialogue().find(room_id)?;
+    let seen = !A::HOOKS.sees || client.dialogue().sees(client, &room.info());
+    seen.then_some(room)
+}
+
+fn no_such_room(room_id: &str) -> Failure {
+    Failure::from(JoinError::RoomNotFound).in_room(room_id)
 }
 
 fn event_name(room_id: &str, event: &str) -> Result<(), Failure> {
     if name::is_event_name(event) {
         return Ok(());
     }
-    let most = name::MAX_EVENT_NAME;
-    let message = format!(
-        "an event's name has 1 to {most} printable bytes, is not `{}` and does not start with `{}`",
-        name::EVERY_EVENT,
-        name::RESERVED_PREFIX
-    );
-    Err(invalid(message).in_room(room_id))
+    Err(invalid(name::event_name_rule()).in_room(room_id))
 }
 
 /// The names of subscriptions: an event's, or the one that means every event.
@@ -192,9 +229,7 @@ async fn join<A: App>(
     for event in subscribe.iter().flatten() {
         event_or_every(&room_id, event)?;
     }
-    let Some(room) = client.dialogue().hub().resolve(&room_id) else {
-        return Err(Failure::from(JoinError::RoomNotFound).in_room(&room_id));
-    };
+    let room = client.dialogue().hub().resolve(&room_id).ok_or_else(|| no_such_room(&room_id))?;
     membership::join(client, room, subscribe.as_deref(), answer)
         .await
         .map_err(|error| Failure::from(error).in_room(&room_id))
@@ -210,34 +245,26 @@ async fn leave<A: App>(
         Some(id) => Packet::ack(id, &Ack { ok: true, body: Done {} }),
         None => membership::left(&room_id),
     };
-    // The server's own code may have been faster.
     let left = membership::leave(client, &live, answer).await;
-    if left { Ok(()) } else { Err(not_in_room(&room_id)) }
+    if left { Ok(()) } else { Err(no_member(client, &room_id)) }
 }
 
+/// Adds or removes a subscription of a member.
+type Change<A> = fn(&Live<A>, &Client<A>, &str) -> Result<Names, SubscribeError>;
+
+/// Subscribes or unsubscribes, whichever `change` does.
 async fn subscribe<A: App>(
     client: &Client<A>,
     ack: Option<i64>,
     Subscribe { room_id, event_name: event }: &Subscribe<'_>,
+    change: Change<A>,
 ) -> Result<(), Failure> {
     event_or_every(room_id, event)?;
     let live = member(client, room_id)?;
-    let most = client.dialogue().limits().subscriptions_per_room;
-    let subscriptions = live
-        .subscribe(client, event, most)
-        .map_err(|error| Failure::from(error).in_room(room_id).of_event(event))?;
-    acknowledge(client, ack, Subscriptions { subscriptions: &subscriptions }).await;
-    Ok(())
-}
-
-async fn unsubscribe<A: App>(
-    client: &Client<A>,
-    ack: Option<i64>,
-    Subscribe { room_id, event_name: event }: &Subscribe<'_>,
-) -> Result<(), Failure> {
-    event_or_every(room_id, event)?;
-    let live = member(client, room_id)?;
-    let subscriptions = live.unsubscribe(client, event);
+    let subscriptions = change(&live, client, event).map_err(|error| match error {
+        SubscribeError::NotInRoom => no_member(client, room_id),
+        error => Failure::from(error).in_room(room_id).of_event(event),
+    })?;
     acknowledge(client, ack, Subscriptions { subscriptions: &subscriptions }).await;
     Ok(())
 }
@@ -260,18 +287,26 @@ async fn trigger<A: App>(
         let failure = Failure::new(ErrorCode::EventNotAllowed, message);
         return Err(failure.in_room(&room_id).of_event(&event));
     }
-    let from = client.user_id().to_owned();
-    let envelope = Envelope { room_id: live.id().clone(), from, meta };
+    let row = spec.event(&event);
+    if let Some(row) = row {
+        let checked = client.check_event(row);
+        checked.map_err(|limited| Failure::from(limited).in_room(&room_id).of_event(&event))?;
+    }
+    let envelope = Envelope::new(live.id(), client.user_id(), meta);
     let data = data.unwrap_or(RawValue::NULL);
-    let message = match spec.event(&event) {
-        Some(row) => (row.decode)(envelope, data).map_err(TriggerError::Invalid),
+    let message = match row {
+        Some(row) => row.decode(envelope, data).map_err(TriggerError::Invalid),
         None => Ok(Box::new(envelope.around(event.clone().into_owned(), data.to_owned())) as _),
     };
+    let room = AnyRoom::new(client.dialogue().clone(), live.room().clone());
     let published = match message {
-        Ok(message) => publish(client.dialogue(), live.room(), message).await,
+        Ok(message) => publish(&room, &live, message).await,
         Err(error) => Err(error),
     };
-    published.map_err(|error| Failure::from(error).in_room(&room_id).of_event(&event))?;
+    published.map_err(|error| match error {
+        TriggerError::RoomNotFound => no_member(client, &room_id),
+        error => Failure::from(error).in_room(&room_id).of_event(&event),
+    })?;
     acknowledge(client, ack, Done {}).await;
     Ok(())
 }
@@ -298,10 +333,11 @@ async fn get_history<A: App>(
     let live = member(client, room_id)?;
     let spec = live.room().spec();
     if spec.event(event).is_none() && !spec.any {
-        let error = JoinError::EventNotAllowed(event.clone().into_owned());
+        let error = SubscribeError::EventNotAllowed(event.clone().into_owned());
         return Err(Failure::from(error).in_room(room_id).of_event(event));
     }
-    let (events, complete) = live.page(event, *start..*end, client.dialogue().limits());
+    let page = live.page(event, *start..*end, client.dialogue().limits());
+    let (events, complete) = page.ok_or_else(|| no_member(client, room_id))?;
     let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
     let packet = match ack {
         Some(id) => Packet::ack(id, &Ack { ok: true, body: Page { events: &events, complete } }),
@@ -321,12 +357,84 @@ async fn get_history<A: App>(
 }
 
 async fn list_rooms<A: App>(client: &Client<A>, ack: Option<i64>) -> Result<(), Failure> {
-    let rooms = client.dialogue().hub().declared();
+    let rooms = lifecycle::list(client.dialogue());
+    let mut rooms: Vec<RoomInfo> = rooms.iter().map(|live| live.info()).collect();
+    rooms.retain(|room| client.dialogue().sees(client, room));
     let packet = match ack {
         Some(id) => Packet::ack(id, &Ack { ok: true, body: protocol::Rooms { rooms: &rooms } }),
         None => Packet::event(event::ROOMS, &rooms),
     };
     client.connection().send(&packet).await;
+    Ok(())
+}
+
+async fn create_room<A: App>(
+    client: &Client<A>,
+    ack: Option<i64>,
+    request: CreateRoom,
+) -> Result<(), Failure> {
+    let (dialogue, id) = (client.dialogue(), request.id.clone());
+    if !name::is_created_room_id(&id) {
+        return Err(CreateError::InvalidId.into());
+    }
+    if !name::is_room_name(&request.name) {
+        return Err(invalid(name::room_name_rule()).in_room(&id));
+    }
+    if !request.description.as_deref().is_none_or(name::is_room_description) {
+        return Err(invalid(name::room_description_rule()).in_room(&id));
+    }
+    let decided = Box::pin(async { dialogue.app().create_room(client, request).await });
+    let decided = hook::run(dialogue.limits().hook_time, "create_room", &id, decided).await;
+    let created = match decided {
+        Ok(Ok(config)) => {
+            let config = config.created_by_default(client.user_id());
+            dialogue.create_within(&id, config, Some(dialogue.limits().rooms_per_user)).await
+        }
+        Ok(Err(deny)) => Err(CreateError::Denied(deny)),
+        Err(hook::Failed) => Err(CreateError::Internal),
+    };
+    if let Err(CreateError::InvalidConfig(mistake)) = &created {
+        tracing::error!(room = ?id, mistake, "`create_room` returned what is no room");
+    }
+    let (_, room) = created.map_err(|error| Failure::from(error).in_room(&id))?;
+    // Without an acknowledgement, the answer is what everyone is told.
+    acknowledge(client, ack, RoomCreated { room: &room }).await;
+    Ok(())
+}
+
+async fn delete_room<A: App>(
+    client: &Client<A>,
+    ack: Option<i64>,
+    InRoom { room_id }: &InRoom<'_>,
+) -> Result<(), Failure> {
+    let room = visible(client, room_id).ok_or_else(|| no_such_room(room_id))?;
+    if room.created_by() != Some(client.user_id()) {
+        let message = "a room is deleted by who created it";
+        return Err(Failure::new(ErrorCode::PermissionDenied, message).in_room(room_id));
+    }
+    // A declared room was created by nobody, so only somebody else can have been faster.
+    room.delete().await.map_err(|_| no_such_room(room_id))?;
+    acknowledge(client, ack, Done {}).await;
+    Ok(())
+}
+
+async fn authenticate<A: App>(
+    client: &Client<A>,
+    ack: Option<i64>,
+    credentials: &RawValue,
+) -> Result<(), Failure> {
+    let handshake = client.handshake();
+    let proven =
+        session::authenticate(client.dialogue(), Some(credentials.get()), &handshake).await?;
+    let Proven { identity, user_id, expires_at } = proven;
+    if *user_id != *client.user_id() {
+        let message = "these are another user's credentials; connect anew with them";
+        return Err(Failure::new(ErrorCode::Unauthenticated, message));
+    }
+    client.renew(identity, expires_at);
+    let expires_at = expires_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let expires_at = expires_at.and_then(|at| u64::try_from(at.as_millis()).ok());
+    acknowledge(client, ack, Authenticated { expires_at }).await;
     Ok(())
 }
 

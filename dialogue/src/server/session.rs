@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::de::DeserializeOwned;
@@ -24,6 +24,8 @@ use crate::{
 /// itself included, has a bounded buffer (128 packets by default) and nothing tells that one is
 /// nearly full: a client that asks for much at once would outrun everybody.
 const TURN: usize = 16;
+/// After how long a session looks at the clock of the world again.
+const CLOCK: Duration = Duration::from_secs(30);
 /// How long it pauses: readers that were not scheduled meanwhile are, then.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -31,6 +33,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(crate) struct Proven<A: App> {
     pub(crate) identity: A::Identity,
     pub(crate) user_id: Arc<str>,
+    pub(crate) expires_at: Option<SystemTime>,
 }
 
 /// Finds out who a new connection is.
@@ -46,9 +49,16 @@ pub(crate) async fn authenticate<A: App>(
             return Err(refused("the credentials do not have the expected shape"));
         };
         let identity = dialogue.app().authenticate(credentials, handshake).await;
-        let identity = identity.map_err(|deny| refused(deny.message()))?;
-        let user_id = identity.user_id().into();
-        Ok(Proven { identity, user_id })
+        let identity = identity.map_err(|deny| {
+            let code = if deny.is_expired() {
+                ErrorCode::TokenExpired
+            } else {
+                ErrorCode::Unauthenticated
+            };
+            Failure::new(code, deny.message())
+        })?;
+        let (user_id, expires_at) = (identity.user_id().into(), identity.expires_at());
+        Ok(Proven { identity, user_id, expires_at })
     });
     let proven = hook::run(dialogue.limits().hook_time, "authenticate", "", hook)
         .await
@@ -60,6 +70,9 @@ pub(crate) async fn authenticate<A: App>(
             name::SYSTEM
         )));
     }
+    if proven.expires_at.is_some_and(|at| at <= SystemTime::now()) {
+        return Err(expired());
+    }
     Ok(proven)
 }
 
@@ -68,6 +81,10 @@ fn credentials<T: DeserializeOwned>(auth: Option<&str>) -> Option<T> {
         Some(auth) => serde_json::from_str(auth).ok(),
         None => serde_json::from_str("null").or_else(|_| serde_json::from_str("{}")).ok(),
     }
+}
+
+fn expired() -> Failure {
+    Failure::new(ErrorCode::TokenExpired, "what authentication proved has ended; authenticate anew")
 }
 
 pub(crate) fn internal() -> Failure {
@@ -87,7 +104,16 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
         if inbox.len() == 0 {
             turn = 0;
         }
-        match inbox.next().await {
+        // Read anew each time: the last request may have been for more time.
+        let next = match client.expires_at().filter(|_| !inbox.is_closed()) {
+            None => inbox.next().await,
+            Some(at) => tokio::select! {
+                biased;
+                () = Box::pin(expire(&client, at)) => inbox.next().await,
+                next = inbox.next() => next,
+            },
+        };
+        match next {
             Next::Request(frame) => Box::pin(answer(&client, frame)).await,
             Next::Last(reason) => break reason,
         }
@@ -100,12 +126,31 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
     Box::pin(part(&client, reason)).await;
 }
 
-/// Handles a request. If the server's own code ends the connection meanwhile, the transport is
-/// closed at once; the request's hooks still run to their end, and nobody hears of it.
+/// Ends a connection once what authentication proved has ended.
+async fn expire<A: App>(client: &Client<A>, at: SystemTime) {
+    while let Ok(left) = at.duration_since(SystemTime::now())
+        && !left.is_zero()
+    {
+        // The clock of the world may be set while ours runs on.
+        tokio::time::sleep(left.min(CLOCK)).await;
+    }
+    // A client that is too slow to hear why finds out when it connects again.
+    let _ = client.connection().try_send(&Packet::event(event::ERROR, &expired()));
+    client.end(DisconnectReason::TokenExpired);
+}
+
+/// Handles a request. If the server ends the connection meanwhile, the transport is closed at once;
+/// the request's hooks still run to their end, and nobody hears of it.
 async fn answer<A: App>(client: &Client<A>, frame: Frame) {
     let connection = client.connection();
     let close = async {
-        connection.inbox.ended_by_server().await;
+        match client.expires_at() {
+            None => connection.inbox.ended_by_server().await,
+            Some(at) => tokio::select! {
+                () = connection.inbox.ended_by_server() => {}
+                () = expire(client, at) => {}
+            },
+        }
         connection.close().await;
         std::future::pending::<()>().await;
     };
@@ -119,13 +164,18 @@ async fn answer<A: App>(client: &Client<A>, frame: Frame) {
 /// Tells the client who it is, and the app that it is there.
 async fn greet<A: App>(client: &Client<A>) {
     let dialogue = client.dialogue();
+    let (app, time) = (dialogue.app(), dialogue.limits().hook_time);
+    // A hook that fails is logged; the connection is none the worse for it.
+    let connected = Box::pin(async { app.socket_connected(client.socket()).await });
+    let _ = hook::run(time, "socket_connected", "", connected).await;
     dialogue.add_client(client.clone());
     let id = client.id().to_string();
     let connected = Connected { client_id: (&*id).into(), user_id: client.user_id().into() };
     client.connection().send(&Packet::event(event::CONNECTED, &connected)).await;
-    // A hook that fails is logged; the connection is none the worse for it.
-    let connected = Box::pin(async { dialogue.app().connected(client).await });
-    let _ = hook::run(dialogue.limits().hook_time, "connected", "", connected).await;
+    client.note_greeted();
+    tracing::debug!("connected");
+    let connected = Box::pin(async { app.connected(client).await });
+    let _ = hook::run(time, "connected", "", connected).await;
 }
 
 /// Does what the client still asked for, and ends everything that it was part of.
@@ -149,4 +199,8 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     membership::leave_all(client).await;
     dialogue.remove_client(client);
     client.connection().close().await;
+    tracing::debug!(?reason, "disconnected");
+    let disconnected =
+        Box::pin(async { dialogue.app().socket_disconnected(client.socket()).await });
+    let _ = hook::run(time, "socket_disconnected", "", disconnected).await;
 }

@@ -1,7 +1,11 @@
 //! Clients as the server's own code finds them.
 
+use dialogue::{JoinError, SendError, SubscribeError, TriggerError};
+use serde_json::json;
+
 use crate::{
     app::{Test, doc, general, special},
+    lobby::{Lobby, Say, Score, Welcome, desk, hall, playground},
     server::Server,
 };
 
@@ -79,4 +83,125 @@ async fn a_user_is_in_the_rooms_of_all_its_connections() {
     let left = app.noted(6).await;
     let left: Vec<&String> = left.iter().filter(|note| note.starts_with("general: left")).collect();
     assert_eq!(left, ["general: left ann size 2", "general: left ann size 1"]);
+}
+
+#[tokio::test]
+async fn a_client_is_made_to_join_subscribe_and_leave() {
+    let server = Server::start(Lobby::default()).await;
+    let mut ann = server.guest("ann").await;
+    let client = server.dialogue.clients_of("ann").remove(0);
+    assert_eq!(client.subscribe::<Say>(hall::Room), Err(SubscribeError::NotInRoom));
+    client.join(hall::Room).await.unwrap();
+    assert_eq!(ann.event().await.0, "dialogue:joined");
+    assert_eq!(ann.event().await.0, "dialogue:history");
+    assert_eq!(client.rooms(), ["hall"]);
+    assert_eq!(client.subscriptions(hall::Room), ["say", "poke", "score"]);
+
+    client.unsubscribe::<Say>(hall::Room).unwrap();
+    let room = server.dialogue.room(hall::Room);
+    assert_eq!(room.trigger(Say::new("unheard")).await.unwrap().recipients, 0);
+    client.subscribe_id("hall", "say").unwrap();
+    assert_eq!(client.subscriptions(hall::Room), ["poke", "score", "say"]);
+    room.trigger(Say::new("heard")).await.unwrap();
+    assert_eq!(ann.message().await["data"]["text"], "heard");
+    client.unsubscribe_id("hall", "*").unwrap();
+    assert!(client.subscriptions_id("hall").is_empty());
+    client.subscribe_all(hall::Room).unwrap();
+    assert_eq!(client.subscriptions_id("hall").len(), 3);
+    let unlisted = client.subscribe_id("hall", "other");
+    assert_eq!(unlisted, Err(SubscribeError::EventNotAllowed("other".into())));
+    assert_eq!(client.subscribe_id("staff", "say"), Err(SubscribeError::NotInRoom));
+
+    assert_eq!(client.join_id("no such room").await, Err(JoinError::RoomNotFound));
+    client.join_id("desk:ann").await.unwrap();
+    assert_eq!(ann.event().await.0, "dialogue:joined");
+    assert!(client.is_in(desk::Room { name: "ann".into() }));
+    assert!(client.leave_id("desk:ann").await && !client.leave_id("desk:ann").await);
+    assert_eq!(ann.event().await.0, "dialogue:left");
+    assert!(client.leave(hall::Room).await);
+    assert_eq!(ann.event().await.0, "dialogue:left");
+    assert_eq!(client.subscriptions(hall::Room), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_event_is_sent_to_one_client() {
+    let server = Server::start(Lobby::default()).await;
+    let mut newcomer = server.guest("newcomer").await;
+    let mut ann = server.guest("ann").await;
+    let welcome = json!({ "motd": "Be kind." });
+    assert_eq!(newcomer.event().await, ("welcome".into(), welcome.clone()));
+    let client = server.dialogue.clients_of("ann").remove(0);
+    client.send(Welcome { motd: "Be kind.".into() }).await.unwrap();
+    assert_eq!(ann.event().await, ("welcome".into(), welcome));
+    newcomer.silent().await;
+    let wrong = client.send(Welcome { motd: String::new() }).await;
+    assert!(matches!(wrong, Err(SendError::Invalid(issues)) if issues[0].path == "motd"));
+    ann.close().await;
+    server.settled(|stats| stats.connections == 1).await;
+    assert_eq!(client.send(Welcome { motd: "?".into() }).await, Err(SendError::Closed));
+}
+
+#[tokio::test]
+async fn a_client_knows_its_socket_and_how_it_connected() {
+    let server = Server::start(Lobby::default()).await;
+    let mut ann = server.guest("ann").await;
+    let client = server.dialogue.clients_of("ann").remove(0);
+    assert_eq!(client.id().to_string(), ann.client_id);
+    assert!(!client.identity().staff);
+    let handshake = client.handshake();
+    assert_eq!(handshake.client_id(), client.id());
+    assert_eq!(handshake.uri().path(), "/socket.io/");
+    assert!(handshake.headers().contains_key("sec-websocket-key"));
+    assert_eq!(handshake.address().unwrap().to_string(), "127.0.0.1");
+    client.socket().emit("raw", &json!([1])).unwrap();
+    assert_eq!(ann.event().await, ("raw".into(), json!([1])));
+    server.dialogue.io().emit("global", &json!({})).await.unwrap();
+    assert_eq!(ann.event().await, ("global".into(), json!({})));
+}
+
+#[tokio::test]
+async fn an_event_may_leave_clients_out() {
+    let server = Server::start(Lobby::default()).await;
+    let (mut ann, mut bob) = (server.guest("ann").await, server.guest("bob").await);
+    let mut eve = server.guest("eve").await;
+    for peer in [&mut ann, &mut bob, &mut eve] {
+        peer.join("hall").await;
+    }
+    let client = |user: &str| server.dialogue.clients_of(user).remove(0);
+    let room = server.dialogue.room(hall::Room);
+    let all_but_ann = room.trigger(Say::new("hush")).except(&client("ann")).except(&client("ann"));
+    assert_eq!(all_but_ann.await.unwrap().recipients, 2);
+    for peer in [&mut bob, &mut eve] {
+        assert_eq!(peer.message().await["data"]["text"], "hush");
+    }
+    // Whoever would not have heard it anyway makes no difference.
+    client("eve").unsubscribe::<Say>(hall::Room).unwrap();
+    let only_bob = room.trigger(Say::new("psst")).except(&client("ann")).except(&client("eve"));
+    assert_eq!(only_bob.await.unwrap().recipients, 1);
+    assert_eq!(bob.message().await["data"]["text"], "psst");
+    ann.silent().await;
+    eve.silent().await;
+    room.trigger(Say::new("all")).await.unwrap();
+    assert_eq!(ann.message().await["data"]["text"], "all");
+    let kept = room.history::<Say>(0..3).await.unwrap();
+    let texts: Vec<_> = kept.iter().map(|message| &*message.data.text).collect();
+    assert_eq!(texts, ["all", "psst", "hush"]);
+}
+
+#[tokio::test]
+async fn a_room_where_anything_goes_takes_names_and_json() {
+    let server = Server::start(Lobby::default()).await;
+    let mut ann = server.guest("ann").await;
+    assert_eq!(ann.join("playground").await["subscriptions"], json!(["*"]));
+    let room = server.dialogue.room(playground::Room);
+    room.trigger_raw("ball", json!({ "x": 1 })).from("gym").meta("k", "v").await.unwrap();
+    let message = ann.message().await;
+    assert_eq!((&message["event"], &message["data"]), (&json!("ball"), &json!({ "x": 1 })));
+    assert_eq!((&message["from"], &message["meta"]), (&json!("gym"), &json!({ "k": "v" })));
+    room.trigger_raw("say", json!({ "text": "typed", "more": 1 })).await.unwrap();
+    assert_eq!(ann.message().await["data"], json!({ "text": "typed" }));
+    let refused = room.trigger_raw("say", json!({})).await.unwrap_err();
+    assert!(matches!(refused, TriggerError::Invalid(issues) if issues[0].path == "text"));
+    room.trigger(Score { points: 3 }).await.unwrap();
+    assert_eq!(ann.message().await["event"], "score");
 }

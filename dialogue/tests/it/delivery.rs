@@ -12,7 +12,7 @@ use crate::{
     app::{Message, Test, general},
     peer::{Incoming, Peer},
     polling::Poller,
-    server::Server,
+    server::{Server, unpaced},
 };
 
 fn trigger(n: u64) -> String {
@@ -148,7 +148,7 @@ async fn history_and_what_follows_it_neither_overlap_nor_leave_a_gap() {
 /// Its buffer has room for few answers, and it does not take them in for a while.
 #[tokio::test]
 async fn a_joiner_that_cannot_be_answered_misses_nothing() {
-    let mut limits = dialogue::Limits::default();
+    let mut limits = unpaced();
     limits.outgoing_packets = 4;
     let server = Server::with_limits(Test::default(), limits).await;
     let poller = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
@@ -205,7 +205,7 @@ async fn what_a_client_sent_before_it_left_is_done() {
 
 #[tokio::test]
 async fn more_requests_than_may_wait_are_refused_one_by_one() {
-    let mut limits = dialogue::Limits::default();
+    let mut limits = unpaced();
     limits.waiting_requests = 4;
     limits.hook_time = std::time::Duration::from_millis(500);
     let app = Test::default();

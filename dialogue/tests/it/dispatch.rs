@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Message, Notice, Ping, Test, doc, general, news, open},
-    server::Server,
+    server::{Server, unpaced},
 };
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn another_type_under_a_listed_name_is_refused_where_anything_goes() {
 
 #[tokio::test]
 async fn subscriptions_where_anything_goes_are_bounded() {
-    let mut limits = dialogue::Limits::default();
+    let mut limits = unpaced();
     limits.subscriptions_per_room = 3;
     let server = Server::with_limits(Test::default(), limits).await;
     let mut ann = server.connect("ann").await;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Message, Notice, Test, doc, general},
-    server::Server,
+    server::{Server, unpaced},
 };
 
 async fn say(server: &Server<Test>, texts: impl IntoIterator<Item = u32>) {
@@ -87,7 +87,7 @@ async fn pages_count_from_the_newest() {
 
 #[tokio::test]
 async fn a_page_holds_so_much() {
-    let mut limits = dialogue::Limits::default();
+    let mut limits = unpaced();
     limits.page_events = 10;
     limits.page_bytes = 5_000;
     let server = Server::with_limits(Test::default(), limits).await;
@@ -121,7 +121,7 @@ async fn events_without_history_are_not_kept() {
 
 #[tokio::test]
 async fn an_empty_room_of_a_family_remembers() {
-    let mut limits = dialogue::Limits::default();
+    let mut limits = unpaced();
     limits.empty_rooms = 2;
     let server = Server::with_limits(Test::default(), limits).await;
     let before = server.dialogue.stats();
@@ -146,7 +146,7 @@ async fn an_empty_room_of_a_family_remembers() {
 
 #[tokio::test]
 async fn the_room_that_has_been_empty_for_longest_is_forgotten_first() {
-    let mut limits = dialogue::Limits::default();
+    let mut limits = unpaced();
     limits.empty_rooms = 2;
     let server = Server::with_limits(Test::default(), limits).await;
     let mut ann = server.connect("ann").await;
@@ -166,7 +166,7 @@ async fn the_room_that_has_been_empty_for_longest_is_forgotten_first() {
 
 #[tokio::test]
 async fn the_answer_to_a_join_holds_so_much() {
-    let mut limits = dialogue::Limits::default();
+    let mut limits = unpaced();
     limits.page_bytes = 5_000;
     let server = Server::with_limits(Test::default(), limits).await;
     for n in 0..5 {

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use dialogue::{EventMessage, Limits, TriggerError};
+use dialogue::{EventMessage, TriggerError};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
     app::{Message, Ping, Test, general, open},
-    server::Server,
+    server::{Server, unpaced},
 };
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn hooks_run_in_their_order() {
 
 #[tokio::test]
 async fn a_hook_that_refuses_or_fails_costs_that_request() {
-    let mut limits = Limits::default();
+    let mut limits = unpaced();
     limits.hook_time = Duration::from_millis(50);
     let app = Test::default();
     let server = Server::with_limits(app.clone(), limits).await;
@@ -165,7 +165,7 @@ async fn a_typed_handler_sees_what_passed_undeclared() {
 
 #[tokio::test]
 async fn when_the_queue_of_handlers_is_full_triggers_wait_and_lose_nothing() {
-    let mut limits = Limits::default();
+    let mut limits = unpaced();
     limits.waiting_events = 2;
     let app = Test::default();
     let server = Server::with_limits(app.clone(), limits).await;

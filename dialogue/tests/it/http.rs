@@ -6,14 +6,14 @@ use serde_json::json;
 use crate::{
     app::Test,
     polling::{Poller, fetch, request},
-    server::Server,
+    server::{Server, unpaced},
 };
 
 async fn server() -> Server<Test> {
     let routes = Router::new()
         .route("/", get(async || "the app's own"))
         .fallback(async || (axum::http::StatusCode::NOT_FOUND, "the app's fallback"));
-    Server::with_routes(Test::default(), dialogue::Limits::default(), routes).await
+    Server::with_routes(Test::default(), unpaced(), routes).await
 }
 
 #[tokio::test]

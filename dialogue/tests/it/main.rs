@@ -2,14 +2,22 @@
 #![allow(missing_docs, unreachable_pub, clippy::missing_panics_doc)]
 
 mod app;
+mod app_hooks;
+mod auth;
 mod bad_input;
 mod clients;
+mod created;
 mod delivery;
 mod dispatch;
 mod history;
 mod hooks;
 mod http;
+mod limits;
+mod lobby;
+mod log;
 mod membership;
+mod model;
+mod origins;
 mod payload;
 mod peer;
 mod polling;
@@ -18,3 +26,4 @@ mod rooms;
 mod server;
 mod sessions;
 mod shapes;
+mod threats;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{Test, general},
     peer::{Incoming, Peer},
-    server::Server,
+    server::{Server, unpaced},
 };
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn leaving_ends_the_membership() {
 
 #[tokio::test]
 async fn a_connection_may_be_in_so_many_rooms() {
-    let mut limits = dialogue::Limits::default();
+    let mut limits = unpaced();
     limits.rooms_per_connection = 3;
     let server = Server::with_limits(Test::default(), limits).await;
     let mut ann = server.connect("ann").await;

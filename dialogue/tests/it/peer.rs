@@ -5,7 +5,10 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -41,20 +44,37 @@ impl Peer {
     /// Connects; an error is the connect error's JSON. `auth` may be empty.
     pub async fn connect(address: SocketAddr, auth: &str) -> Result<Self, Value> {
         let mut peer = Self::reply_only(address, auth).await?;
-        // Always the first thing that a client hears.
-        let (name, connected) = peer.event().await;
+        peer.greeting().await;
+        Ok(peer)
+    }
+
+    /// Always the first thing that a client hears.
+    pub async fn greeting(&mut self) {
+        let (name, connected) = self.event().await;
         assert_eq!(name, "dialogue:connected");
-        peer.user_id = connected["userId"].as_str().unwrap().into();
+        self.user_id = connected["userId"].as_str().unwrap().into();
         let client_id = connected["clientId"].as_str().unwrap();
         // The transport's session id is a secret between the two ends.
-        assert_ne!(client_id, peer.session_id);
-        peer.client_id = client_id.into();
-        Ok(peer)
+        assert_ne!(client_id, self.session_id);
+        self.client_id = client_id.into();
     }
 
     /// Connects and returns as soon as the CONNECT reply is read.
     pub async fn reply_only(address: SocketAddr, auth: &str) -> Result<Self, Value> {
-        let mut socket = Self::open(address).await;
+        Self::connect_on(Self::open(address).await, auth).await
+    }
+
+    /// Connects as a client of a proxy does.
+    pub async fn via(address: SocketAddr, client: &str, auth: &str) -> Result<Self, Value> {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("x-forwarded-for", client.parse().unwrap());
+        let (mut socket, _) = connect_async(request).await.unwrap();
+        socket.next().await.unwrap().unwrap();
+        Self::connect_on(socket, auth).await
+    }
+
+    async fn connect_on(mut socket: Socket, auth: &str) -> Result<Self, Value> {
         socket.send(Message::text(format!("40{auth}"))).await.unwrap();
         let mut peer = Self {
             socket,
@@ -145,12 +165,16 @@ impl Peer {
         body
     }
 
-    /// Asserts that nothing arrived: asks for something harmless, whose answer comes after
-    /// whatever was sent before it.
-    pub async fn silent(&mut self) {
+    /// Everything that arrived so far: asks for something harmless, whose answer comes after it.
+    pub async fn caught_up(&mut self) -> Vec<(String, Value)> {
         let rooms = self.ask("dialogue:listRooms", Value::Null).await;
         assert_eq!(rooms["ok"], true);
-        assert_eq!(self.events, [], "expected silence");
+        self.events.drain(..).collect()
+    }
+
+    /// Asserts that nothing arrived.
+    pub async fn silent(&mut self) {
+        assert_eq!(self.caught_up().await, [], "expected silence");
     }
 
     /// The next thing that arrives, whatever it is.

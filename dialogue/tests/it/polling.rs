@@ -64,16 +64,20 @@ impl Poller {
 
     /// Sends packets; returns what the server makes of it.
     pub async fn post(&self, body: &str) -> (String, String) {
+        self.post_with(body, "").await
+    }
+
+    pub async fn post_with(&self, body: &str, headers: &str) -> (String, String) {
         let (path, length) = (self.path(), body.len());
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
         );
         request(self.address, &format!("{head}{body}")).await
     }
 
     pub async fn send(&self, packet: &str) {
-        let (head, _) = self.post(packet).await;
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let (head, body) = self.post(packet).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}\n{body}");
     }
 
     /// Takes what waits, at least one Socket.IO packet.

@@ -1,6 +1,6 @@
 //! Rooms of a crate without the server, with handlers attached here.
 
-use dialogue::{Client, Context, Deny, EventMessage, Limits};
+use dialogue::{Client, Context, Deny, EventMessage};
 use protocol::{Note, Wiped, board};
 use serde_json::json;
 
@@ -40,7 +40,7 @@ mod board_handlers {
 #[tokio::test]
 async fn a_foreign_room_runs_the_handlers_attached_to_it() {
     let app = Test::default();
-    let server = Server::with_limits(app.clone(), Limits::default()).await;
+    let server = Server::start(app.clone()).await;
     let mut red = server.join("red 1", "board:red").await;
     assert_eq!(red.join("board:blue").await["code"], "JOIN_DENIED");
     assert_eq!(red.trigger("board:red", "note", json!({ "text": "hi" })).await["ok"], true);

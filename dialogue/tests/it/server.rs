@@ -3,10 +3,17 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use dialogue::{App, Dialogue, Limits, Stats};
+use dialogue::{App, Builder, Dialogue, Limits, Stats};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::peer::Peer;
+
+/// The default limits, except on how often: most tests are faster than people.
+pub fn unpaced() -> Limits {
+    let mut limits = Limits::default();
+    (limits.triggers, limits.requests, limits.history) = (None, None, None);
+    limits
+}
 
 pub struct Server<A: App> {
     pub dialogue: Dialogue<A>,
@@ -16,7 +23,7 @@ pub struct Server<A: App> {
 
 impl<A: App> Server<A> {
     pub async fn start(app: A) -> Self {
-        Self::with_limits(app, Limits::default()).await
+        Self::with_limits(app, unpaced()).await
     }
 
     pub async fn with_limits(app: A, limits: Limits) -> Self {
@@ -24,7 +31,15 @@ impl<A: App> Server<A> {
     }
 
     pub async fn with_routes(app: A, limits: Limits, routes: Router) -> Self {
-        let dialogue = Dialogue::builder(app).limits(limits).build().await.unwrap();
+        Self::built(Dialogue::builder(app).limits(limits), routes).await
+    }
+
+    pub async fn built(builder: Builder<A>, routes: Router) -> Self {
+        let dialogue = builder.build().await.unwrap();
+        Self::serving(dialogue, routes).await
+    }
+
+    pub async fn serving(dialogue: Dialogue<A>, routes: Router) -> Self {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let served = dialogue.clone();
@@ -35,6 +50,19 @@ impl<A: App> Server<A> {
     /// Connects as a user.
     pub async fn connect(&self, user: &str) -> Peer {
         Peer::connect(self.address, &format!(r#"{{"userId":"{user}"}}"#)).await.unwrap()
+    }
+
+    /// Connects to the app whose sockets are told of the server first.
+    pub async fn with_ticket(&self, ticket: &str) -> Peer {
+        let mut peer = Peer::reply_only(self.address, ticket).await.unwrap();
+        assert_eq!(peer.event().await.0, "server-info");
+        peer.greeting().await;
+        peer
+    }
+
+    /// As [`Server::with_ticket`], for anybody.
+    pub async fn guest(&self, user: &str) -> Peer {
+        self.with_ticket(&format!(r#"{{"userId":"{user}"}}"#)).await
     }
 
     /// Connects as a user and joins a room.

@@ -12,11 +12,11 @@ use crate::{
     app::{Message, Ping, Test, doc, general, single},
     peer::{Incoming, Peer},
     polling::Poller,
-    server::Server,
+    server::{Server, unpaced},
 };
 
 fn short_hooks() -> Limits {
-    let mut limits = Limits::default();
+    let mut limits = unpaced();
     limits.hook_time = Duration::from_millis(300);
     limits
 }
@@ -154,7 +154,7 @@ async fn a_hook_is_not_cut_off_where_the_server_disconnects_its_client() {
 
 #[tokio::test]
 async fn a_client_that_does_not_listen_can_be_disconnected() {
-    let mut limits = Limits::default();
+    let mut limits = unpaced();
     limits.outgoing_packets = 4;
     let app = Test::default();
     let server = Server::with_limits(app.clone(), limits).await;
@@ -200,7 +200,7 @@ async fn a_key_of_another_rooms_id_leaves_nothing() {
 
 #[tokio::test]
 async fn a_handler_that_triggers_into_its_own_room_does_not_wait_for_itself() {
-    let mut limits = Limits::default();
+    let mut limits = unpaced();
     limits.waiting_events = 4;
     let app = Test::default();
     let server = Server::with_limits(app.clone(), limits).await;

@@ -1,11 +1,26 @@
-//! A room of any type, for hooks that run for all of them.
+//! A room of any type, for hooks that run for all of them and for ids known at run time.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, ops::Range, sync::Arc};
 
-use super::erased::ErasedRoom;
-use crate::{App, Dialogue, Room, RoomSpec};
+use serde::Serialize;
 
-/// A room whose type is known only at run time.
+use super::{
+    super::Client,
+    erased::ErasedRoom,
+    lifecycle,
+    log::Stored,
+    on::{Handler, HandlerGuard},
+    trigger::Trigger,
+};
+use crate::{
+    App, DeleteError, Deny, Dialogue, Event, EventMessage, HistoryError, RawMessage, Room,
+    RoomSpec, protocol::RoomInfo,
+};
+
+/// A room whose type is known only at run time: what it takes is checked then. Cheap to clone.
+///
+/// A handle holds no place: it works whether or not anybody is in the room, and finds nobody there
+/// once the room is deleted.
 pub struct AnyRoom<A: App> {
     dialogue: Dialogue<A>,
     room: Arc<dyn ErasedRoom<A>>,
@@ -19,13 +34,17 @@ impl<A: App> Clone for AnyRoom<A> {
 
 impl<A: App> fmt::Debug for AnyRoom<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnyRoom").field("id", &self.id()).finish()
+        f.debug_struct("Room").field("id", &self.id()).finish()
     }
 }
 
 impl<A: App> AnyRoom<A> {
     pub(crate) fn new(dialogue: Dialogue<A>, room: Arc<dyn ErasedRoom<A>>) -> Self {
         Self { dialogue, room }
+    }
+
+    pub(crate) fn erased(&self) -> &Arc<dyn ErasedRoom<A>> {
+        &self.room
     }
 
     /// The room's id.
@@ -38,14 +57,34 @@ impl<A: App> AnyRoom<A> {
         self.spec().name.unwrap_or(self.id())
     }
 
-    /// What the room declares.
-    pub fn spec(&self) -> &'static RoomSpec {
+    /// What the room is for.
+    pub fn description(&self) -> Option<&str> {
+        self.spec().description
+    }
+
+    /// How many connections the room takes.
+    pub fn max_size(&self) -> Option<usize> {
+        self.spec().max_size.map(Into::into)
+    }
+
+    /// The user who created the room.
+    pub fn created_by(&self) -> Option<&str> {
+        self.spec().created_by
+    }
+
+    /// What the room declares: its events, default subscriptions and all else.
+    pub fn spec(&self) -> RoomSpec<'_> {
         self.room.spec()
     }
 
     /// The room's key, if it is an `R`.
-    pub fn key<R: Room>(&self) -> Option<&R> {
+    pub fn key_of<R: Room>(&self) -> Option<&R> {
         self.room.key().downcast_ref()
+    }
+
+    /// The server that the room is of.
+    pub fn dialogue(&self) -> &Dialogue<A> {
+        &self.dialogue
     }
 
     /// How many connections are in the room.
@@ -55,6 +94,121 @@ impl<A: App> AnyRoom<A> {
 
     /// Whether the room has as many members as it takes.
     pub fn is_full(&self) -> bool {
-        self.spec().max_size.is_some_and(|most| self.size() >= most.get())
+        self.max_size().is_some_and(|most| self.size() >= most)
+    }
+
+    /// The clients in the room, in no particular order.
+    pub fn participants(&self) -> Vec<Client<A>> {
+        self.dialogue.hub().find_same(&*self.room).map_or_else(Vec::new, |live| live.members())
+    }
+
+    /// What clients may know of the room.
+    pub fn info(&self) -> RoomInfo {
+        RoomInfo::of(self.id(), self.spec(), self.size())
+    }
+
+    /// Triggers an event, if the room lists it: to be awaited.
+    ///
+    /// ```
+    /// # use dialogue::{App, Dialogue, Event, TriggerError};
+    /// # async fn announce<A: App, E: Event>(chat: Dialogue<A>, event: E) -> Result<(), TriggerError> {
+    /// let room = chat.find("game-42").ok_or(TriggerError::RoomNotFound)?;
+    /// room.trigger(event).from("referee").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trigger<E: Event>(&self, event: E) -> Trigger<A> {
+        Trigger::new(self.clone(), event)
+    }
+
+    /// Triggers an event by its name: to be awaited. One that the room lists is validated as its
+    /// type; another passes only where the room takes any.
+    pub fn trigger_raw(&self, event: impl Into<String>, data: impl Serialize) -> Trigger<A> {
+        Trigger::raw(self.clone(), event.into(), data)
+    }
+
+    /// The events of one name that the room keeps, 0 being the newest.
+    pub async fn history_raw(
+        &self,
+        event: &str,
+        range: Range<usize>,
+    ) -> Result<Vec<RawMessage>, HistoryError> {
+        self.stored(event, range)
+    }
+
+    /// Adds a handler that runs before every broadcast of `E` in this room, after those of the
+    /// room's module and in order: it may rewrite the message's `data`, `meta` and `from`, or
+    /// refuse. It stays until the guard is dropped.
+    ///
+    /// ```
+    /// # use dialogue::{App, Deny, Event, EventMessage, AnyRoom};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema, Event)]
+    /// # struct Message { text: String }
+    /// # fn tidy<A: App>(room: AnyRoom<A>) {
+    /// let guard = room.before(async |mut message: EventMessage<Message>| {
+    ///     message.data.text = message.data.text.replace("darn", "****");
+    ///     if message.data.text.is_empty() { Err(Deny::new("say something")) } else { Ok(message) }
+    /// });
+    /// # drop(guard);
+    /// # }
+    /// ```
+    pub fn before<E: Event, F, Fut>(&self, handler: F) -> HandlerGuard<A>
+    where
+        F: Fn(EventMessage<E>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<EventMessage<E>, Deny>> + Send + 'static,
+    {
+        HandlerGuard::add(self, Handler::before(handler))
+    }
+
+    /// Adds a handler that runs after every broadcast of `E` in this room, after those of the
+    /// room's module and in order. It stays until the guard is dropped.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use dialogue::{AnyRoom, App, Event, EventMessage};
+    /// # fn watch<A: App, E: Event>(room: AnyRoom<A>) {
+    /// let guard = room.on(|message: Arc<EventMessage<E>>| async move {
+    ///     println!("{} from {}", message.event, message.from);
+    /// });
+    /// # drop(guard);
+    /// # }
+    /// ```
+    pub fn on<E: Event, F, Fut>(&self, handler: F) -> HandlerGuard<A>
+    where
+        F: Fn(Arc<EventMessage<E>>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        HandlerGuard::add(self, Handler::on(handler))
+    }
+
+    /// Adds a handler as [`AnyRoom::on`] does, for an event whose type is not known, or with
+    /// [`EVERY_EVENT`](crate::EVERY_EVENT) as its name for all of them.
+    pub fn on_raw<F, Fut>(&self, event: impl Into<String>, handler: F) -> HandlerGuard<A>
+    where
+        F: Fn(Arc<RawMessage>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        HandlerGuard::add(self, Handler::on_raw(event.into(), handler))
+    }
+
+    /// Deletes the room, as [`Dialogue::delete_room`] does.
+    pub async fn delete(&self) -> Result<(), DeleteError> {
+        lifecycle::delete(self).await
+    }
+
+    pub(crate) fn stored<E: serde::de::DeserializeOwned>(
+        &self,
+        event: &str,
+        range: Range<usize>,
+    ) -> Result<Vec<EventMessage<E>>, HistoryError> {
+        let spec = self.spec();
+        if spec.event(event).is_none() && !spec.any {
+            return Err(HistoryError::NotCarried);
+        }
+        let live = self.dialogue.hub().find_same(&*self.room);
+        let stored: Vec<Stored> = live.map_or_else(Vec::new, |live| live.range(event, range));
+        // What a room keeps was written from the type that it lists under the name.
+        let read = stored.iter().filter_map(|body| serde_json::from_str(body.get()).ok());
+        Ok(read.collect())
     }
 }

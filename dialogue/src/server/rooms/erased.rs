@@ -7,7 +7,11 @@ use crate::{App, Deny, Dialogue, Hosts, Room, RoomHandle, RoomSpec};
 
 pub(crate) trait ErasedRoom<A: App>: Send + Sync {
     fn id(&self) -> &Arc<str>;
-    fn spec(&self) -> &'static RoomSpec;
+    fn spec(&self) -> RoomSpec<'_>;
+
+    /// Which creation of its id the room is, if it was created at run time: after deletion, another
+    /// room may take the id.
+    fn creation(&self) -> Option<u64>;
     fn key(&self) -> &dyn Any;
 
     fn has_before(&self, event: &str) -> bool;
@@ -44,10 +48,6 @@ impl<R: Room> Keyed<R> {
         Self { key, id }
     }
 
-    pub(crate) fn id(&self) -> &Arc<str> {
-        &self.id
-    }
-
     fn context<A: Hosts<R>>(self: &Arc<Self>, dialogue: &Dialogue<A>) -> Context<A, R> {
         Context::new(RoomHandle::of(dialogue.clone(), self.clone()))
     }
@@ -58,8 +58,12 @@ impl<A: Hosts<R>, R: Room> ErasedRoom<A> for Keyed<R> {
         &self.id
     }
 
-    fn spec(&self) -> &'static RoomSpec {
-        const { &R::SPEC }
+    fn spec(&self) -> RoomSpec<'_> {
+        R::SPEC
+    }
+
+    fn creation(&self) -> Option<u64> {
+        None
     }
 
     fn key(&self) -> &dyn Any {

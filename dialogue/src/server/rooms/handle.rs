@@ -1,36 +1,42 @@
 //! A room as the server's own code holds it.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, ops::Deref, ops::Range, sync::Arc};
 
-use super::{
-    erased::{ErasedRoom, Keyed},
-    on::{Handler, OnGuard},
-    trigger::Trigger,
+use serde::Serialize;
+
+use super::{any::AnyRoom, erased::Keyed, lifecycle, on::HandlerGuard, trigger::Trigger};
+use crate::{
+    App, Carries, CarriesAny, CreateError, Deny, Dialogue, Event, EventMessage, HistoryError,
+    Hosts, Room,
 };
-use crate::{App, Carries, Dialogue, Event, EventMessage, Hosts, Room};
 
-/// A room of an app. Cheap to clone; made by [`Dialogue::room`].
+/// A room of an app, whose events are checked by the compiler. Cheap to clone; made by
+/// [`Dialogue::room`].
 ///
-/// A handle holds no place: it works whether or not anybody is in the room.
+/// What does not depend on its type is [`AnyRoom`]'s: `id`, `name`, `size`, `participants` and the
+/// like.
 pub struct RoomHandle<A: App, R: Room> {
-    dialogue: Dialogue<A>,
     room: Arc<Keyed<R>>,
-    erased: Arc<dyn ErasedRoom<A>>,
+    any: AnyRoom<A>,
 }
 
 impl<A: App, R: Room> Clone for RoomHandle<A, R> {
     fn clone(&self) -> Self {
-        Self {
-            dialogue: self.dialogue.clone(),
-            room: self.room.clone(),
-            erased: self.erased.clone(),
-        }
+        Self { room: self.room.clone(), any: self.any.clone() }
+    }
+}
+
+impl<A: App, R: Room> Deref for RoomHandle<A, R> {
+    type Target = AnyRoom<A>;
+
+    fn deref(&self) -> &AnyRoom<A> {
+        &self.any
     }
 }
 
 impl<A: Hosts<R>, R: Room> RoomHandle<A, R> {
     pub(crate) fn of(dialogue: Dialogue<A>, room: Arc<Keyed<R>>) -> Self {
-        Self { dialogue, erased: room.clone(), room }
+        Self { any: AnyRoom::new(dialogue, room.clone()), room }
     }
 
     pub(crate) fn new(dialogue: Dialogue<A>, key: R) -> Self {
@@ -44,29 +50,10 @@ impl<A: App, R: Room> RoomHandle<A, R> {
         &self.room.key
     }
 
-    /// The room's id.
-    pub fn id(&self) -> &str {
-        self.room.id()
-    }
-
-    /// The room's name for people: what it declares, or its id.
-    pub fn name(&self) -> &str {
-        R::SPEC.name.unwrap_or(self.id())
-    }
-
-    /// How many connections are in the room.
-    pub fn size(&self) -> usize {
-        self.dialogue.hub().find_same(&*self.erased).map_or(0, |live| live.size())
-    }
-
-    /// Whether the room has as many members as it takes.
-    pub fn is_full(&self) -> bool {
-        R::SPEC.max_size.is_some_and(|most| self.size() >= most.get())
-    }
-
-    /// The server that the room is of.
-    pub fn dialogue(&self) -> &Dialogue<A> {
-        &self.dialogue
+    /// Creates the room, if it is one of a family with `create = "explicit"`: from now on, it may
+    /// be joined and triggered into, until it is deleted.
+    pub async fn create(&self) -> Result<(), CreateError> {
+        lifecycle::create(&self.any, None).await.map(drop)
     }
 
     /// Triggers an event: to be awaited.
@@ -83,28 +70,55 @@ impl<A: App, R: Room> RoomHandle<A, R> {
     where
         R: Carries<E>,
     {
-        Trigger::new(self.dialogue.clone(), self.erased.clone(), event)
+        self.any.trigger(event)
     }
 
-    /// Adds a handler that runs after every broadcast of `E` in this room, after those of the
-    /// room's module and in order. It stays until the guard is dropped.
+    /// Triggers an event by its name, in a room with `events(any)`: to be awaited. One that the
+    /// room lists is validated as its type.
+    pub fn trigger_raw(&self, event: impl Into<String>, data: impl Serialize) -> Trigger<A>
+    where
+        R: CarriesAny,
+    {
+        self.any.trigger_raw(event, data)
+    }
+
+    /// The events of one type that the room keeps, newest first, 0 being the newest.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use dialogue::{App, Carries, Event, EventMessage, Hosts, Room, RoomHandle};
-    /// # fn watch<A: Hosts<R>, R: Room + Carries<E>, E: Event>(room: RoomHandle<A, R>) {
-    /// let guard = room.on(|message: Arc<EventMessage<E>>| async move {
-    ///     println!("{} from {}", message.event, message.from);
-    /// });
-    /// # drop(guard);
+    /// # use dialogue::{App, Carries, Event, EventMessage, HistoryError, Hosts, Room, RoomHandle};
+    /// # async fn last_ten<A: Hosts<R>, R: Room + Carries<E>, E: Event>(room: RoomHandle<A, R>) -> Result<(), HistoryError> {
+    /// let newest: Vec<EventMessage<E>> = room.history(0..10).await?;
+    /// # Ok(())
     /// # }
     /// ```
-    pub fn on<E: Event, F, Fut>(&self, handler: F) -> OnGuard<A>
+    pub async fn history<E: Event>(
+        &self,
+        range: Range<usize>,
+    ) -> Result<Vec<EventMessage<E>>, HistoryError>
+    where
+        R: Carries<E>,
+    {
+        self.any.stored(E::SPEC.name, range)
+    }
+
+    /// Adds a handler that runs before every broadcast of `E` in this room; see
+    /// [`AnyRoom::before`].
+    pub fn before<E: Event, F, Fut>(&self, handler: F) -> HandlerGuard<A>
+    where
+        R: Carries<E>,
+        F: Fn(EventMessage<E>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<EventMessage<E>, Deny>> + Send + 'static,
+    {
+        self.any.before(handler)
+    }
+
+    /// Adds a handler that runs after every broadcast of `E` in this room; see [`AnyRoom::on`].
+    pub fn on<E: Event, F, Fut>(&self, handler: F) -> HandlerGuard<A>
     where
         R: Carries<E>,
         F: Fn(Arc<EventMessage<E>>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        OnGuard::add(&self.dialogue, &self.erased, &Handler::new(handler))
+        self.any.on(handler)
     }
 }

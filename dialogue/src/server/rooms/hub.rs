@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use dashmap::{DashMap, Entry};
@@ -11,12 +14,16 @@ use dashmap::{DashMap, Entry};
 use super::{
     super::{Limits, Stats},
     erased::ErasedRoom,
-    live::Live,
+    live::{Live, Member},
 };
-use crate::{App, name, protocol::RoomInfo};
+use crate::{App, CreateError, app::RoomEntry, name, pattern};
 
 pub(crate) struct Hub<A: App> {
     live: DashMap<Arc<str>, Arc<Live<A>>>,
+    /// How many rooms there are of each user that clients created.
+    created: DashMap<Arc<str>, usize>,
+    /// The next room's number.
+    next: AtomicU64,
     retired: Mutex<Retired<A>>,
     limits: Limits,
 }
@@ -31,14 +38,28 @@ struct Retired<A: App> {
 impl<A: App> Hub<A> {
     /// Opens the static rooms; they stay.
     pub(crate) fn new(limits: &Limits) -> Self {
-        let live = DashMap::new();
+        let hub = Self {
+            live: DashMap::new(),
+            created: DashMap::new(),
+            next: AtomicU64::new(0),
+            retired: Mutex::new(Retired { rooms: BTreeMap::new(), next: 0 }),
+            limits: limits.clone(),
+        };
         for entry in A::rooms().iter().filter(|entry| !entry.spec.is_family()) {
             if let Some(room) = (entry.open)(entry.spec.pattern) {
-                live.insert(room.id().clone(), Arc::new(Live::new(room, limits)));
+                hub.live.insert(room.id().clone(), hub.live_room(&room));
             }
         }
-        let retired = Mutex::new(Retired { rooms: BTreeMap::new(), next: 0 });
-        Self { live, retired, limits: limits.clone() }
+        hub
+    }
+
+    fn live_room(&self, room: &Arc<dyn ErasedRoom<A>>) -> Arc<Live<A>> {
+        Arc::new(Live::new(room.clone(), self.number(), &self.limits))
+    }
+
+    /// A number that no room had before.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The room with this id, if it is open.
@@ -51,7 +72,8 @@ impl<A: App> Hub<A> {
         self.find(room.id()).filter(|live| live.is(room))
     }
 
-    /// The room that answers to this id, open or not. A static room comes before a family.
+    /// The room that answers to this id, open or not. A static room comes before a family; what
+    /// must be created first answers only then.
     pub(crate) fn resolve(&self, id: &str) -> Option<Arc<dyn ErasedRoom<A>>> {
         if let Some(live) = self.find(id) {
             return Some(live.room().clone());
@@ -59,24 +81,107 @@ impl<A: App> Hub<A> {
         if !name::is_room_id(id) {
             return None;
         }
-        let families = A::rooms().iter().filter(|entry| entry.spec.is_family());
+        let opened_by_use = |entry: &&RoomEntry<A>| entry.spec.is_family() && !entry.spec.explicit;
+        let families = A::rooms().iter().filter(opened_by_use);
         families.map(|entry| (entry.open)(id)).find_map(|room| room)
     }
 
-    /// Opens a room, if its key makes an id that it answers to itself.
+    /// Opens a room, if its key makes an id that it answers to itself, and if it exists: what must
+    /// be created, or was deleted, is not opened.
     pub(crate) fn open(&self, room: &Arc<dyn ErasedRoom<A>>) -> Option<Held<'_, A>> {
         if let Some(live) = self.find(room.id()) {
             return live.is(&**room).then(|| self.hold(live));
         }
-        let pattern = room.spec().pattern;
-        let answers = self.resolve(room.id()).is_some_and(|found| found.spec().pattern == pattern);
+        let spec = room.spec();
+        if spec.explicit {
+            return None;
+        }
+        let answers =
+            self.resolve(room.id()).is_some_and(|found| found.spec().pattern == spec.pattern);
         answers.then(|| match self.live.entry(room.id().clone()) {
             Entry::Occupied(entry) => self.hold(entry.get().clone()),
-            Entry::Vacant(entry) => {
-                let live = Arc::new(Live::new(room.clone(), &self.limits));
-                self.hold(entry.insert(live).clone())
-            }
+            Entry::Vacant(entry) => self.hold(entry.insert(self.live_room(room)).clone()),
         })
+    }
+
+    /// Creates a room that does not open by itself: one of a family that says so, or one that no
+    /// module declares. `quota` is how many rooms its creator may have.
+    pub(crate) fn create(
+        &self,
+        room: &Arc<dyn ErasedRoom<A>>,
+        quota: Option<usize>,
+    ) -> Result<Arc<Live<A>>, CreateError> {
+        let (id, spec) = (room.id(), room.spec());
+        if !name::is_room_id(id) {
+            return Err(CreateError::InvalidId);
+        }
+        // The pattern decides, not its typed parse: an id that looks like one of a family must
+        // not become another room.
+        for entry in A::rooms().iter().filter(|entry| pattern::matches(entry.spec.pattern, id)) {
+            if !entry.spec.explicit || entry.spec.pattern != spec.pattern {
+                return Err(CreateError::Declared);
+            }
+            if (entry.open)(id).is_none() {
+                return Err(CreateError::InvalidId);
+            }
+        }
+        if !spec.explicit {
+            return Err(CreateError::Declared);
+        }
+        match self.live.entry(id.clone()) {
+            Entry::Occupied(_) => Err(CreateError::Exists),
+            Entry::Vacant(entry) => {
+                if let Some(creator) = spec.created_by {
+                    self.count_created(creator, quota)?;
+                }
+                Ok(entry.insert(self.live_room(room)).clone())
+            }
+        }
+    }
+
+    fn count_created(&self, creator: &str, quota: Option<usize>) -> Result<(), CreateError> {
+        let count = self.created.entry(creator.into());
+        let present = match &count {
+            Entry::Occupied(count) => *count.get(),
+            Entry::Vacant(_) => 0,
+        };
+        match quota {
+            Some(most) if present >= most => return Err(CreateError::LimitExceeded { most }),
+            _ => count.insert(present + 1),
+        };
+        Ok(())
+    }
+
+    fn discount_created(&self, creator: &str) {
+        if let Entry::Occupied(mut count) = self.created.entry(creator.into()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Closes a room and lets its id go; returns who was in it, or `None` if it is gone already.
+    pub(crate) fn delete(&self, live: &Arc<Live<A>>) -> Option<Vec<Member<A>>> {
+        let mut members = None;
+        self.live.remove_if(live.id(), |_, found| {
+            if Arc::ptr_eq(found, live) {
+                members = found.close();
+            }
+            members.is_some()
+        });
+        let members = members?;
+        if let Some(creator) = live.room().spec().created_by {
+            self.discount_created(creator);
+        }
+        // Whoever let the room retire finds it closed; its place among those is given up.
+        if let Some(place) = live.note_retired(None) {
+            let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+            let forgotten = retired.rooms.remove(&place);
+            drop(retired);
+            drop(forgotten);
+        }
+        Some(members)
     }
 
     /// Lets go of the room when the guard is dropped, if nobody needs it then.
@@ -117,18 +222,12 @@ impl<A: App> Hub<A> {
         self.live.remove_if(live.id(), same).is_some()
     }
 
-    /// The rooms that are listed: the static ones, in the order of the app's list.
-    pub(crate) fn declared(&self) -> Vec<RoomInfo> {
-        let specs = A::rooms().iter().map(|entry| entry.spec).filter(|spec| !spec.is_family());
-        specs
-            .map(|spec| RoomInfo {
-                id: spec.pattern.to_owned(),
-                name: spec.name.unwrap_or(spec.pattern).to_owned(),
-                description: spec.description.map(str::to_owned),
-                size: self.find(spec.pattern).map_or(0, |live| live.size()),
-                max_size: spec.max_size.map(Into::into),
-            })
-            .collect()
+    /// All open rooms: the static ones in the order of the app's list, then the others, the oldest
+    /// first.
+    pub(crate) fn all(&self) -> Vec<Arc<Live<A>>> {
+        let mut all: Vec<_> = self.live.iter().map(|live| live.clone()).collect();
+        all.sort_unstable_by_key(|live| live.number());
+        all
     }
 
     pub(crate) fn stats(&self) -> Stats {

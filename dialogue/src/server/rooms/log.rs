@@ -1,6 +1,7 @@
 //! What a room remembers: per event, as many as it declares.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, VecDeque},
     num::NonZeroUsize,
     ops::Range,
@@ -10,7 +11,7 @@ use std::{
 use serde_json::value::RawValue;
 
 use super::subscriptions::Subscriptions;
-use crate::{Limits, SyncHistory};
+use crate::{Limits, RoomEvent, SyncHistory};
 
 /// An encoded [`EventMessage`](crate::EventMessage).
 pub(crate) type Stored = Arc<RawValue>;
@@ -18,13 +19,13 @@ pub(crate) type Stored = Arc<RawValue>;
 #[derive(Default)]
 pub(crate) struct Log {
     /// Oldest first, each with its place among all events of the room.
-    kept: HashMap<&'static str, VecDeque<(u64, Stored)>>,
+    kept: HashMap<Cow<'static, str>, VecDeque<(u64, Stored)>>,
     next: u64,
 }
 
 impl Log {
-    pub(crate) fn append(&mut self, event: &'static str, limit: NonZeroUsize, body: Stored) {
-        let kept = self.kept.entry(event).or_default();
+    pub(crate) fn append(&mut self, event: &RoomEvent, limit: NonZeroUsize, body: Stored) {
+        let kept = self.kept.entry(event.name.clone()).or_default();
         if kept.len() == limit.get() {
             kept.pop_front();
         }
@@ -75,6 +76,13 @@ impl Log {
         let page = fitting(page.map(|(_, body)| body.clone()), limits.page_bytes);
         let complete = page.len() == wanted;
         (page, complete)
+    }
+
+    /// The events in `range`, 0 being the newest.
+    pub(crate) fn range(&self, event: &str, range: Range<usize>) -> Vec<Stored> {
+        let kept = self.kept.get(event).into_iter().flat_map(|kept| kept.iter().rev());
+        let wanted = range.end.saturating_sub(range.start);
+        kept.skip(range.start).take(wanted).map(|(_, body)| body.clone()).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

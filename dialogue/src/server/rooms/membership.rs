@@ -52,10 +52,10 @@ pub(crate) async fn join_unasked<A: App>(
     join(client, room, None, Answer::Events).await
 }
 
-/// The server's own code makes a client leave.
-pub(crate) async fn leave_unasked<A: App>(client: &Client<A>, room: &dyn ErasedRoom<A>) -> bool {
-    match client.member_of_same(room) {
-        Some(live) => leave(client, &live, left(room.id())).await,
+/// The server's own code makes a client leave, if it is in a room.
+pub(crate) async fn leave_unasked<A: App>(client: &Client<A>, live: Option<Arc<Live<A>>>) -> bool {
+    match live {
+        Some(live) => leave(client, &live, left(live.id())).await,
         None => false,
     }
 }
@@ -76,7 +76,11 @@ pub(crate) async fn join<A: App>(
         Some(names) => Some(Subscriptions::named(room.spec(), names, most)?),
         None => None,
     };
-    may_join(client, &room).await?;
+    let any = AnyRoom::new(dialogue.clone(), room.clone());
+    if A::HOOKS.sees && !dialogue.sees(client, &any.info()) {
+        return Err(JoinError::RoomNotFound);
+    }
+    may_join(client, &any).await?;
     let first = loop {
         let live = dialogue.hub().open(&room).ok_or(JoinError::RoomNotFound)?;
         // The answer is the first thing that a member receives. While the client takes in nothing
@@ -88,12 +92,12 @@ pub(crate) async fn join<A: App>(
         match admission.await.unwrap_or(Err(JoinError::Closed))? {
             Admission::First => break true,
             Admission::Again => break false,
-            Admission::Unanswered | Admission::Closed => {}
+            // The room is being closed; it has left the hub in a moment.
+            Admission::Unanswered | Admission::Closed => tokio::task::yield_now().await,
         }
     };
     if first {
         let time = dialogue.limits().hook_time;
-        let any = AnyRoom::new(dialogue.clone(), room.clone());
         // The client is in the room and knows it; a hook that fails is logged and changes nothing.
         if let Some(joined) = room.clone().joined(client) {
             let _ = hook::run(time, "joined", any.id(), joined).await;
@@ -104,10 +108,7 @@ pub(crate) async fn join<A: App>(
     Ok(())
 }
 
-async fn may_join<A: App>(
-    client: &Client<A>,
-    room: &Arc<dyn ErasedRoom<A>>,
-) -> Result<(), JoinError> {
+async fn may_join<A: App>(client: &Client<A>, room: &AnyRoom<A>) -> Result<(), JoinError> {
     let dialogue = client.dialogue();
     let time = dialogue.limits().hook_time;
     let verdict = |ran: Result<Result<(), Deny>, hook::Failed>| match ran {
@@ -115,11 +116,10 @@ async fn may_join<A: App>(
         Ok(Err(deny)) => Err(JoinError::Denied(deny)),
         Err(hook::Failed) => Err(JoinError::Internal),
     };
-    if let Some(before_join) = room.clone().before_join(client) {
+    if let Some(before_join) = room.erased().clone().before_join(client) {
         verdict(hook::run(time, "before_join", room.id(), before_join).await)?;
     }
-    let any = AnyRoom::new(dialogue.clone(), room.clone());
-    let before_join = Box::pin(async { dialogue.app().before_join(client, &any).await });
+    let before_join = Box::pin(async { dialogue.app().before_join(client, room).await });
     verdict(hook::run(time, "before_join", room.id(), before_join).await)
 }
 
@@ -138,17 +138,15 @@ pub(crate) async fn leave<A: App>(client: &Client<A>, live: &Arc<Live<A>>, answe
 pub(crate) async fn leave_all<A: App>(client: &Client<A>) {
     let hub = client.dialogue().hub();
     let left: Vec<_> = client.depart().into_iter().map(|live| hub.hold(live)).collect();
-    // No room waits for the hooks of another.
-    for live in &left {
-        live.dismiss(client);
-    }
+    // No room waits for the hooks of another; one that is deleted meanwhile runs its own.
+    let left: Vec<_> = left.into_iter().filter(|live| live.dismiss(client)).collect();
     for live in left {
         has_left(client, &live).await;
     }
 }
 
 /// Runs the hooks of a member that is none any more.
-async fn has_left<A: App>(client: &Client<A>, live: &Live<A>) {
+pub(crate) async fn has_left<A: App>(client: &Client<A>, live: &Live<A>) {
     let dialogue = client.dialogue();
     let (room, time) = (live.room(), dialogue.limits().hook_time);
     let any = AnyRoom::new(dialogue.clone(), room.clone());

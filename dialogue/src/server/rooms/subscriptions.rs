@@ -2,25 +2,32 @@
 
 use std::borrow::Cow;
 
-use crate::{JoinError, RoomSpec, name};
+use crate::{RoomSpec, SubscribeError, name};
+
+/// What a member is subscribed to.
+pub(crate) type Names = Vec<Cow<'static, str>>;
 
 /// Event names, without repetition. In a room with `events(any)`, `"*"` stands for all and is then
 /// the only one; elsewhere, all are listed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Subscriptions(Vec<Cow<'static, str>>);
+pub(crate) struct Subscriptions(Names);
 
 impl Subscriptions {
     /// What a joiner has who names none.
-    pub(crate) fn defaults(spec: &RoomSpec) -> Self {
+    pub(crate) fn defaults(spec: RoomSpec<'_>) -> Self {
         if spec.any && spec.subscribe_all {
             return Self(vec![name::EVERY_EVENT.into()]);
         }
-        let subscribed = spec.events.iter().filter(|event| event.subscribed());
-        Self(subscribed.map(|event| event.spec().name.into()).collect())
+        let subscribed = spec.events.iter().filter(|event| event.subscribed);
+        Self(subscribed.map(|event| event.name.clone()).collect())
     }
 
     /// What a joiner has who names some.
-    pub(crate) fn named(spec: &RoomSpec, names: &[String], most: usize) -> Result<Self, JoinError> {
+    pub(crate) fn named(
+        spec: RoomSpec<'_>,
+        names: &[String],
+        most: usize,
+    ) -> Result<Self, SubscribeError> {
         let mut subscriptions = Self::default();
         for name in names {
             subscriptions.add(spec, name, most)?;
@@ -31,15 +38,15 @@ impl Subscriptions {
     /// Adds an event, or every event for `"*"`.
     pub(crate) fn add(
         &mut self,
-        spec: &RoomSpec,
+        spec: RoomSpec<'_>,
         event: &str,
         most: usize,
-    ) -> Result<(), JoinError> {
+    ) -> Result<(), SubscribeError> {
         if event == name::EVERY_EVENT {
             self.0 = if spec.any {
                 vec![name::EVERY_EVENT.into()]
             } else {
-                spec.events.iter().map(|event| event.spec().name.into()).collect()
+                spec.events.iter().map(|event| event.name.clone()).collect()
             };
             return Ok(());
         }
@@ -47,12 +54,12 @@ impl Subscriptions {
             return Ok(());
         }
         let event: Cow<'static, str> = match spec.event(event) {
-            Some(listed) => listed.spec().name.into(),
+            Some(listed) => listed.name.clone(),
             None if spec.any && name::is_event_name(event) => event.to_owned().into(),
-            None => return Err(JoinError::EventNotAllowed(event.to_owned())),
+            None => return Err(SubscribeError::EventNotAllowed(event.to_owned())),
         };
         if spec.any && self.0.len() >= most {
-            return Err(JoinError::LimitExceeded { what: "subscriptions in a room", most });
+            return Err(SubscribeError::LimitExceeded { most });
         }
         self.0.push(event);
         Ok(())

@@ -1,0 +1,74 @@
+//! How often something may happen.
+
+use std::{num::NonZeroU32, time::Duration};
+
+/// So many times in a span of time, evenly, and so many at once.
+///
+/// ```
+/// use dialogue::Rate;
+///
+/// // Two hundred at once; after that, one every ten milliseconds.
+/// const TRIGGERS: Rate = Rate::per_second(100).burst(200);
+/// assert_eq!(TRIGGERS.interval(), std::time::Duration::from_millis(10));
+/// ```
+///
+/// What was not used comes back with time, up to the burst, which is the number of times unless
+/// said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    interval: Duration,
+    burst: NonZeroU32,
+}
+
+impl Rate {
+    /// So many times in each span.
+    ///
+    /// # Panics
+    ///
+    /// If `times` is zero, or the span too short for as many: at compile time in a constant.
+    pub const fn new(times: u32, span: Duration) -> Self {
+        let Some(burst) = NonZeroU32::new(times) else { panic!("a rate allows at least one") };
+        let Some(interval) = span.checked_div(times) else { panic!("a rate allows at least one") };
+        assert!(!interval.is_zero(), "a rate allows at most one per nanosecond");
+        Self { interval, burst }
+    }
+
+    /// So many times a second.
+    ///
+    /// # Panics
+    ///
+    /// If `times` is zero: at compile time in a constant.
+    pub const fn per_second(times: u32) -> Self {
+        Self::new(times, Duration::from_secs(1))
+    }
+
+    /// So many times a minute.
+    ///
+    /// # Panics
+    ///
+    /// If `times` is zero: at compile time in a constant.
+    pub const fn per_minute(times: u32) -> Self {
+        Self::new(times, Duration::from_mins(1))
+    }
+
+    /// How many at once.
+    ///
+    /// # Panics
+    ///
+    /// If `times` is zero: at compile time in a constant.
+    pub const fn burst(mut self, times: u32) -> Self {
+        let Some(burst) = NonZeroU32::new(times) else { panic!("a rate allows at least one") };
+        self.burst = burst;
+        self
+    }
+
+    /// The time after which one more may happen.
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// How many may happen at once.
+    pub const fn at_once(&self) -> NonZeroU32 {
+        self.burst
+    }
+}

@@ -1,0 +1,84 @@
+//! How many connections an address has.
+
+use std::{net::IpAddr, sync::Arc};
+
+use dashmap::{DashMap, Entry};
+
+/// Counts the connections of each address. Those of an IPv6 network of 64 bits, which one host may
+/// choose from as it likes, count as one address's.
+#[derive(Clone)]
+pub(crate) struct Crowd {
+    present: Arc<DashMap<IpAddr, usize>>,
+    most: usize,
+}
+
+impl Crowd {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { present: Arc::default(), most }
+    }
+
+    /// A place for one more connection, if the address may have one.
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+        let address = network(address);
+        let count = self.present.entry(address);
+        let present = match &count {
+            Entry::Occupied(count) => *count.get(),
+            Entry::Vacant(_) => 0,
+        };
+        if present >= self.most {
+            return None;
+        }
+        count.insert(present + 1);
+        Some(Place { crowd: self.clone(), address })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.present.len()
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// The place of one connection; dropping it gives it up.
+pub(crate) struct Place {
+    crowd: Crowd,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut count) = self.crowd.present.entry(self.address) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Crowd;
+
+    #[test]
+    fn an_address_has_so_many_places_and_gets_them_back() {
+        let crowd = Crowd::new(2);
+        let v4 = "192.0.2.1".parse().unwrap();
+        let (first, _second) = (crowd.enter(v4).unwrap(), crowd.enter(v4).unwrap());
+        assert!(crowd.enter(v4).is_none());
+        assert!(crowd.enter("::ffff:192.0.2.1".parse().unwrap()).is_none());
+        assert!(crowd.enter("192.0.2.2".parse().unwrap()).is_some());
+        drop(first);
+        assert!(crowd.enter(v4).is_some());
+        let _v6 =
+            ["2001:db8::1", "2001:db8::2"].map(|one| crowd.enter(one.parse().unwrap()).unwrap());
+        assert!(crowd.enter("2001:db8::3".parse().unwrap()).is_none());
+        assert!(crowd.enter("2001:db8:0:1::3".parse().unwrap()).is_some());
+        assert_eq!(crowd.len(), 2);
+    }
+}

@@ -1,0 +1,287 @@
+//! Who may connect: pages of which origins, and from which addresses.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+use axum::{
+    extract::ConnectInfo,
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
+};
+use ipnet::IpNet;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::Error;
+
+/// Which pages may connect, and read the answers of routes under
+/// [`Dialogue::cors`](crate::Dialogue::cors).
+///
+/// ```
+/// use dialogue::Cors;
+///
+/// let anybody = Cors::any();                                  // the default
+/// let own = Cors::origins(["https://myapp.com", "https://admin.myapp.com"]);
+/// let same = Cors::same_origin();                             // pages of this very server
+/// let read_only = Cors::origins(["https://myapp.com"]).methods(["GET"]).credentials(false);
+/// ```
+///
+/// With [`Cors::any`], cookies reach no hook, and browsers are told to send none: a foreign page
+/// must not ride on a session. Otherwise, a request with the `Origin` of another page is answered
+/// 403, on upgrade and polling alike. A request without `Origin` is no page's, and passes: whoever
+/// writes it by hand could write any.
+#[derive(Clone, Debug)]
+pub struct Cors {
+    origins: Origins,
+    methods: Vec<String>,
+    credentials: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Origins {
+    Any,
+    Same,
+    Listed(Vec<String>),
+}
+
+impl Cors {
+    /// Pages of any origin, without cookies.
+    pub fn any() -> Self {
+        Self::of(Origins::Any, false)
+    }
+
+    /// Pages that this server itself serves, as the `Host` of the request has it; with cookies
+    /// unless [`credentials`](Cors::credentials) says otherwise.
+    pub fn same_origin() -> Self {
+        Self::of(Origins::Same, true)
+    }
+
+    /// Pages of these origins, such as `https://myapp.com`, with cookies unless
+    /// [`credentials`](Cors::credentials) says otherwise. What is no origin is told when the server
+    /// is built.
+    pub fn origins(origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::of(Origins::Listed(origins.into_iter().map(Into::into).collect()), true)
+    }
+
+    fn of(origins: Origins, credentials: bool) -> Self {
+        let methods = ["GET", "POST"].map(str::to_owned).to_vec();
+        Self { origins, methods, credentials }
+    }
+
+    /// Which methods a page of another origin may use. Default: `GET` and `POST`, which is what
+    /// the connection itself needs.
+    pub fn methods(mut self, methods: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.methods = methods.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether cookies count: browsers are told to send them along, and hooks see them. Has no
+    /// effect with [`Cors::any`].
+    pub fn credentials(mut self, credentials: bool) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    pub(crate) fn build(self) -> Result<Gate, Error> {
+        let invalid = |what: &str, text: &str| Error::Cors(format!("{text:?} is no {what}"));
+        let methods = self
+            .methods
+            .iter()
+            .map(|method| Method::from_str(method).map_err(|_| invalid("HTTP method", method)));
+        let methods: Vec<Method> = methods.collect::<Result<_, _>>()?;
+        let origins = match self.origins {
+            Origins::Any => Allowed::Any,
+            Origins::Same => Allowed::Same,
+            Origins::Listed(origins) => {
+                let origins = origins.iter().map(|origin| {
+                    parse_origin(origin).ok_or_else(|| {
+                        invalid(
+                            "origin: one is a scheme and a host, like `https://myapp.com`",
+                            origin,
+                        )
+                    })
+                });
+                Allowed::Listed(origins.collect::<Result<_, _>>()?)
+            }
+        };
+        let credentials = self.credentials && !matches!(origins, Allowed::Any);
+        let allowed = match &origins {
+            Allowed::Any => AllowOrigin::any(),
+            // A page of the same origin needs no leave.
+            Allowed::Same => AllowOrigin::list([]),
+            Allowed::Listed(origins) => AllowOrigin::list(origins.iter().cloned()),
+        };
+        let layer = CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods(methods)
+            .allow_headers(AllowHeaders::mirror_request())
+            .allow_credentials(credentials);
+        Ok(Gate { origins, cookies: credentials, layer })
+    }
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        Self::any()
+    }
+}
+
+/// An origin as browsers write it: scheme, host, and a port that is not the scheme's own.
+fn parse_origin(text: &str) -> Option<HeaderValue> {
+    let uri: Uri = text.parse().ok()?;
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+    let lower = text.to_ascii_lowercase();
+    let bare =
+        lower.strip_prefix(scheme)?.strip_prefix("://")? == authority.as_str().to_ascii_lowercase();
+    let userless = !authority.as_str().contains('@');
+    (bare && userless).then(|| HeaderValue::from_str(&lower).ok()).flatten()
+}
+
+enum Allowed {
+    Any,
+    Same,
+    Listed(Vec<HeaderValue>),
+}
+
+/// What the endpoint lets in.
+pub(crate) struct Gate {
+    origins: Allowed,
+    /// Whether hooks see cookies.
+    pub(crate) cookies: bool,
+    /// The headers that tell browsers.
+    pub(crate) layer: CorsLayer,
+}
+
+impl Gate {
+    /// Whether the page that a request comes from may connect.
+    pub(crate) fn admits(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else { return true };
+        if origins.next().is_some() {
+            return false;
+        }
+        match &self.origins {
+            Allowed::Any => true,
+            Allowed::Listed(allowed) => allowed.contains(origin),
+            Allowed::Same => {
+                let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+                let host = host.or(uri.authority().map(|authority| authority.as_str().as_bytes()));
+                let page = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+                page.is_some_and(|(_, page)| host == Some(page.as_bytes()))
+            }
+        }
+    }
+}
+
+/// Whose word on a client's address is taken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proxies(Vec<IpNet>);
+
+impl Proxies {
+    pub(crate) fn parse(proxies: &[String]) -> Result<Self, Error> {
+        let parse = |text: &String| {
+            let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+            net.map_err(|_| Error::Proxy(text.clone()))
+        };
+        proxies.iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The client's address: from the socket or, where that is a trusted proxy's, the last address
+    /// in `X-Forwarded-For` that no trusted proxy has.
+    pub(crate) fn client(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let ConnectInfo(socket) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+        let socket = socket.ip().to_canonical();
+        if !self.trust(socket) {
+            return Some(socket);
+        }
+        let headers = headers.get_all(FORWARDED_FOR).iter();
+        let hops = headers.filter_map(|header| header.to_str().ok());
+        let hops: Vec<&str> = hops.flat_map(|list| list.split(',')).collect();
+        let mut client = socket;
+        for hop in hops.into_iter().rev() {
+            // Beyond what is no address, nothing is understood.
+            let Some(address) = address(hop.trim()) else { break };
+            client = address;
+            if !self.trust(address) {
+                break;
+            }
+        }
+        Some(client)
+    }
+
+    pub(crate) fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|net| net.contains(&address))
+    }
+}
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// An address, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().or_else(|_| text.parse().map(|socket: SocketAddr| socket.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_an_origin_is_an_origin() {
+        for origin in ["https://myapp.com", "http://localhost:5173", "https://MyApp.com"] {
+            assert!(parse_origin(origin).is_some(), "{origin}");
+        }
+        for text in ["myapp.com", "https://myapp.com/", "https://a@b.com", "*", "", "https://a/b"] {
+            assert!(Cors::origins([text]).build().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_gate_admits_its_origins_and_what_is_no_page() {
+        let listed = Cors::origins(["https://myapp.com"]).build().unwrap();
+        let same = Cors::same_origin().build().unwrap();
+        let any = Cors::any().build().unwrap();
+        let uri = Uri::from_static("/socket.io/");
+        for (origin, to_listed, to_same) in [
+            (&["https://myapp.com"][..], true, false),
+            (&["https://myapp.com.evil.org"], false, false),
+            (&["https://myapp.com:8443"], false, false),
+            (&["http://myapp.com"], false, false),
+            (&["https://chat.org"], false, true),
+            (&["null"], false, false),
+            (&["https://myapp.com", "https://evil.org"], false, false),
+            (&[], true, true),
+        ] {
+            let mut headers = headers(&header::ORIGIN, origin);
+            headers.insert(header::HOST, HeaderValue::from_static("chat.org"));
+            assert_eq!(listed.admits(&headers, &uri), to_listed, "{origin:?}");
+            assert_eq!(same.admits(&headers, &uri), to_same, "{origin:?}");
+            assert_eq!(any.admits(&headers, &uri), origin.len() < 2, "{origin:?}");
+        }
+        assert!(listed.cookies && same.cookies && !any.cookies);
+    }
+
+    #[test]
+    fn an_address_is_what_trusted_proxies_say() {
+        let client = |socket: &str, forwarded: &[&str]| {
+            let proxies = ["10.0.0.0/8".to_owned(), "::1".to_owned()];
+            let proxies = Proxies::parse(&proxies).unwrap();
+            let mut extensions = Extensions::new();
+            extensions.insert(ConnectInfo(SocketAddr::new(socket.parse().unwrap(), 1)));
+            proxies.client(&headers(&FORWARDED_FOR, forwarded), &extensions).unwrap().to_string()
+        };
+        // Whoever is no proxy may write what he likes.
+        assert_eq!(client("203.0.113.7", &["1.2.3.4"]), "203.0.113.7");
+        assert_eq!(client("10.0.0.1", &["1.2.3.4"]), "1.2.3.4");
+        assert_eq!(client("::ffff:10.0.0.1", &["1.2.3.4:5678"]), "1.2.3.4");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6, 1.2.3.4, 10.0.0.2"]), "1.2.3.4");
+        assert_eq!(client("::1", &["6.6.6.6", "[2001:db8::1]:443"]), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6, nonsense"]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+        assert!(Proxies::parse(&["proxy.local".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! Limits on how often something happens.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use dashmap::{DashMap, Entry};
+use governor::{
+    Quota, RateLimiter as Governor,
+    clock::MonotonicClock,
+    middleware::{NoOpMiddleware, StateInformationMiddleware, StateSnapshot},
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed, StateStore},
+};
+
+use crate::{
+    Rate,
+    protocol::{ErrorCode, Failure},
+};
+
+fn quota(rate: Rate) -> Quota {
+    // A rate's interval is not zero, which is all that could be wrong.
+    let quota = Quota::with_period(rate.interval());
+    quota.unwrap_or(Quota::per_second(rate.at_once())).allow_burst(rate.at_once())
+}
+
+/// Something happened too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too often; try again in {} ms", .retry_after.as_millis())]
+#[non_exhaustive]
+pub struct RateLimited {
+    /// After how long it may happen again.
+    pub retry_after: Duration,
+}
+
+impl From<RateLimited> for Failure {
+    fn from(limited: RateLimited) -> Self {
+        // Rounded up: a client that waits as told is not refused again.
+        let retry_after = limited.retry_after.as_micros().div_ceil(1_000);
+        let failure = Self::new(ErrorCode::RateLimited, limited.to_string());
+        Self { retry_after_ms: u64::try_from(retry_after).ok(), ..failure }
+    }
+}
+
+/// One thing that may happen only so often.
+pub(crate) struct Pace(Governor<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>);
+
+impl Pace {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self(Governor::direct_with_clock(quota(rate), MonotonicClock))
+    }
+
+    pub(crate) fn check(&self) -> Result<(), RateLimited> {
+        self.0
+            .check()
+            .map_err(|until| RateLimited { retry_after: until.wait_time_from(Instant::now()) })
+    }
+}
+
+/// Limits how often each of many may do something: users, addresses, keys of an API.
+///
+/// ```
+/// use dialogue::{Rate, RateLimiter};
+///
+/// let limiter = RateLimiter::new(Rate::per_second(10));
+/// for _ in 0..10 {
+///     assert!(limiter.check("ann").is_ok());
+/// }
+/// let limited = limiter.check("ann").unwrap_err();
+/// assert!(limited.retry_after.as_millis() <= 100);
+/// assert_eq!((limiter.remaining("ann"), limiter.remaining("bob")), (0, 10));
+///
+/// limiter.clear("ann");
+/// assert!(limiter.check("ann").is_ok());
+/// ```
+///
+/// A key that was not used for as long as its burst takes to come back is forgotten.
+pub struct RateLimiter {
+    governor: Governor<Attempt, Cells, MonotonicClock, StateInformationMiddleware>,
+    cells: Cells,
+    start: Instant,
+    /// How many keys there may be before those that no longer matter are looked for.
+    sweep_at: AtomicUsize,
+    rate: Rate,
+}
+
+/// How many keys are kept without looking for those that no longer matter.
+const FEW: usize = 1_024;
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter").field("rate", &self.rate).finish_non_exhaustive()
+    }
+}
+
+impl RateLimiter {
+    /// Every key has this rate for itself.
+    pub fn new(rate: Rate) -> Self {
+        let (cells, start) = (Cells::default(), Instant::now());
+        let governor = Governor::new(quota(rate), cells.clone(), MonotonicClock);
+        Self { governor, cells, start, sweep_at: AtomicUsize::new(FEW), rate }
+    }
+
+    /// Lets it happen once more, or says when it may.
+    pub fn check(&self, key: &str) -> Result<(), RateLimited> {
+        self.sweep();
+        self.ask(key, true).map(drop)
+    }
+
+    /// How often it may happen right now.
+    pub fn remaining(&self, key: &str) -> u32 {
+        // What the governor says of an attempt does not count the attempt itself.
+        self.ask(key, false).map_or(0, |state| state.remaining_burst_capacity() + 1)
+    }
+
+    /// Forgets what a key did so far.
+    pub fn clear(&self, key: &str) {
+        self.cells.0.remove(key);
+    }
+
+    fn ask(&self, key: &str, spend: bool) -> Result<StateSnapshot, RateLimited> {
+        let attempt = Attempt { key: key.to_owned(), spend };
+        self.governor
+            .check_key(&attempt)
+            .map_err(|until| RateLimited { retry_after: until.wait_time_from(Instant::now()) })
+    }
+
+    /// Forgets keys whose whole burst has come back, now and then.
+    fn sweep(&self) {
+        if self.cells.0.len() < self.sweep_at.load(Ordering::Relaxed) {
+            return;
+        }
+        let now = Nanos::from(self.start.elapsed());
+        self.cells.0.retain(|_, next| *next > now);
+        self.sweep_at.store(FEW.max(2 * self.cells.0.len()), Ordering::Relaxed);
+    }
+}
+
+/// A question about a key.
+#[derive(Clone, Hash, PartialEq, Eq)]
+struct Attempt {
+    key: String,
+    /// Whether it counts.
+    spend: bool,
+}
+
+/// Per key, when the next attempt would come if attempts came evenly: governor's whole state.
+#[derive(Clone, Default)]
+struct Cells(Arc<DashMap<String, Nanos>>);
+
+impl StateStore for Cells {
+    type Key = Attempt;
+
+    fn measure_and_replace<T, F, E>(&self, attempt: &Attempt, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        if !attempt.spend {
+            let present = self.0.get(&attempt.key).map(|next| *next);
+            return decide(present).map(|(answer, _)| answer);
+        }
+        let cell = self.0.entry(attempt.key.clone());
+        let present = match &cell {
+            Entry::Occupied(cell) => Some(*cell.get()),
+            Entry::Vacant(_) => None,
+        };
+        let (answer, next) = decide(present)?;
+        cell.insert(next);
+        Ok(answer)
+    }
+}

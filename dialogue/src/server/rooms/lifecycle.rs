@@ -1,0 +1,86 @@
+//! Rooms that come and go at run time, and who is told.
+
+use std::sync::Arc;
+
+use super::{
+    super::{gateway::Packet, hook},
+    any::AnyRoom,
+    erased::ErasedRoom,
+    live::Live,
+    membership,
+};
+use crate::{
+    App, CreateError, DeleteError, Dialogue,
+    protocol::{Membership, RoomInfo, event},
+};
+
+/// Creates a room, tells who may see it, and runs the hook. `quota` is how many rooms its creator
+/// may have.
+pub(crate) async fn create<A: App>(
+    room: &AnyRoom<A>,
+    quota: Option<usize>,
+) -> Result<RoomInfo, CreateError> {
+    let dialogue = room.dialogue();
+    let live = dialogue.hub().create(room.erased(), quota)?;
+    let info = live.info();
+    if is_listed(&live) {
+        tell(dialogue, &info, &Packet::event(event::ROOM_CREATED, &info));
+    }
+    let created = Box::pin(async { dialogue.app().room_created(room).await });
+    // The room is there and known; a hook that fails is logged and changes nothing.
+    let _ = hook::run(dialogue.limits().hook_time, "room_created", room.id(), created).await;
+    Ok(info)
+}
+
+/// Deletes a room: ends its memberships and everything it keeps, tells who may see it and who was
+/// in it, and runs the hooks.
+pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError> {
+    let dialogue = room.dialogue();
+    let spec = room.spec();
+    if !spec.is_family() && !spec.explicit {
+        return Err(DeleteError::Declared);
+    }
+    let live = dialogue.hub().find_same(&**room.erased()).ok_or(DeleteError::RoomNotFound)?;
+    let info = live.info();
+    let members = dialogue.hub().delete(&live).ok_or(DeleteError::RoomNotFound)?;
+    let members = live.deafen(members);
+    let deleted = Membership { room_id: room.id(), room_name: None };
+    let packet = Packet::event(event::ROOM_DELETED, &deleted);
+    if is_listed(&live) {
+        tell(dialogue, &info, &packet);
+    }
+    for member in &members {
+        if !is_listed(&live) || !dialogue.sees(member, &info) {
+            member.tell(&packet);
+        }
+    }
+    for member in &members {
+        membership::has_left(member, &live).await;
+    }
+    let deleted = Box::pin(async { dialogue.app().room_deleted(room.id()).await });
+    let _ = hook::run(dialogue.limits().hook_time, "room_deleted", room.id(), deleted).await;
+    Ok(())
+}
+
+/// The rooms that a client finds in the list.
+pub(crate) fn list<A: App>(dialogue: &Dialogue<A>) -> Vec<Arc<Live<A>>> {
+    let mut all = dialogue.hub().all();
+    all.retain(|live| is_listed(live));
+    all
+}
+
+/// Whether clients may learn of the room without knowing its id: families keep theirs to
+/// themselves unless they say otherwise.
+fn is_listed<A: App>(live: &Live<A>) -> bool {
+    let spec = ErasedRoom::spec(&**live.room());
+    !spec.is_family() || spec.listed
+}
+
+/// Sends to everyone who may see the room. Whoever is too slow to take it in misses it.
+fn tell<A: App>(dialogue: &Dialogue<A>, info: &RoomInfo, packet: &Packet) {
+    for client in dialogue.clients() {
+        if dialogue.sees(&client, info) {
+            client.tell(packet);
+        }
+    }
+}

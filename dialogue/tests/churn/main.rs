@@ -1,0 +1,142 @@
+//! Many clients come and go: nothing of them stays. In a process of its own, whose memory is
+//! measured.
+#![allow(missing_docs, unreachable_pub, dead_code)]
+
+#[path = "../it/peer.rs"]
+mod peer;
+#[path = "../it/server.rs"]
+mod server;
+
+use std::sync::Arc;
+
+use dialogue::{
+    App, Deny, Event, Handshake,
+    auth::{ClaimedUser, TrustClientUserId},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::server::{Server, unpaced};
+
+const CYCLES: usize = 20_000;
+const AT_ONCE: usize = 16;
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+#[event(history = 10)]
+struct Note {
+    text: String,
+}
+
+/// Kept nowhere.
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+#[event(name = "note")]
+struct Call {
+    text: String,
+}
+
+#[dialogue::room("plaza", app = Town, events(Call), sync_history = 5)]
+mod plaza {
+    use super::*;
+
+    #[on]
+    async fn heard(_: &dialogue::Context<Town, Room>, _: &dialogue::EventMessage<Call>) {}
+}
+
+#[dialogue::room("home:{user}", app = Town, events(Note))]
+mod home {
+    #[derive(Clone)]
+    pub struct Room {
+        pub user: String,
+    }
+}
+
+struct Town;
+
+#[dialogue::app(rooms(plaza, home))]
+impl App for Town {
+    type Credentials = TrustClientUserId;
+    type Identity = ClaimedUser;
+
+    async fn authenticate(
+        &self,
+        who: TrustClientUserId,
+        handshake: &Handshake,
+    ) -> Result<ClaimedUser, Deny> {
+        who.or_client_id(handshake)
+    }
+
+    async fn create_room(
+        &self,
+        _: &dialogue::Client<Self>,
+        request: dialogue::CreateRoom,
+    ) -> Result<dialogue::RoomConfig, Deny> {
+        Ok(request.config().event::<Note>())
+    }
+}
+
+/// One client's life: it connects, joins three rooms, one of which it creates, says something, reads
+/// what was said, and goes, in one of the ways there are.
+async fn live(server: &Server<Town>, n: usize) {
+    let user = format!("user-{n}");
+    let mut peer = server.connect(&user).await;
+    let own = format!("own-{n}");
+    let create = json!({ "id": own, "name": "Own" });
+    assert_eq!(peer.ask("dialogue:createRoom", create).await["ok"], true);
+    for room in ["plaza", &format!("home:{user}"), &own] {
+        assert_eq!(peer.join(room).await["ok"], true);
+        assert_eq!(peer.trigger(room, "note", json!({ "text": "hi" })).await["ok"], true);
+        let history = json!({ "roomId": room, "eventName": "note" });
+        assert_eq!(peer.ask("dialogue:getHistory", history).await["ok"], true);
+    }
+    let delete = json!({ "roomId": own });
+    assert_eq!(peer.ask("dialogue:deleteRoom", delete).await["ok"], true);
+    match n % 3 {
+        0 => peer.close().await,
+        1 => peer.send_text("41").await,
+        _ => drop(peer),
+    }
+}
+
+/// The memory of this process, which is the server and its clients, in KiB.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_stays_of_clients_that_came_and_went() {
+    let mut limits = unpaced();
+    // Otherwise, some homes that are empty would keep their history.
+    limits.empty_rooms = 0;
+    let server = Arc::new(Server::with_limits(Town, limits).await);
+    let idle = server.dialogue.stats();
+    assert_eq!((idle.rooms, idle.connections + idle.stored + idle.queued), (1, 0));
+    let mut memory = Vec::new();
+    for half in 0..2 {
+        let tasks: Vec<_> = (0..AT_ONCE)
+            .map(|task| {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    for n in (0..CYCLES / 2).filter(|n| n % AT_ONCE == task) {
+                        live(&server, half * CYCLES / 2 + n).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        // There is the plaza, and nothing else of anything.
+        server.settled(|stats| *stats == idle).await;
+        memory.push(resident());
+    }
+    println!("resident after each half: {memory:?} KiB");
+    assert!(
+        memory[1] <= memory[0] + memory[0] / 20,
+        "grew from {} to {} KiB",
+        memory[0],
+        memory[1]
+    );
+}

@@ -1,0 +1,519 @@
+//! Rooms that are created and deleted at run time.
+
+use std::sync::{Arc, Mutex};
+
+use dialogue::{
+    CreateError, DeleteError, EventConfig, EventMessage, HistoryError, Limits, RawMessage,
+    RoomConfig, SyncHistory, TriggerError,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::{
+    lobby::{Lobby, Poke, Say, Score, desk, hall, table},
+    peer::Peer,
+    server::{Server, unpaced},
+};
+
+fn game() -> RoomConfig {
+    let dice = json!({ "type": "integer", "minimum": 1, "maximum": 6 });
+    RoomConfig::new("Game")
+        .description("A quick round")
+        .event::<Say>()
+        .server_event::<Score>()
+        .event_with(EventConfig::new("roll").schema(dice).history(3).description("A throw"))
+        .subscribe(["say", "roll"])
+        .max_size(2)
+        .sync_history(2)
+        .created_by("ann")
+}
+
+fn ids(rooms: &Value) -> Vec<&str> {
+    let rooms = rooms["rooms"].as_array().unwrap().iter();
+    rooms.map(|room| room["id"].as_str().unwrap()).collect()
+}
+
+async fn create(peer: &mut Peer, id: &str, name: &str) -> Value {
+    peer.ask("dialogue:createRoom", json!({ "id": id, "name": name })).await
+}
+
+async fn delete(peer: &mut Peer, id: &str) -> Value {
+    peer.ask("dialogue:deleteRoom", json!({ "roomId": id })).await
+}
+
+#[tokio::test]
+async fn a_created_room_has_everything_that_its_configuration_says() {
+    let app = Lobby::default();
+    let server = Server::start(app.clone()).await;
+    let mut ann = server.guest("ann").await;
+    app.notes();
+    let room = server.dialogue.create_room("game-1", game()).await.unwrap();
+    assert_eq!(app.noted(1).await, [r#"room_created game-1 by Some("ann")"#]);
+    let info = json!({
+        "id": "game-1",
+        "name": "Game",
+        "description": "A quick round",
+        "size": 0,
+        "maxSize": 2,
+        "createdById": "ann",
+    });
+    assert_eq!(ann.event().await, ("dialogue:roomCreated".into(), info.clone()));
+    assert_eq!(ann.ask("dialogue:listRooms", json!(null)).await["rooms"][2], info);
+
+    assert_eq!(
+        (room.id(), room.name(), room.description()),
+        ("game-1", "Game", Some("A quick round"))
+    );
+    assert_eq!((room.max_size(), room.size(), room.is_full()), (Some(2), 0, false));
+    assert_eq!(room.created_by(), Some("ann"));
+    let spec = room.spec();
+    assert_eq!(spec.default_subscriptions().collect::<Vec<_>>(), ["say", "roll"]);
+    assert_eq!(spec.sync_history, SyncHistory::Last(2.try_into().unwrap()));
+    let roll = spec.event("roll").unwrap();
+    assert_eq!((roll.description(), roll.history()), (Some("A throw"), 3.try_into().ok()));
+    assert_eq!(roll.schema().get("maximum"), Some(&json!(6)));
+    assert!(spec.allows("say") && !spec.allows("score") && !spec.allows("nothing"));
+
+    let joined = ann.join("game-1").await;
+    assert_eq!(
+        (&joined["roomName"], &joined["subscriptions"]),
+        (&json!("Game"), &json!(["say", "roll"]))
+    );
+    let mut bob = server.guest("bob").await;
+    assert_eq!(bob.join("game-1").await["ok"], true);
+    assert!(room.is_full());
+    let mut names: Vec<_> =
+        room.participants().iter().map(|one| one.user_id().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["ann", "bob"]);
+    assert_eq!(server.guest("eve").await.join("game-1").await["code"], "ROOM_FULL");
+
+    assert_eq!(ann.trigger("game-1", "say", json!({ "text": "hi", "x": 1 })).await["ok"], true);
+    assert_eq!(bob.message().await["data"], json!({ "text": "hi" }));
+    assert_eq!(
+        ann.trigger("game-1", "score", json!({ "points": 1 })).await["code"],
+        "EVENT_NOT_ALLOWED"
+    );
+    assert_eq!(ann.trigger("game-1", "other", json!(1)).await["code"], "EVENT_NOT_ALLOWED");
+}
+
+#[tokio::test]
+async fn a_schema_given_at_run_time_is_kept_to() {
+    let server = Server::start(Lobby::default()).await;
+    let order = json!({
+        "type": "object",
+        "properties": {
+            "items": { "type": "array", "items": { "type": "object", "properties": { "price": { "minimum": 0 } } } },
+            "note": { "type": "string", "maxLength": 3 },
+        },
+        "required": ["items"],
+        "additionalProperties": false,
+    });
+    let config = RoomConfig::new("Shop").event_with_schema("order", order);
+    let room = server.dialogue.create_room("shop", config).await.unwrap();
+    let mut ann = server.guest("ann").await;
+    ann.join("shop").await;
+    let secret = "S3CRET";
+    let wrong = json!({ "items": [{ "price": 1 }, { "price": -1 }], "note": secret });
+    let answer = ann.trigger("shop", "order", wrong).await;
+    assert_eq!(answer["code"], "VALIDATION_FAILED");
+    let issues = answer["issues"].as_array().unwrap();
+    let found: Vec<_> = issues.iter().map(|issue| (&issue["path"], &issue["code"])).collect();
+    assert_eq!(
+        found,
+        [(&json!("items[1].price"), &json!("minimum")), (&json!("note"), &json!("maxLength"))]
+    );
+    assert!(!answer.to_string().contains(secret), "{answer}");
+    for wrong in [json!(null), json!({}), json!({ "items": [], "more": 1 })] {
+        assert_eq!(ann.trigger("shop", "order", wrong).await["code"], "VALIDATION_FAILED");
+    }
+    ann.silent().await;
+    let right = json!({ "items": [{ "price": 1.5 }] });
+    assert_eq!(ann.trigger("shop", "order", right.clone()).await["ok"], true);
+    assert_eq!(ann.message().await["data"], right);
+    room.trigger_raw("order", &right).await.unwrap();
+    assert_eq!(ann.message().await["from"], "system");
+    let refused = room.trigger_raw("order", json!({ "items": 1 })).await.unwrap_err();
+    assert!(matches!(refused, TriggerError::Invalid(issues) if issues[0].path == "items"));
+}
+
+#[tokio::test]
+async fn what_a_dynamic_handle_triggers_is_checked_at_run_time() {
+    let server = Server::start(Lobby::default()).await;
+    server.dialogue.create_room("game-1", game()).await.unwrap();
+    let room = server.dialogue.find("game-1").unwrap();
+    let mut ann = server.guest("ann").await;
+    ann.ask("dialogue:join", json!({ "roomId": "game-1", "subscribe": ["*"] })).await;
+
+    room.trigger(Say::new("typed")).from("host").meta("round", 1).await.unwrap();
+    let message = ann.message().await;
+    assert_eq!((&message["from"], &message["meta"]), (&json!("host"), &json!({ "round": 1 })));
+    room.trigger(Score { points: 7 }).await.unwrap();
+    assert_eq!(ann.message().await["data"]["points"], 7);
+    room.trigger_raw("say", json!({ "text": "raw" })).await.unwrap();
+    assert_eq!(ann.message().await["data"]["text"], "raw");
+    room.trigger_raw("roll", 6).await.unwrap();
+    assert_eq!(ann.message().await["data"], 6);
+
+    assert_eq!(room.trigger(Poke).await, Err(TriggerError::NotCarried));
+    assert_eq!(room.trigger_raw("poke", ()).await, Err(TriggerError::NotCarried));
+    assert_eq!(room.trigger_raw("dialogue:joined", ()).await, Err(TriggerError::NotCarried));
+    for wrong in
+        [room.trigger(Say::new("")), room.trigger_raw("say", 1), room.trigger_raw("roll", 7)]
+    {
+        assert!(matches!(wrong.await, Err(TriggerError::Invalid(_))));
+    }
+    ann.silent().await;
+
+    let rolls = room.history_raw("roll", 0..9).await.unwrap();
+    assert_eq!(rolls.iter().map(|roll| roll.data.get()).collect::<Vec<_>>(), ["6"]);
+    assert_eq!(room.history_raw("poke", 0..9).await.unwrap_err(), HistoryError::NotCarried);
+    assert!(server.dialogue.find("no such room").is_none());
+    let open: Vec<_> = server.dialogue.rooms().iter().map(|room| room.id().to_owned()).collect();
+    assert_eq!(open, ["hall", "staff", "playground", "game-1"]);
+}
+
+#[tokio::test]
+async fn handlers_at_run_time_run_before_and_after() {
+    let server = Server::start(Lobby::default()).await;
+    let room = server.dialogue.create_room("game-1", game()).await.unwrap();
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let calm = room.before(async |mut message: EventMessage<Say>| {
+        if message.data.text == "shut up" {
+            return Err(dialogue::Deny::new("be kind"));
+        }
+        message.data.text = message.data.text.to_lowercase();
+        message.meta.get_or_insert_default().insert("calmed".into(), true.into());
+        Ok(message)
+    });
+    let empty = room.before(async |mut message: EventMessage<Say>| {
+        if message.data.text == "hush" {
+            message.data.text.clear();
+        }
+        Ok(message)
+    });
+    let raw = sender.clone();
+    let _all = room.on_raw("*", move |message: Arc<RawMessage>| {
+        let _ = raw.send(format!("{} {}", message.event, message.data));
+        async {}
+    });
+    let _say = room.on(move |message: Arc<EventMessage<Say>>| {
+        let _ = sender.send(format!("say {}", message.data.text));
+        async {}
+    });
+    let mut ann = server.guest("ann").await;
+    ann.join("game-1").await;
+    assert_eq!(ann.trigger("game-1", "say", json!({ "text": "HELLO" })).await["ok"], true);
+    let message = ann.message().await;
+    assert_eq!(
+        (&message["data"]["text"], &message["meta"]),
+        (&json!("hello"), &json!({ "calmed": true }))
+    );
+    assert_eq!(seen.recv().await.unwrap(), r#"say {"text":"hello"}"#);
+    assert_eq!(seen.recv().await.unwrap(), "say hello");
+    let answer = ann.trigger("game-1", "say", json!({ "text": "shut up" })).await;
+    assert_eq!((&answer["code"], &answer["message"]), (&json!("EVENT_DENIED"), &json!("be kind")));
+    let answer = ann.trigger("game-1", "say", json!({ "text": "HUSH" })).await;
+    assert_eq!(answer["code"], "VALIDATION_FAILED");
+    ann.trigger("game-1", "roll", json!(3)).await;
+    assert_eq!(seen.recv().await.unwrap(), "roll 3");
+
+    drop((calm, empty));
+    ann.trigger("game-1", "say", json!({ "text": "HUSH" })).await;
+    ann.message().await;
+    assert_eq!(ann.message().await["data"]["text"], "HUSH");
+}
+
+#[tokio::test]
+async fn an_id_or_a_configuration_that_will_not_do_is_refused() {
+    let server = Server::start(Lobby::default()).await;
+    let create = |id: &str, config| {
+        let (dialogue, id) = (server.dialogue.clone(), id.to_owned());
+        async move { dialogue.create_room(&id, config).await.map(drop).unwrap_err() }
+    };
+    for id in ["", "a\nb", "game-{n}", &"x".repeat(1_025)] {
+        assert_eq!(create(id, game()).await, CreateError::InvalidId, "{id:?}");
+    }
+    // The pattern counts, whether or not a key can be made of the id.
+    for id in ["hall", "desk:ann", "desk:", "table:1", "table:one", "table:01"] {
+        assert_eq!(create(id, game()).await, CreateError::Declared, "{id:?}");
+    }
+    let room = server.dialogue.create_room("game-1", game()).await.unwrap();
+    assert_eq!(create("game-1", game()).await, CreateError::Exists);
+    for (config, mistake) in [
+        (RoomConfig::new(""), "name"),
+        (RoomConfig::new("x").description("x".repeat(2_049)), "description"),
+        (RoomConfig::new("x").event::<Say>().event::<Say>(), "two events"),
+        (RoomConfig::new("x").subscribe(["say"]), "not listed"),
+        (RoomConfig::new("x").event_with_schema("*", json!({})), "no name for an event"),
+        (
+            RoomConfig::new("x").event_with_schema("y", json!({ "type": "nothing" })),
+            "schema of event `y`",
+        ),
+        (
+            RoomConfig::new("x").event_with_schema("y", json!({ "$ref": "https://x.org/y" })),
+            "schema of event `y`",
+        ),
+        (RoomConfig::new("x").created_by("system"), "creator"),
+    ] {
+        let refused = create("game-2", config).await;
+        assert!(
+            matches!(&refused, CreateError::InvalidConfig(text) if text.contains(mistake)),
+            "{refused}"
+        );
+    }
+    room.delete().await.unwrap();
+    server.dialogue.create_room("game-1", game()).await.unwrap();
+}
+
+#[tokio::test]
+async fn deletion_ends_everything_and_tells_everyone() {
+    let app = Lobby::default();
+    let server = Server::start(app.clone()).await;
+    let idle = server.dialogue.stats();
+    let room = server.dialogue.create_room("game-1", game()).await.unwrap();
+    let handler = room.on(async |_: Arc<EventMessage<Say>>| {});
+    let mut ann = server.guest("ann").await;
+    let mut bob = server.guest("bob").await;
+    let mut eve = server.guest("eve").await;
+    ann.join("game-1").await;
+    bob.join("game-1").await;
+    ann.trigger("game-1", "roll", json!(1)).await;
+    ann.message().await;
+    bob.message().await;
+    app.notes();
+
+    server.dialogue.delete_room("game-1").await.unwrap();
+    let mut notes = app.notes();
+    notes[..2].sort();
+    assert_eq!(notes, ["ann left game-1", "bob left game-1", "room_deleted game-1"]);
+    for peer in [&mut ann, &mut bob, &mut eve] {
+        // Members hear it once, like everyone else, and no `left`.
+        assert_eq!(
+            peer.event().await,
+            ("dialogue:roomDeleted".into(), json!({ "roomId": "game-1" }))
+        );
+        peer.silent().await;
+    }
+    assert_eq!(
+        ann.trigger("game-1", "say", json!({ "text": "hi" })).await["code"],
+        "ROOM_NOT_FOUND"
+    );
+    assert_eq!(ann.join("game-1").await["code"], "ROOM_NOT_FOUND");
+    assert_eq!(room.trigger(Say::new("hi")).await, Err(TriggerError::RoomNotFound));
+    assert_eq!((room.size(), room.participants().len()), (0, 0));
+    assert_eq!(room.delete().await, Err(DeleteError::RoomNotFound));
+    assert_eq!(server.dialogue.delete_room("game-1").await, Err(DeleteError::RoomNotFound));
+    assert_eq!(server.dialogue.delete_room("hall").await, Err(DeleteError::Declared));
+    drop(handler);
+
+    // The next room of the id is another one: no member, no history, no handle is left over.
+    let next = server.dialogue.create_room("game-1", game()).await.unwrap();
+    assert!(next.history_raw("roll", 0..9).await.unwrap().is_empty());
+    next.trigger(Say::new("hi")).await.unwrap();
+    assert_eq!(room.trigger(Say::new("hi")).await, Err(TriggerError::RoomNotFound));
+    for peer in [&mut ann, &mut bob, &mut eve] {
+        assert_eq!(peer.event().await.0, "dialogue:roomCreated");
+        peer.silent().await;
+    }
+    next.delete().await.unwrap();
+    drop((ann, bob, eve));
+    server.settled(|stats| *stats == idle).await;
+}
+
+#[tokio::test]
+async fn only_who_may_see_a_room_hears_of_it() {
+    let server = Server::start(Lobby::default()).await;
+    let mut ann = server.guest("ann").await;
+    let mut boss = server.with_ticket(r#"{"userId":"boss","staff":true}"#).await;
+    let room = server.dialogue.create_room("plan", RoomConfig::new("Secret plan")).await.unwrap();
+    assert_eq!(boss.event().await.1["id"], "plan");
+    ann.silent().await;
+    room.delete().await.unwrap();
+    assert_eq!(boss.event().await.1["roomId"], "plan");
+    ann.silent().await;
+}
+
+#[tokio::test]
+async fn rooms_of_a_family_may_have_to_be_created_first() {
+    let app = Lobby::default();
+    let server = Server::start(app.clone()).await;
+    let mut ann = server.guest("ann").await;
+    let room = server.dialogue.room(table::Room { number: 1 });
+    assert_eq!(ann.join("table:1").await["code"], "ROOM_NOT_FOUND");
+    assert_eq!(room.trigger(Say::new("hi")).await, Err(TriggerError::RoomNotFound));
+    app.notes();
+
+    room.create().await.unwrap();
+    assert_eq!(room.create().await, Err(CreateError::Exists));
+    assert_eq!(app.notes(), ["room_created table:1 by None"]);
+    // The family says `listed`.
+    assert_eq!(ann.event().await.1["id"], "table:1");
+    assert_eq!(
+        ids(&ann.ask("dialogue:listRooms", json!(null)).await),
+        ["hall", "playground", "table:1"]
+    );
+    // It stays, empty as it is, with what it keeps.
+    room.trigger(Say::new("hi")).await.unwrap();
+    let joined = ann.join("table:1").await;
+    assert_eq!(joined["events"][0]["data"]["text"], "hi");
+    assert_eq!(ann.join("table:2").await["code"], "ROOM_NOT_FOUND");
+    assert_eq!(ann.join("table:01").await["code"], "ROOM_NOT_FOUND");
+    app.notes();
+
+    room.delete().await.unwrap();
+    assert_eq!(app.notes(), ["ann left table 1 of 0", "ann left table:1", "room_deleted table:1"]);
+    assert_eq!(ann.event().await.0, "dialogue:roomDeleted");
+    assert_eq!(ann.join("table:1").await["code"], "ROOM_NOT_FOUND");
+    room.create().await.unwrap();
+    assert_eq!(ann.event().await.0, "dialogue:roomCreated");
+    assert_eq!(ann.join("table:1").await["events"], json!([]));
+
+    // What opens when it is used is not created, but may be deleted.
+    let desk = server.dialogue.room(desk::Room { name: "ann".into() });
+    assert_eq!(desk.create().await, Err(CreateError::Declared));
+    assert_eq!(server.dialogue.room(hall::Room).create().await, Err(CreateError::Declared));
+    assert_eq!(ann.join("desk:ann").await["ok"], true);
+    ann.trigger("desk:ann", "say", json!({ "text": "mine" })).await;
+    ann.message().await;
+    server.dialogue.delete_room("desk:ann").await.unwrap();
+    // It is not listed, so only its member hears of the end.
+    assert_eq!(ann.event().await, ("dialogue:roomDeleted".into(), json!({ "roomId": "desk:ann" })));
+    assert_eq!(ann.trigger("desk:ann", "say", json!({ "text": "?" })).await["code"], "NOT_IN_ROOM");
+    assert_eq!(desk.history::<Say>(0..9).await.unwrap(), []);
+    assert_eq!(ann.join("desk:ann").await["ok"], true);
+}
+
+#[tokio::test]
+async fn clients_create_and_delete_rooms_as_far_as_the_app_lets_them() {
+    let server = Server::start(Lobby::default()).await;
+    let mut ann = server.guest("ann").await;
+    let mut bob = server.guest("bob").await;
+    let request = json!({ "id": "den", "name": "Den", "description": "Cosy", "maxSize": 3 });
+    let created = ann.ask("dialogue:createRoom", request).await;
+    let info = json!({
+        "id": "den", "name": "Den", "description": "Cosy", "size": 0, "maxSize": 3, "createdById": "ann",
+    });
+    assert_eq!(created, json!({ "ok": true, "room": info }));
+    for peer in [&mut ann, &mut bob] {
+        assert_eq!(peer.event().await, ("dialogue:roomCreated".into(), info.clone()));
+    }
+    assert_eq!(bob.join("den").await["ok"], true);
+    assert_eq!(bob.trigger("den", "roll", json!(2)).await["ok"], true);
+
+    assert_eq!(delete(&mut bob, "den").await["code"], "PERMISSION_DENIED");
+    assert_eq!(delete(&mut ann, "den").await, json!({ "ok": true }));
+    assert_eq!(delete(&mut ann, "den").await["code"], "ROOM_NOT_FOUND");
+    assert_eq!(delete(&mut ann, "hall").await["code"], "PERMISSION_DENIED");
+
+    // Without an acknowledgement, the answer is what everyone is told.
+    ann.emit("dialogue:createRoom", json!({ "id": "den", "name": "Den" })).await;
+    assert_eq!(ann.event().await.0, "dialogue:roomDeleted");
+    assert_eq!(ann.event().await.0, "dialogue:roomCreated");
+    ann.emit("dialogue:deleteRoom", json!({ "roomId": "den" })).await;
+    assert_eq!(ann.event().await, ("dialogue:roomDeleted".into(), json!({ "roomId": "den" })));
+    ann.emit("dialogue:deleteRoom", json!({ "roomId": "den" })).await;
+    let (name, failure) = ann.event().await;
+    assert_eq!((&*name, &failure["code"]), ("dialogue:error", &json!("ROOM_NOT_FOUND")));
+
+    for (id, name, code) in [
+        ("hall", "Hall", "ROOM_EXISTS"),
+        ("desk:x", "Desk", "ROOM_EXISTS"),
+        ("desk:", "Desk", "ROOM_EXISTS"),
+        ("", "Nothing", "INVALID_REQUEST"),
+        ("a{b}", "Braces", "INVALID_REQUEST"),
+        ("nameless", "", "INVALID_REQUEST"),
+        ("line", "a\nb", "INVALID_REQUEST"),
+    ] {
+        let refused = create(&mut ann, id, name).await;
+        assert_eq!(refused["code"], code, "{id} {refused}");
+    }
+    for request in [
+        json!({ "id": "x" }),
+        json!({ "id": "x", "name": "x", "maxSize": 0 }),
+        json!({ "id": "x", "name": "x", "maxSize": -1 }),
+        json!({ "id": "x", "name": "x", "description": "x".repeat(2_049) }),
+    ] {
+        let refused = ann.ask("dialogue:createRoom", request).await;
+        assert_eq!(refused["code"], "INVALID_REQUEST", "{refused}");
+    }
+    for (user, code) in
+        [("banned", "PERMISSION_DENIED"), ("broken", "INTERNAL"), ("careless", "INTERNAL")]
+    {
+        let refused = create(&mut server.guest(user).await, "x", "X").await;
+        assert_eq!(refused["code"], code, "{refused}");
+        assert!(!refused.to_string().contains("two events"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn by_default_clients_create_no_rooms() {
+    let server = Server::start(crate::app::Test::default()).await;
+    let mut ann = server.connect("ann").await;
+    assert_eq!(create(&mut ann, "den", "Den").await["code"], "PERMISSION_DENIED");
+    assert!(server.dialogue.find("den").is_none());
+}
+
+#[tokio::test]
+async fn a_user_has_only_so_many_rooms() {
+    let mut limits: Limits = unpaced();
+    limits.rooms_per_user = 2;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut first = server.guest("ann").await;
+    let mut second = server.guest("ann").await;
+    assert_eq!(create(&mut first, "a", "A").await["ok"], true);
+    assert_eq!(create(&mut second, "b", "B").await["ok"], true);
+    assert_eq!(create(&mut first, "c", "C").await["code"], "LIMIT_EXCEEDED");
+    assert_eq!(create(&mut second, "c", "C").await["code"], "LIMIT_EXCEEDED");
+    assert_eq!(create(&mut server.guest("bob").await, "c", "C").await["ok"], true);
+    assert_eq!(delete(&mut second, "a").await["ok"], true);
+    assert_eq!(create(&mut first, "d", "D").await["ok"], true);
+    // They stay when their creator goes, and are still his.
+    drop((first, second));
+    server.settled(|stats| stats.users == 0).await;
+    let mut ann = server.guest("ann").await;
+    assert_eq!(create(&mut ann, "e", "E").await["code"], "LIMIT_EXCEEDED");
+    assert_eq!(delete(&mut ann, "b").await["ok"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joins_and_triggers_may_race_deletion() {
+    let server = Server::start(Lobby::default()).await;
+    let idle = server.dialogue.stats();
+    let refusals = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = Vec::new();
+    for n in 0..4 {
+        let (mut peer, refusals) = (server.guest(&format!("user-{n}")).await, refusals.clone());
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..60 {
+                for answer in [
+                    peer.join("game-1").await,
+                    peer.trigger("game-1", "say", json!({ "text": "hi" })).await,
+                    peer.leave("game-1").await,
+                ] {
+                    if let Some(code) = answer["code"].as_str() {
+                        refusals.lock().unwrap().push(code.to_owned());
+                    }
+                }
+            }
+        }));
+    }
+    let dialogue = server.dialogue.clone();
+    tasks.push(tokio::spawn(async move {
+        for _ in 0..120 {
+            let config = RoomConfig::new("Game").event::<Say>().sync_history(3);
+            let room = dialogue.create_room("game-1", config).await.unwrap();
+            room.trigger(Say::new("open")).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            room.delete().await.unwrap();
+            assert_eq!((room.size(), room.participants().len()), (0, 0));
+        }
+    }));
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for code in refusals.lock().unwrap().iter() {
+        assert!(["ROOM_NOT_FOUND", "NOT_IN_ROOM"].contains(&&**code), "{code}");
+    }
+    server.settled(|stats| *stats == idle).await;
+}

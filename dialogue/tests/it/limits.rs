@@ -1,0 +1,191 @@
+//! How much, how often and for how long.
+
+use std::time::Duration;
+
+use dialogue::{Dialogue, Limits, Rate};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    lobby::{Lobby, Poke, hall},
+    peer::Peer,
+    polling::fetch,
+    server::{Server, unpaced},
+};
+
+fn hourly(times: u32) -> Rate {
+    Rate::new(times, Duration::from_hours(1))
+}
+
+/// The code of an answer, and whether it says when to try again.
+fn refusal(answer: &Value) -> (Option<&str>, bool) {
+    (answer["code"].as_str(), answer["retryAfterMs"].as_u64().is_some_and(|ms| ms > 0))
+}
+
+#[tokio::test]
+async fn a_connection_triggers_only_so_often() {
+    let mut limits = unpaced();
+    limits.triggers = Some(hourly(3));
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut ann = server.guest("ann").await;
+    let mut other = server.guest("ann").await;
+    ann.join("hall").await;
+    other.join("hall").await;
+    let say = json!({ "text": "hi" });
+    for _ in 0..3 {
+        assert_eq!(ann.trigger("hall", "say", say.clone()).await["ok"], true);
+    }
+    let refused = ann.trigger("hall", "say", say.clone()).await;
+    assert_eq!(refusal(&refused), (Some("RATE_LIMITED"), true), "{refused}");
+    // An hour for three: one more after twenty minutes.
+    assert!(refused["retryAfterMs"].as_u64().unwrap() <= 1_200_000, "{refused}");
+    assert_eq!(other.trigger("hall", "say", say.clone()).await["ok"], true);
+    // The server's own code is not limited.
+    server.dialogue.room(hall::Room).trigger(Poke).await.unwrap();
+    assert_eq!(ann.leave("hall").await["ok"], true);
+}
+
+#[tokio::test]
+async fn an_event_may_have_a_rate_of_its_own() {
+    let server = Server::start(Lobby::default()).await;
+    let mut ann = server.guest("ann").await;
+    ann.join("hall").await;
+    for _ in 0..3 {
+        assert_eq!(ann.trigger("hall", "poke", json!(null)).await["ok"], true);
+    }
+    let refused = ann.trigger("hall", "poke", json!(null)).await;
+    assert_eq!(refusal(&refused), (Some("RATE_LIMITED"), true), "{refused}");
+    assert_eq!((&refused["roomId"], &refused["event"]), (&json!("hall"), &json!("poke")));
+    assert_eq!(ann.trigger("hall", "say", json!({ "text": "hi" })).await["ok"], true);
+    let mut bob = server.guest("bob").await;
+    bob.join("hall").await;
+    assert_eq!(bob.trigger("hall", "poke", json!(null)).await["ok"], true);
+}
+
+#[tokio::test]
+async fn a_user_reads_history_and_asks_for_other_things_only_so_often() {
+    let mut limits = unpaced();
+    (limits.history, limits.requests) = (Some(hourly(3)), Some(hourly(5)));
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut ann = server.guest("ann").await;
+    let mut other = server.guest("ann").await;
+    let history = json!({ "roomId": "hall", "eventName": "say" });
+    ann.join("hall").await;
+    other.join("hall").await;
+    assert_eq!(ann.ask("dialogue:getHistory", history.clone()).await["ok"], true);
+    for peer in [&mut ann, &mut other] {
+        assert_eq!(peer.ask("dialogue:getHistory", history.clone()).await["ok"], true);
+    }
+    // All connections of a user share it.
+    for peer in [&mut ann, &mut other] {
+        let refused = peer.ask("dialogue:getHistory", history.clone()).await;
+        assert_eq!(refusal(&refused), (Some("RATE_LIMITED"), true), "{refused}");
+    }
+    for _ in 0..4 {
+        assert_eq!(ann.join("hall").await["ok"], true);
+    }
+    assert_eq!(refusal(&ann.join("hall").await), (Some("RATE_LIMITED"), true));
+    assert_eq!(refusal(&ann.ask("dialogue:unheard-of", json!(null)).await).0, Some("RATE_LIMITED"));
+    assert_eq!(other.join("hall").await["ok"], true);
+    assert_eq!(ann.trigger("hall", "say", json!({ "text": "hi" })).await["ok"], true);
+}
+
+#[test]
+fn the_defaults_are_those_of_the_protocol() {
+    let limits = Limits::default();
+    assert_eq!(limits.triggers, Some(Rate::per_second(100).burst(200)));
+    assert_eq!(limits.history, Some(Rate::per_second(5).burst(20)));
+    assert_eq!((limits.payload, limits.attachments, limits.depth), (1_000_000, 10, 128));
+    assert_eq!(
+        (limits.handshake_time, limits.hook_time),
+        (Duration::from_secs(5), Duration::from_secs(5))
+    );
+    assert_eq!((limits.connections_per_address, limits.rooms_per_connection), (1_000, 100));
+    assert_eq!((limits.subscriptions_per_room, limits.rooms_per_user), (100, 20));
+    assert_eq!((limits.page_events, limits.page_bytes), (100, 256_000));
+    assert_eq!((limits.outgoing_packets, limits.waiting_events), (128, 1_024));
+    assert!(limits.connections >= 64);
+}
+
+#[tokio::test]
+async fn an_address_has_only_so_many_connections() {
+    let mut limits = unpaced();
+    limits.connections_per_address = 2;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let first = server.guest("ann").await;
+    let second = server.guest("bob").await;
+    let (head, _) = fetch(server.address, "/socket.io/?EIO=4&transport=polling", "").await;
+    assert!(head.is_empty() || head.starts_with("HTTP/1.1 503"), "{head}");
+    assert_eq!((server.dialogue.stats().connections, server.dialogue.stats().addresses), (2, 1));
+    first.close().await;
+    server.settled(|stats| stats.connections == 1).await;
+    // Its socket is closed a moment later.
+    while !fetch(server.address, "/", "").await.0.starts_with("HTTP/1.1 404") {}
+    drop(second);
+    server.settled(|stats| stats.addresses == 0).await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_clients_are_told_apart_by_what_it_says() {
+    let mut limits = unpaced();
+    limits.connections_per_address = 1;
+    let builder = Dialogue::builder(Lobby::default()).limits(limits).proxies(["127.0.0.0/8"]);
+    let server = Server::built(builder, axum::Router::new()).await;
+    let from = async |client| Peer::via(server.address, client, r#"{"userId":"ann"}"#).await;
+    let ann = from("192.0.2.1").await.unwrap();
+    let _bob = from("198.51.100.9, 192.0.2.2").await.unwrap();
+    let client = &server.dialogue.clients()[0];
+    assert!(client.handshake().address().unwrap().to_string().starts_with("192.0.2."));
+    let refused = from("192.0.2.1").await.map(drop).unwrap_err();
+    assert_eq!(refused["code"], "LIMIT_EXCEEDED");
+    // What the client itself writes before the proxy's word counts for nothing.
+    let refused = from("203.0.113.5, 192.0.2.1").await.map(drop).unwrap_err();
+    assert_eq!(refused["code"], "LIMIT_EXCEEDED");
+    assert_eq!(server.dialogue.stats().addresses, 2);
+    drop(ann);
+    server.settled(|stats| stats.addresses == 1).await;
+    from("192.0.2.1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_holds_only_so_many_connections() {
+    let mut limits = unpaced();
+    limits.connections = 1;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let ann = server.guest("ann").await;
+    let (head, _) = fetch(server.address, "/", "").await;
+    assert!(head.is_empty() || head.starts_with("HTTP/1.1 503"), "{head}");
+    drop(ann);
+    while !fetch(server.address, "/", "").await.0.starts_with("HTTP/1.1 404") {}
+}
+
+/// Sends what is no whole request, and waits until the server closes the connection.
+async fn stall(server: &Server<Lobby>, text: &str) -> String {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
+    let _ = read.await.unwrap_or_else(|_| panic!("not closed after {text:?}"));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_given_up() {
+    let mut limits = unpaced();
+    limits.handshake_time = Duration::from_millis(300);
+    limits.request_time = Duration::from_millis(300);
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    stall(&server, "").await;
+    stall(&server, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n").await;
+    let poller =
+        crate::polling::Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    let head = format!(
+        "POST /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n4",
+        poller.session_id
+    );
+    let answer = stall(&server, &head).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}

@@ -1,0 +1,36 @@
+use dialogue::{App, Client, Deny, Event, Handshake, auth::{ClaimedUser, TrustClientUserId}};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+struct Ping;
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+struct Welcome;
+
+#[dialogue::room("general", events(Ping))]
+mod general {
+}
+
+struct Chat;
+
+#[dialogue::app(rooms(general))]
+impl App for Chat {
+    type Credentials = TrustClientUserId;
+    type Identity = ClaimedUser;
+
+    async fn authenticate(&self, who: TrustClientUserId, handshake: &Handshake) -> Result<ClaimedUser, Deny> {
+        who.or_client_id(handshake)
+    }
+}
+
+#[dialogue::room("other", events(Ping))]
+mod other {}
+
+fn follow(client: &Client<Chat>) {
+    client.subscribe::<Ping>(general::Room).ok();
+    client.subscribe::<Welcome>(general::Room).ok();
+    client.subscribe::<Ping>(other::Room).ok();
+}
+
+fn main() {}
