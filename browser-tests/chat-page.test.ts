@@ -1,22 +1,23 @@
 import type { Browser, BrowserContextOptions, WebSocketRoute } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ChatServer } from "../dialogue-client/typescript/tests/support/chat-server.js";
-import { ChatPage, launch } from "./support/chat-page.js";
+import { ExampleServer } from "../dialogue-client/typescript/tests/support/example-server.js";
+import { ChatPage } from "./support/chat-page.js";
 import { contrast } from "./support/contrast.js";
+import { launch } from "./support/persons-page.js";
 import { PlainSocket } from "./support/plain-socket.js";
 
 const LOST_CONNECTION = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_FAILED|WebSocket/;
 const LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitän".repeat(4);
 
 let browser: Browser;
-let server: ChatServer;
+let server: ExampleServer;
 let pages: ChatPage[];
 
 beforeAll(async () => {
   browser = await launch();
 });
 beforeEach(async () => {
-  server = await ChatServer.start();
+  server = await ExampleServer.start("chat");
   pages = [];
 });
 afterEach(async () => {
@@ -37,11 +38,6 @@ async function blank(options?: BrowserContextOptions): Promise<ChatPage> {
   const page = await ChatPage.blank(browser, options);
   pages.push(page);
   return page;
-}
-
-/** Takes the browser's own words about a lost connection off a page's problems: they are no fault of the page. */
-function forgiveLostConnection({ problems }: ChatPage): void {
-  problems.splice(0, problems.length, ...problems.filter((problem) => !LOST_CONNECTION.test(problem)));
 }
 
 describe("the name", () => {
@@ -255,7 +251,7 @@ describe("a lost connection", () => {
     for (const page of [ann, bob]) {
       expect(await page.texts()).toEqual(["Before", "Written meanwhile", "Welcome back"]);
       expect(await page.page.locator("#offline").isVisible()).toBe(false);
-      forgiveLostConnection(page);
+      page.forgive(LOST_CONNECTION);
     }
   });
 
@@ -288,7 +284,7 @@ describe("a lost connection", () => {
     await ann.connection("connected");
     await ann.say("After");
     expect(await ann.texts()).toEqual(["Before", ...texts, "After"]);
-    forgiveLostConnection(ann);
+    ann.forgive(LOST_CONNECTION);
   });
 
   test("to a server that is not up yet is made once it is", async () => {
@@ -302,7 +298,7 @@ describe("a lost connection", () => {
     await ann.connection("connected");
     await ann.say("Here at last");
     expect(await ann.texts()).toEqual(["Here at last"]);
-    forgiveLostConnection(ann);
+    ann.forgive(LOST_CONNECTION);
   });
 });
 

@@ -1,20 +1,5 @@
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-/** Starts the system's Chromium. */
-export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
-}
+import type { Browser, BrowserContextOptions } from "playwright-core";
+import { blankPage, PersonsPage } from "./persons-page.js";
 
 /** A line of the log, as a reader sees it. */
 export interface Line {
@@ -23,23 +8,11 @@ export interface Line {
   readonly own: boolean;
 }
 
-/** The chat page in a browser context of its own: one person. */
-export class ChatPage {
-  /** What the page wrote to the console as an error, and what it threw. */
-  readonly problems: string[] = [];
-
-  private constructor(readonly page: Page) {
-    page.setDefaultTimeout(10_000);
-    page.on("pageerror", (error) => this.problems.push(String(error)));
-    page.on("console", (entry) => {
-      if (entry.type() === "error" || entry.type() === "warning") this.problems.push(entry.text());
-    });
-  }
-
+/** The chat page of one person. */
+export class ChatPage extends PersonsPage {
   /** Opens a page that nothing is loaded into yet. */
   static async blank(browser: Browser, options: BrowserContextOptions = {}): Promise<ChatPage> {
-    const context = await browser.newContext({ viewport: { width: 900, height: 640 }, ...options });
-    return new ChatPage(await context.newPage());
+    return new ChatPage(await blankPage(browser, options));
   }
 
   /** Opens the chat under a name; resolves when it is in the room. */
@@ -98,10 +71,5 @@ export class ChatPage {
     const alert = this.page.locator("#alert:not([hidden])[role=alert]");
     await alert.waitFor();
     return { code: await alert.getAttribute("data-code"), text: await alert.locator("span").innerText() };
-  }
-
-  /** Whether something on the page is wider than the window. */
-  async scrollsSideways(): Promise<boolean> {
-    return await this.page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
   }
 }

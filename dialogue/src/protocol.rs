@@ -8,7 +8,9 @@ use std::{borrow::Cow, num::NonZeroUsize};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Issues, RoomSpec, name};
+#[cfg(feature = "server")]
+use crate::RoomSpec;
+use crate::{Issues, name};
 
 /// Names of the Socket.IO events that carry the protocol.
 #[allow(missing_docs, reason = "each constant is the name it holds")]
@@ -301,6 +303,7 @@ pub struct RoomInfo {
     pub created_by_id: Option<String>,
 }
 
+#[cfg(feature = "server")]
 impl RoomInfo {
     pub(crate) fn of(id: &str, spec: RoomSpec<'_>, size: usize) -> Self {
         Self {

@@ -53,7 +53,7 @@ fn test() -> Result<(), Failure> {
     node::install(CLIENT)?;
     node::script(CLIENT, "typecheck")?;
     check_bundle()?;
-    rust::build_chat()?;
+    rust::build_examples()?;
     node::script(CLIENT, "test")?;
 
     node::install(BROWSER_TESTS)?;
@@ -80,7 +80,7 @@ fn bundle(outfile: &str) -> Result<(), Failure> {
 fn screenshot() -> Result<(), Failure> {
     node::require()?;
     let chromium = browser::require()?;
-    rust::build_chat()?;
+    rust::build_examples()?;
     node::install(BROWSER_TESTS)?;
     let picture = env::current_dir()?.join(SCREENSHOT);
     run(node::npm(BROWSER_TESTS)

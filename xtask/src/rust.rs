@@ -39,6 +39,7 @@ pub(crate) fn lints() -> Result<(), Failure> {
         "--locked",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--",
         "--deny",
         "warnings",
@@ -47,14 +48,17 @@ pub(crate) fn lints() -> Result<(), Failure> {
 
 pub(crate) fn docs() -> Result<(), Failure> {
     run(cargo()
-        .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"])
+        .args(["doc", "--locked", "--workspace", "--all-features", "--no-deps"])
+        .arg("--document-private-items")
         .env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
 pub(crate) fn tests() -> Result<(), Failure> {
-    run(cargo().args(["test", "--locked", "--workspace"]))
+    run(cargo().args(["test", "--locked", "--workspace", "--all-features"]))
 }
 
-pub(crate) fn build_chat() -> Result<(), Failure> {
-    run(cargo().args(["build", "--locked", "--package", "chat"]))
+/// The servers that the tests of clients and pages start.
+pub(crate) fn build_examples() -> Result<(), Failure> {
+    let packages = ["chat", "rooms", "authenticated"];
+    run(cargo().args(["build", "--locked"]).args(packages.map(|name| format!("--package={name}"))))
 }

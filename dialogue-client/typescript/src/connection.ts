@@ -6,6 +6,7 @@ import type { EventMessage } from "./event-message.js";
 import type { Auth, DialogueClientOptions } from "./options.js";
 import { decodeConnectError, decodeRefusal } from "./refusal.js";
 import { concernOf, type RequestBody, type Requester, Requests } from "./request.js";
+import type { RoomInfo } from "./room-info.js";
 import { serverOrigin } from "./server-url.js";
 
 /** What a connection tells its owner. */
@@ -18,6 +19,18 @@ export interface ConnectionObserver {
   failed(error: DialogueError): void;
   /** A room's event has come in. */
   received(message: EventMessage): void;
+  /** A room that this client may see has been created. */
+  created(room: RoomInfo): void;
+  /** A room that this client may see, or was in, has been deleted. */
+  deleted(roomId: string): void;
+  /** An event has come in that is outside any room, Dialogue's own among them. */
+  sent(event: string, payload: unknown): void;
+}
+
+/** What the server says of credentials that it took in. */
+export interface Authenticated {
+  /** When they expire, in milliseconds since the Unix epoch. Absent: never. */
+  readonly expiresAt?: number;
 }
 
 /** One Socket.IO connection to a Dialogue server, kept up until it is closed. */
@@ -28,12 +41,13 @@ export class Connection implements Requester {
   userId = "";
 
   readonly #observer: ConnectionObserver;
-  readonly #options: DialogueClientOptions;
   readonly #timeoutMs: number;
   readonly #reconnection: boolean;
   readonly #retryDelays: readonly [from: number, to: number];
   readonly #socket: Socket;
   readonly #requests = new Requests();
+  #auth: Auth | undefined;
+  #expired = false;
   #phase: ConnectionState | "reconnecting" = "disconnected";
   #opened: Deferred<void> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
@@ -41,7 +55,7 @@ export class Connection implements Requester {
   #handshake = 0;
 
   constructor(options: DialogueClientOptions, observer: ConnectionObserver) {
-    this.#options = options;
+    this.#auth = options.auth;
     this.#observer = observer;
     this.#timeoutMs = options.timeoutMs ?? 10_000;
     this.#reconnection = options.reconnection ?? true;
@@ -56,10 +70,13 @@ export class Connection implements Requester {
       timeout: this.#timeoutMs,
       ...(options.transports && { transports: [...options.transports] }),
     });
-    this.#socket = manager.socket("/", { auth: (send: (auth: object) => void) => void this.#authenticate(send) });
+    this.#socket = manager.socket("/", { auth: (send: (auth: object) => void) => void this.#present(send) });
     this.#socket.on("dialogue:connected", (who: { clientId: string; userId: string }) => this.#established(who));
     this.#socket.on("dialogue:event", (message: EventMessage) => observer.received(message));
-    this.#socket.on("dialogue:error", (refusal: unknown) => observer.failed(decodeRefusal(refusal)));
+    this.#socket.on("dialogue:roomCreated", (room: RoomInfo) => observer.created(room));
+    this.#socket.on("dialogue:roomDeleted", ({ roomId }: { roomId: string }) => observer.deleted(roomId));
+    this.#socket.on("dialogue:error", (refusal: unknown) => this.#refusedUnasked(decodeRefusal(refusal)));
+    this.#socket.onAny((event: string, payload: unknown) => observer.sent(event, payload));
     this.#socket.on("disconnect", (reason) => this.#disconnected(reason));
     this.#socket.on("connect_error", (error) => this.#connectFailed(error));
     manager.on("close", () => this.#handshake++);
@@ -98,14 +115,31 @@ export class Connection implements Requester {
     return this.#requests.send<Answer>(this.#socket, name, body, this.#timeoutMs);
   }
 
-  async #authenticate(send: (credentials: object) => void): Promise<void> {
+  /**
+   * Sends new credentials, by default those that `auth` gives. What is given
+   * here stands in place of `auth` from then on, unless the server refuses it.
+   */
+  async authenticate(auth: Auth | undefined = this.#auth): Promise<Authenticated> {
+    const former = this.#auth;
+    this.#auth = auth;
+    try {
+      const credentials = await readAuth(auth).catch((cause) => Promise.reject(noCredentials(cause)));
+      const { expiresAt } = await this.request<Authenticated>("dialogue:authenticate", credentials as RequestBody);
+      return { ...(expiresAt !== undefined && { expiresAt }) };
+    } catch (error) {
+      if (this.#auth === auth && !isUnanswered(error)) this.#auth = former;
+      throw error;
+    }
+  }
+
+  /** Sends the credentials of a new connection. */
+  async #present(send: (credentials: object) => void): Promise<void> {
     const handshake = ++this.#handshake;
     try {
-      const credentials = await readAuth(this.#options.auth);
+      const credentials = await readAuth(this.#auth);
       if (handshake === this.#handshake) send(credentials);
     } catch (cause) {
-      if (handshake !== this.#handshake) return;
-      this.#refused(new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause }), true);
+      if (handshake === this.#handshake) this.#refused(noCredentials(cause), true);
     }
   }
 
@@ -114,6 +148,7 @@ export class Connection implements Requester {
     this.clientId = who.clientId;
     this.userId = who.userId;
     this.#phase = "connected";
+    this.#expired = false;
     const opened = this.#opened;
     this.#opened = undefined;
     this.#observer.established();
@@ -124,7 +159,10 @@ export class Connection implements Requester {
     // What Socket.IO kept back would be sent before the rooms are joined again.
     this.#socket.sendBuffer = [];
     this.#requests.abandon();
-    const comesBack = this.#socket.active && this.#reconnection;
+    // Socket.IO does not open again what the server closes, but fresh credentials may be all that it wants.
+    const renews = this.#expired && this.#canRenew && reason === "io server disconnect";
+    const comesBack = (this.#socket.active || renews) && this.#reconnection;
+    if (renews && comesBack) this.#reopenAfter(this.#retryDelays[0] * (0.5 + Math.random()));
     if (this.#phase === "connected") {
       this.#phase = comesBack ? "reconnecting" : "disconnected";
       this.#observer.lost(reason);
@@ -136,7 +174,7 @@ export class Connection implements Requester {
   #connectFailed(error: Error): void {
     if (!this.#socket.active) {
       const refusal = decodeConnectError(error);
-      this.#refused(refusal, refusal.code !== "UNAUTHENTICATED");
+      this.#refused(refusal, refusal.code === "TOKEN_EXPIRED" ? this.#canRenew : refusal.code !== "UNAUTHENTICATED");
     } else if (this.#phase === "connecting") {
       this.#giveUp(new DialogueError("DISCONNECTED", "the server cannot be reached", { cause: error }));
     }
@@ -147,9 +185,22 @@ export class Connection implements Requester {
     if (this.#phase !== "reconnecting" || !passes) return this.#giveUp(error);
     this.#socket.disconnect();
     const [from, to] = this.#retryDelays;
-    const delay = error.retryAfterMs ?? from + Math.random() * Math.max(0, to - from);
-    this.#retry = setTimeout(() => this.#socket.connect(), delay);
+    this.#reopenAfter(error.retryAfterMs ?? from + Math.random() * Math.max(0, to - from));
     this.#observer.failed(error);
+  }
+
+  #refusedUnasked(error: DialogueError): void {
+    if (error.code === "TOKEN_EXPIRED") this.#expired = true;
+    this.#observer.failed(error);
+  }
+
+  /** Whether the next credentials may be others than the last ones. */
+  get #canRenew(): boolean {
+    return typeof this.#auth === "function";
+  }
+
+  #reopenAfter(delayMs: number): void {
+    this.#retry = setTimeout(() => this.#socket.connect(), delayMs);
   }
 
   #giveUp(error: DialogueError): void {
@@ -171,4 +222,13 @@ export class Connection implements Requester {
 
 async function readAuth(auth: Auth = {}): Promise<object> {
   return typeof auth === "function" ? await (auth as Extract<Auth, () => unknown>)() : auth;
+}
+
+function noCredentials(cause: unknown): DialogueError {
+  return new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause });
+}
+
+/** Whether a failure leaves open what the server would have said. */
+function isUnanswered(error: unknown): boolean {
+  return error instanceof DialogueError && (error.code === "DISCONNECTED" || error.code === "TIMEOUT");
 }

@@ -1,13 +1,15 @@
-import { Connection } from "./connection.js";
+import { type Authenticated, Connection } from "./connection.js";
 import type { ConnectionState } from "./connection-state.js";
 import type { AnyContract, Contract } from "./contract.js";
+import type { CreateRoomOptions } from "./create-room-options.js";
 import type { DialogueClient } from "./dialogue-client.js";
+import { DirectEvents } from "./direct-events.js";
 import type { DialogueError } from "./error.js";
 import { ErrorChannel } from "./error-channel.js";
 import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
 import { type AnyJoinArguments, readJoinArguments } from "./join-arguments.js";
 import type { JoinedRoom } from "./joined-room.js";
-import type { DialogueClientOptions } from "./options.js";
+import type { Auth, DialogueClientOptions } from "./options.js";
 import type { RoomInfo } from "./room-info.js";
 import { Rooms } from "./rooms.js";
 
@@ -35,12 +37,15 @@ export function createDialogueClient<C extends Contract = AnyContract>(
   return new Client(options) as unknown as DialogueClient<C>;
 }
 
-class Client implements Omit<DialogueClient, "join"> {
+class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   readonly #connection: Connection;
   readonly #rooms: Rooms;
   readonly #errors = new ErrorChannel();
   readonly #connected = new Handlers<[]>();
   readonly #disconnected = new Handlers<[reason: string]>();
+  readonly #roomCreated = new Handlers<[room: RoomInfo]>();
+  readonly #roomDeleted = new Handlers<[roomId: string]>();
+  readonly #directEvents = new DirectEvents();
 
   constructor(options: DialogueClientOptions) {
     this.#connection = new Connection(options, {
@@ -48,6 +53,12 @@ class Client implements Omit<DialogueClient, "join"> {
       lost: (reason) => this.#disconnected.call(reason),
       failed: (error) => this.#errors.report(error),
       received: (message) => this.#rooms.receive(message),
+      created: (room) => this.#roomCreated.call(room),
+      deleted: (roomId) => {
+        this.#rooms.delete(roomId);
+        this.#roomDeleted.call(roomId);
+      },
+      sent: (event, payload) => this.#directEvents.receive(event, payload),
     });
     this.#rooms = new Rooms(this.#connection, this.#errors);
   }
@@ -77,14 +88,43 @@ class Client implements Omit<DialogueClient, "join"> {
     this.#connection.disconnect();
   }
 
+  authenticate(auth?: Auth): Promise<Authenticated> {
+    return this.#connection.authenticate(auth);
+  }
+
   async join(pattern: string, ...args: AnyJoinArguments): Promise<JoinedRoom> {
     const { roomId, options } = readJoinArguments(pattern, args);
     return this.#rooms.join(roomId, options.subscribe);
   }
 
+  getRoom(roomId: string): JoinedRoom | undefined {
+    return this.#rooms.get(roomId);
+  }
+
   async listRooms(): Promise<RoomInfo[]> {
     const { rooms } = await this.#connection.request<{ readonly rooms: RoomInfo[] }>("dialogue:listRooms");
     return rooms;
+  }
+
+  async createRoom(options: CreateRoomOptions): Promise<RoomInfo> {
+    const { room } = await this.#connection.request<{ readonly room: RoomInfo }>("dialogue:createRoom", { ...options });
+    return room;
+  }
+
+  async deleteRoom(roomId: string): Promise<void> {
+    await this.#connection.request("dialogue:deleteRoom", { roomId });
+  }
+
+  on(event: string, handler: Handler<[payload: unknown]>): Unsubscribe {
+    return this.#directEvents.on(event, handler);
+  }
+
+  onRoomCreated(handler: Handler<[room: RoomInfo]>): Unsubscribe {
+    return this.#roomCreated.add(handler);
+  }
+
+  onRoomDeleted(handler: Handler<[roomId: string]>): Unsubscribe {
+    return this.#roomDeleted.add(handler);
   }
 
   onConnect(handler: Handler<[]>): Unsubscribe {

@@ -1,8 +1,10 @@
 import type { ConnectionState } from "./connection-state.js";
 import type { AnyContract, Contract, RoomPattern } from "./contract.js";
+import type { CreateRoomOptions } from "./create-room-options.js";
 import type { DialogueError } from "./error.js";
 import type { Handler, Unsubscribe } from "./handlers.js";
 import type { JoinArguments } from "./join-arguments.js";
+import type { Auth } from "./options.js";
 import type { Room } from "./room.js";
 import type { RoomInfo } from "./room-info.js";
 
@@ -25,7 +27,8 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * to connect again. A connection that is lost later is opened again by itself,
    * with growing delays, and the joined rooms are joined again with the same
    * subscriptions; {@link onConnect} says when. It is not opened again after the
-   * server has closed it on purpose, or refuses the credentials.
+   * server has closed it on purpose, or refuses the credentials. If they have
+   * expired, it is where `auth` is a function, which is asked for fresh ones.
    *
    * May be called without awaiting it: a failure also reaches {@link onError},
    * and is never an unhandled rejection.
@@ -37,6 +40,19 @@ export interface DialogueClient<C extends Contract = AnyContract> {
 
   /** Leaves every room, closes the connection, and stops any attempt to open it. */
   disconnect(): void;
+
+  /**
+   * Proves anew who this client is, on the connection that there is: in time,
+   * before the credentials expire and the server closes it. The user stays the
+   * same.
+   *
+   * @param auth What to send, now and on later connections, in place of the options' `auth`; what the server refuses is
+   * not kept. Without a connection it is for the next one. Default: the options' `auth`, asked again if it is a function.
+   * @returns When these credentials expire, in milliseconds since the Unix epoch; empty if they do not.
+   * @throws DialogueError `UNAUTHENTICATED` if they are refused, are another user's, or cannot be had; `TOKEN_EXPIRED`;
+   * `RATE_LIMITED`; `DISCONNECTED`; `TIMEOUT`.
+   */
+  authenticate(auth?: Auth): Promise<{ readonly expiresAt?: number }>;
 
   /**
    * Joins a room, or a room of a family by its pattern and parameters:
@@ -59,11 +75,54 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   join<P extends RoomPattern<C>>(room: P, ...args: JoinArguments<P, C["rooms"][P]>): Promise<Room<C["rooms"][P]>>;
 
   /**
+   * The joined room of this id, not of a pattern; `undefined` if it is not
+   * joined, or not yet. Its events are not typed by the contract.
+   */
+  getRoom(roomId: string): Room | undefined;
+
+  /**
    * The rooms that this client may see.
    *
    * @throws DialogueError `DISCONNECTED`, `TIMEOUT` and refusals of the server.
    */
   listRooms(): Promise<RoomInfo[]>;
+
+  /**
+   * Creates a room, if the server lets this client; it decides which events the
+   * room has. The client is not in it until it joins.
+   *
+   * @throws DialogueError `PERMISSION_DENIED`; `ROOM_EXISTS`; `LIMIT_EXCEEDED` if the user has created as many rooms as
+   * it may; `INVALID_REQUEST` for an id, name or description that no room may have; `DISCONNECTED`; `TIMEOUT`.
+   */
+  createRoom(options: CreateRoomOptions): Promise<RoomInfo>;
+
+  /**
+   * Deletes a room that this client's user has created, with all that it keeps.
+   * Whoever is in it is in it no longer.
+   *
+   * @throws DialogueError `PERMISSION_DENIED`; `ROOM_NOT_FOUND`; `DISCONNECTED`; `TIMEOUT`.
+   */
+  deleteRoom(roomId: string): Promise<void>;
+
+  /**
+   * Calls a handler for each event of one name that the server sends to this
+   * client alone, outside any room, with a payload that is taken to be a
+   * `Payload`. What comes while nobody listens is dropped: register handlers
+   * before `connect()` to miss nothing.
+   *
+   * @throws TypeError for a name that starts with `dialogue:`, or that Socket.IO keeps for itself, such as `connect`.
+   */
+  on<Payload = unknown>(event: string, handler: Handler<[payload: Payload]>): Unsubscribe;
+
+  /** Calls a handler whenever a room is created that this client may see, by itself too. */
+  onRoomCreated(handler: Handler<[room: RoomInfo]>): Unsubscribe;
+
+  /**
+   * Calls a handler whenever a room is deleted that this client may see, or was
+   * in. If it was, the room is by then one that was left: it receives nothing
+   * more and is not joined again.
+   */
+  onRoomDeleted(handler: Handler<[roomId: string]>): Unsubscribe;
 
   /** Calls a handler whenever the client is connected: after a reconnection, once the rooms are joined again. */
   onConnect(handler: Handler<[]>): Unsubscribe;

@@ -9,6 +9,7 @@ export type {
   RoomPattern,
   TriggerName,
 } from "./contract.js";
+export type { CreateRoomOptions } from "./create-room-options.js";
 export { createDialogueClient } from "./create-dialogue-client.js";
 export type { DialogueClient } from "./dialogue-client.js";
 export { DialogueError, type ErrorCode, type ErrorDetails, type Issue } from "./error.js";

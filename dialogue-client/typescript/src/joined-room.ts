@@ -35,6 +35,8 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   readonly #inbox = new Inbox((message) => this.#deliver(message));
   #subscriptions: readonly string[] | undefined;
   #entering: Promise<void> | undefined;
+  #asked = false;
+  #doubtful = false;
   #left = false;
 
   constructor(
@@ -63,6 +65,16 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
       this.#entering = undefined;
     });
     return this.#entering;
+  }
+
+  /**
+   * Makes the room doubt the answer to the join that it waits for, which may be
+   * from before or after what has just happened to it: it asks once more.
+   * Returns false, and does nothing, if it waits for none.
+   */
+  doubt(): boolean {
+    this.#doubtful = this.#asked;
+    return this.#asked;
   }
 
   /** Takes in an event of this room. */
@@ -119,10 +131,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
 
   async #join(): Promise<void> {
     try {
-      const answer = await this.#requester.request<JoinAnswer>("dialogue:join", {
-        roomId: this.roomId,
-        ...(this.#subscriptions && { subscribe: this.#subscriptions }),
-      });
+      const answer = await this.#ask();
       if (this.#left) return;
       this.roomName = answer.roomName;
       this.history = answer.events;
@@ -131,6 +140,23 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     } catch (error) {
       this.#inbox.discard();
       throw error;
+    }
+  }
+
+  async #ask(): Promise<JoinAnswer> {
+    this.#asked = true;
+    try {
+      let answer: JoinAnswer;
+      do {
+        this.#doubtful = false;
+        answer = await this.#requester.request<JoinAnswer>("dialogue:join", {
+          roomId: this.roomId,
+          ...(this.#subscriptions && { subscribe: this.#subscriptions }),
+        });
+      } while (this.#doubtful && !this.#left);
+      return answer;
+    } finally {
+      this.#asked = false;
     }
   }
 
@@ -168,7 +194,9 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 }
 
+const OUT: readonly string[] = ["DISCONNECTED", "NOT_IN_ROOM", "ROOM_NOT_FOUND"];
+
 /** Whether a failure to leave says that the client is not in the room anyway. */
 function isOut(error: unknown): boolean {
-  return error instanceof DialogueError && (error.code === "DISCONNECTED" || error.code === "NOT_IN_ROOM");
+  return error instanceof DialogueError && OUT.includes(error.code);
 }

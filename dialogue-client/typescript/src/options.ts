@@ -1,6 +1,7 @@
 /**
  * What a client sends as its credentials: a value, or a function that gives it,
- * run on each connection so that a reconnection carries fresh ones.
+ * run on each connection so that a reconnection carries fresh ones. Only with a
+ * function does a client whose credentials have expired connect again by itself.
  */
 export type Auth = object | (() => object | Promise<object>);
 

@@ -21,6 +21,11 @@ export class Rooms {
     return this.#rooms.size;
   }
 
+  /** The room of this id, if it is joined. */
+  get(roomId: string): JoinedRoom | undefined {
+    return this.#joining.has(roomId) ? undefined : this.#rooms.get(roomId);
+  }
+
   /** The room of this id: the joined one, the one that is being joined, or a new one. */
   async join(roomId: string, subscribe: readonly string[] | undefined): Promise<JoinedRoom> {
     const known = this.#joining.get(roomId) ?? this.#rooms.get(roomId);
@@ -43,6 +48,14 @@ export class Rooms {
    */
   async rejoin(): Promise<void> {
     await Promise.all([...this.#rooms.values()].map((room) => this.#reenter(room)));
+  }
+
+  /** Forgets a room that the server has deleted. One that is being joined may be a new one of that id. */
+  delete(roomId: string): void {
+    const room = this.#rooms.get(roomId);
+    if (!room || room.doubt()) return;
+    room.retire();
+    this.#remove(room);
   }
 
   /** Forgets every room, without telling the server. */

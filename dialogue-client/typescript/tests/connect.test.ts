@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { createDialogueClient, type DialogueClient, DialogueError } from "../src/index.js";
-import { ChatServer } from "./support/chat-server.js";
+import { ExampleServer } from "./support/example-server.js";
 import { next } from "./support/next.js";
 
-let server: ChatServer;
+let server: ExampleServer;
 let client: DialogueClient | undefined;
 
 beforeAll(async () => {
-  server = await ChatServer.start();
+  server = await ExampleServer.start("chat");
 });
 afterEach(() => client?.disconnect());
 afterAll(() => server.kill());

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createDialogueClient, type DialogueClient, type DialogueClientOptions } from "../src/index.js";
 import type { Chat } from "./support/chat-contract.js";
-import { ChatServer } from "./support/chat-server.js";
+import { ExampleServer } from "./support/example-server.js";
 import { next, nextEvent } from "./support/next.js";
 
-let server: ChatServer;
+let server: ExampleServer;
 let clients: DialogueClient<Chat>[];
 
 beforeEach(async () => {
-  server = await ChatServer.start();
+  server = await ExampleServer.start("chat");
   clients = [];
 });
 afterEach(async () => {

@@ -188,7 +188,7 @@ test("a room that is left while it is joined again stays left", async () => {
 
 test("a failure to leave is reported unless the client is out of the room anyway", async () => {
   const { rooms: all, sent, reported } = rooms();
-  for (const code of ["NOT_IN_ROOM", "DISCONNECTED", "TIMEOUT"]) {
+  for (const code of ["NOT_IN_ROOM", "ROOM_NOT_FOUND", "DISCONNECTED", "TIMEOUT"]) {
     const joining = all.join("general", undefined);
     await vi.waitFor(() => expect(sent.at(-1)?.name).toBe("dialogue:join"));
     sent.at(-1)!.answer.resolve(joined());
@@ -198,4 +198,63 @@ test("a failure to leave is reported unless the client is out of the room anyway
     else await leaving;
   }
   expect(reported.map(({ code }) => code)).toEqual(["TIMEOUT"]);
+});
+
+test("a room can be got while it is joined, and neither before nor after", async () => {
+  const { rooms: all, sent } = rooms();
+  expect(all.get("general")).toBeUndefined();
+  const joining = all.join("general", undefined);
+  expect(all.get("general")).toBeUndefined();
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  expect(all.get("general")).toBe(room);
+  const rejoining = all.rejoin();
+  expect(all.get("general")).toBe(room);
+  sent[1]!.answer.resolve(joined());
+  await rejoining;
+  void room.leave();
+  expect(all.get("general")).toBeUndefined();
+});
+
+test("a deleted room hears nothing more, and is not joined again", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const heard = vi.fn();
+  room.on("message", heard);
+  all.receive(message(1));
+  all.delete("general");
+  all.receive(message(2));
+  await macrotask();
+  await all.rejoin();
+  await expect(room.trigger("message", 1)).rejects.toMatchObject({ code: "NOT_IN_ROOM", roomId: "general" });
+  expect(heard).not.toHaveBeenCalled();
+  expect(sent).toHaveLength(1);
+});
+
+test("a room that is deleted while it is joined is asked for again: the answer may be from before", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general", undefined);
+  sent[0]!.answer.resolve(joined());
+  all.delete("general");
+  await vi.waitFor(() => expect(sent).toHaveLength(2));
+  const refusal = new DialogueError("ROOM_NOT_FOUND", "gone", { roomId: "general" });
+  sent[1]!.answer.reject(refusal);
+  await expect(joining).rejects.toBe(refusal);
+  expect(all.get("general")).toBeUndefined();
+  expect(all.size).toBe(0);
+});
+
+test("a room that is created anew while it is joined is joined", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general", ["message"]);
+  all.delete("general");
+  sent[0]!.answer.resolve(joined());
+  await vi.waitFor(() => expect(sent).toHaveLength(2));
+  expect(sent[1]!.body).toEqual(sent[0]!.body);
+  sent[1]!.answer.resolve(joined([message(1)]));
+  const room = await joining;
+  expect(all.get("general")).toBe(room);
+  expect(room.history).toEqual([message(1)]);
 });

@@ -1,7 +1,7 @@
 /**
  * What must compile, and what must not: checked by the compiler, never run.
  */
-import { createDialogueClient, type DialogueClient, type EventMessage, type Room } from "../src/index.js";
+import { createDialogueClient, type DialogueClient, type EventMessage, type Room, type RoomInfo } from "../src/index.js";
 
 interface Edit {
   at: number;
@@ -23,11 +23,16 @@ interface Contract {
   };
 }
 
+interface Lobby {
+  rooms: { [id: string]: { triggers: { message: { text: string } }; events: { message: { text: string } } } };
+}
+
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function expect<T extends true>(): T | void {}
 
 declare const client: DialogueClient<Contract>;
 declare const open: DialogueClient;
+declare const lobby: DialogueClient<Lobby>;
 
 export async function rooms(): Promise<void> {
   await client.join("general");
@@ -131,6 +136,41 @@ export async function openRooms(): Promise<void> {
   await room.trigger("message", { text: "hello" });
   // @ts-expect-error payloads are unknown until the caller says what they are
   room.on("message", ({ data }) => data.text);
+}
+
+export async function createdRooms(): Promise<void> {
+  const info = await lobby.createRoom({ id: "den", name: "The Den", maxSize: 2 });
+  expect<Equal<typeof info, RoomInfo>>();
+  const den = await lobby.join(info.id);
+  den.on("message", ({ data }) => data.text);
+  const got = lobby.getRoom("den");
+  expect<Equal<typeof got, Room | undefined>>();
+  lobby.onRoomCreated(({ name }) => name);
+  lobby.onRoomDeleted((roomId) => roomId.length);
+  expect<Equal<Awaited<ReturnType<typeof lobby.deleteRoom>>, void>>();
+
+  // @ts-expect-error a room without a name
+  await lobby.createRoom({ id: "den" });
+  // @ts-expect-error a limit that is no number
+  await lobby.createRoom({ id: "den", name: "The Den", maxSize: "2" });
+}
+
+export async function authentication(): Promise<void> {
+  const { expiresAt } = await client.authenticate();
+  expect<Equal<typeof expiresAt, number | undefined>>();
+  await client.authenticate({ token: "t" });
+  await client.authenticate(async () => ({ token: "t" }));
+  // @ts-expect-error credentials that are no object
+  await client.authenticate("token");
+}
+
+export function directEvents(): void {
+  client.on<{ role: string }>("welcome", ({ role }) => role);
+  client.on("welcome", (payload) => {
+    expect<Equal<typeof payload, unknown>>();
+  });
+  // @ts-expect-error payloads are unknown until the caller says what they are
+  client.on("welcome", ({ role }) => role);
 }
 
 export function options(): void {

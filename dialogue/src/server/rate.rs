@@ -94,7 +94,11 @@ const FEW: usize = 1_024;
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiter").field("rate", &self.rate).finish_non_exhaustive()
+        let keys = self.keys();
+        f.debug_struct("RateLimiter")
+            .field("rate", &self.rate)
+            .field("keys", &keys)
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,6 +125,11 @@ impl RateLimiter {
     /// Forgets what a key did so far.
     pub fn clear(&self, key: &str) {
         self.cells.0.remove(key);
+    }
+
+    /// How many keys it remembers.
+    pub fn keys(&self) -> usize {
+        self.cells.0.len()
     }
 
     fn ask(&self, key: &str, spend: bool) -> Result<StateSnapshot, RateLimited> {

@@ -16,7 +16,6 @@ use super::{
     hook,
     message::Envelope,
     rooms::{
-        lifecycle,
         live::Live,
         membership::{self, Answer},
         subscriptions::Names,
@@ -357,7 +356,7 @@ async fn get_history<A: App>(
 }
 
 async fn list_rooms<A: App>(client: &Client<A>, ack: Option<i64>) -> Result<(), Failure> {
-    let rooms = lifecycle::list(client.dialogue());
+    let rooms = client.dialogue().hub().listed();
     let mut rooms: Vec<RoomInfo> = rooms.iter().map(|live| live.info()).collect();
     rooms.retain(|room| client.dialogue().sees(client, room));
     let packet = match ack {

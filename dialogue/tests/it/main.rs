@@ -22,6 +22,8 @@ mod payload;
 mod peer;
 mod polling;
 mod protocol_crate;
+mod rate_limiter;
+mod reference;
 mod rooms;
 mod server;
 mod sessions;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ops::Deref,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -20,6 +20,9 @@ use crate::{App, CreateError, app::RoomEntry, name, pattern};
 
 pub(crate) struct Hub<A: App> {
     live: DashMap<Arc<str>, Arc<Live<A>>>,
+    /// Those of them that clients find in the list of rooms, by number. Changed only while the
+    /// room's place in `live` is.
+    listed: Mutex<BTreeMap<u64, Arc<Live<A>>>>,
     /// How many rooms there are of each user that clients created.
     created: DashMap<Arc<str>, usize>,
     /// The next room's number.
@@ -40,6 +43,7 @@ impl<A: App> Hub<A> {
     pub(crate) fn new(limits: &Limits) -> Self {
         let hub = Self {
             live: DashMap::new(),
+            listed: Mutex::default(),
             created: DashMap::new(),
             next: AtomicU64::new(0),
             retired: Mutex::new(Retired { rooms: BTreeMap::new(), next: 0 }),
@@ -47,14 +51,30 @@ impl<A: App> Hub<A> {
         };
         for entry in A::rooms().iter().filter(|entry| !entry.spec.is_family()) {
             if let Some(room) = (entry.open)(entry.spec.pattern) {
-                hub.live.insert(room.id().clone(), hub.live_room(&room));
+                hub.live.insert(room.id().clone(), hub.new_room(&room));
             }
         }
         hub
     }
 
-    fn live_room(&self, room: &Arc<dyn ErasedRoom<A>>) -> Arc<Live<A>> {
-        Arc::new(Live::new(room.clone(), self.number(), &self.limits))
+    /// A room that is about to take its place.
+    fn new_room(&self, room: &Arc<dyn ErasedRoom<A>>) -> Arc<Live<A>> {
+        let live = Arc::new(Live::new(room.clone(), self.number(), &self.limits));
+        if live.is_listed() {
+            self.lock_listed().insert(live.number(), live.clone());
+        }
+        live
+    }
+
+    /// Takes a room that is about to lose its place off the list.
+    fn unlist(&self, live: &Live<A>) {
+        if live.is_listed() {
+            self.lock_listed().remove(&live.number());
+        }
+    }
+
+    fn lock_listed(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Live<A>>>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number that no room had before.
@@ -100,7 +120,7 @@ impl<A: App> Hub<A> {
             self.resolve(room.id()).is_some_and(|found| found.spec().pattern == spec.pattern);
         answers.then(|| match self.live.entry(room.id().clone()) {
             Entry::Occupied(entry) => self.hold(entry.get().clone()),
-            Entry::Vacant(entry) => self.hold(entry.insert(self.live_room(room)).clone()),
+            Entry::Vacant(entry) => self.hold(entry.insert(self.new_room(room)).clone()),
         })
     }
 
@@ -134,7 +154,7 @@ impl<A: App> Hub<A> {
                 if let Some(creator) = spec.created_by {
                     self.count_created(creator, quota)?;
                 }
-                Ok(entry.insert(self.live_room(room)).clone())
+                Ok(entry.insert(self.new_room(room)).clone())
             }
         }
     }
@@ -167,6 +187,9 @@ impl<A: App> Hub<A> {
         self.live.remove_if(live.id(), |_, found| {
             if Arc::ptr_eq(found, live) {
                 members = found.close();
+            }
+            if members.is_some() {
+                self.unlist(live);
             }
             members.is_some()
         });
@@ -217,9 +240,19 @@ impl<A: App> Hub<A> {
 
     fn close(&self, live: &Arc<Live<A>>, forget: bool) -> bool {
         let same = |_: &Arc<str>, found: &Arc<Live<A>>| {
-            Arc::ptr_eq(found, live) && live.close_if_idle(forget)
+            let closed = Arc::ptr_eq(found, live) && live.close_if_idle(forget);
+            if closed {
+                self.unlist(live);
+            }
+            closed
         };
         self.live.remove_if(live.id(), same).is_some()
+    }
+
+    /// The rooms that clients find in the list: the static ones in the order of the app's list, then
+    /// the others, the oldest first.
+    pub(crate) fn listed(&self) -> Vec<Arc<Live<A>>> {
+        self.lock_listed().values().cloned().collect()
     }
 
     /// All open rooms: the static ones in the order of the app's list, then the others, the oldest

@@ -1,12 +1,8 @@
 //! Rooms that come and go at run time, and who is told.
 
-use std::sync::Arc;
-
 use super::{
     super::{gateway::Packet, hook},
     any::AnyRoom,
-    erased::ErasedRoom,
-    live::Live,
     membership,
 };
 use crate::{
@@ -23,7 +19,7 @@ pub(crate) async fn create<A: App>(
     let dialogue = room.dialogue();
     let live = dialogue.hub().create(room.erased(), quota)?;
     let info = live.info();
-    if is_listed(&live) {
+    if live.is_listed() {
         tell(dialogue, &info, &Packet::event(event::ROOM_CREATED, &info));
     }
     let created = Box::pin(async { dialogue.app().room_created(room).await });
@@ -46,11 +42,11 @@ pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError>
     let members = live.deafen(members);
     let deleted = Membership { room_id: room.id(), room_name: None };
     let packet = Packet::event(event::ROOM_DELETED, &deleted);
-    if is_listed(&live) {
+    if live.is_listed() {
         tell(dialogue, &info, &packet);
     }
     for member in &members {
-        if !is_listed(&live) || !dialogue.sees(member, &info) {
+        if !live.is_listed() || !dialogue.sees(member, &info) {
             member.tell(&packet);
         }
     }
@@ -60,20 +56,6 @@ pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError>
     let deleted = Box::pin(async { dialogue.app().room_deleted(room.id()).await });
     let _ = hook::run(dialogue.limits().hook_time, "room_deleted", room.id(), deleted).await;
     Ok(())
-}
-
-/// The rooms that a client finds in the list.
-pub(crate) fn list<A: App>(dialogue: &Dialogue<A>) -> Vec<Arc<Live<A>>> {
-    let mut all = dialogue.hub().all();
-    all.retain(|live| is_listed(live));
-    all
-}
-
-/// Whether clients may learn of the room without knowing its id: families keep theirs to
-/// themselves unless they say otherwise.
-fn is_listed<A: App>(live: &Live<A>) -> bool {
-    let spec = ErasedRoom::spec(&**live.room());
-    !spec.is_family() || spec.listed
 }
 
 /// Sends to everyone who may see the room. Whoever is too slow to take it in misses it.

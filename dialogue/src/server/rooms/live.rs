@@ -103,6 +103,13 @@ impl<A: App> Live<A> {
         self.lock().members.values().map(|member| member.client.clone()).collect()
     }
 
+    /// Whether clients may learn of the room without knowing its id: families keep theirs to
+    /// themselves unless they say otherwise.
+    pub(crate) fn is_listed(&self) -> bool {
+        let spec = self.room.spec();
+        !spec.is_family() || spec.listed
+    }
+
     /// What clients may know of the room.
     pub(crate) fn info(&self) -> RoomInfo {
         RoomInfo::of(self.id(), self.room.spec(), self.size())

@@ -1,26 +1,35 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const BINARY = process.env.DIALOGUE_CHAT ?? fileURLToPath(new URL("../../../../target/debug/chat", import.meta.url));
+const BINARIES = process.env.DIALOGUE_EXAMPLES ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
 
-/** A running chat server, as a process of its own. */
-export class ChatServer {
+/** The example to run: `authenticated` takes what `login` makes. */
+export type Example = "authenticated" | "chat" | "rooms";
+
+/** What `authenticated` signs its tokens with. */
+export const SECRET = "a secret of the tests, long enough";
+
+/** A running example, as a process of its own. */
+export class ExampleServer {
   private constructor(
+    private readonly example: Example,
+    private readonly environment: NodeJS.ProcessEnv,
     private process: ChildProcess,
     readonly url: string,
   ) {}
 
   /** Starts the server on a free port; resolves when it listens. */
-  static async start(): Promise<ChatServer> {
-    const process = launch("0");
-    return new ChatServer(process, await listening(process));
+  static async start(example: Example, environment: NodeJS.ProcessEnv = {}): Promise<ExampleServer> {
+    const process = launch(example, "0", environment);
+    return new ExampleServer(example, environment, process, await listening(process));
   }
 
   /** Starts a killed server again, on the same port. */
   async restart(): Promise<void> {
-    this.process = launch(new URL(this.url).port);
+    this.process = launch(this.example, new URL(this.url).port, this.environment);
     await listening(this.process);
   }
 
@@ -44,21 +53,22 @@ export class ChatServer {
   }
 }
 
-function launch(port: string): ChildProcess {
-  return spawn(BINARY, { env: { ...process.env, PORT: port }, stdio: ["ignore", "pipe", "inherit"] });
+function launch(example: Example, port: string, environment: NodeJS.ProcessEnv): ChildProcess {
+  const env = { ...process.env, PORT: port, JWT_SECRET: SECRET, ...environment };
+  return spawn(join(BINARIES, example), { env, stdio: ["ignore", "pipe", "inherit"] });
 }
 
 async function listening(server: ChildProcess): Promise<string> {
   const lines = createInterface({ input: server.stdout! });
   const exited = once(server, "exit").then(([code]) => {
-    throw new Error(`the chat server ended with ${code} before it listened`);
+    throw new Error(`the server ended with ${code} before it listened`);
   });
   const line = (async () => {
     for await (const line of lines) {
       const url = /listening on (http:\/\/\S+)/.exec(line)?.[1];
       if (url) return url;
     }
-    throw new Error("the chat server closed its output before it listened");
+    throw new Error("the server closed its output before it listened");
   })();
   const url = await Promise.race([line, exited]);
   exited.catch(() => {});

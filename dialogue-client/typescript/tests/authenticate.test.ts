@@ -1,0 +1,233 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createDialogueClient, type DialogueClient, type DialogueClientOptions, type DialogueError } from "../src/index.js";
+import { ExampleServer } from "./support/example-server.js";
+import { inSeconds, login, reached } from "./support/login.js";
+import { next, nextEvent } from "./support/next.js";
+import { Proxy } from "./support/proxy.js";
+
+interface LoungeContract {
+  triggers: { message: { text: string } };
+  events: { message: { text: string } };
+}
+
+type Client = DialogueClient<{ rooms: { lounge: LoungeContract; vip: LoungeContract } }>;
+
+let server: ExampleServer;
+let client: Client;
+
+beforeEach(async () => {
+  server = await ExampleServer.start("authenticated");
+});
+afterEach(async () => {
+  client.disconnect();
+  await server.kill();
+});
+
+async function connect(options: DialogueClientOptions): Promise<Client> {
+  client = createDialogueClient({
+    url: server.url,
+    reconnectionDelayMs: 50,
+    reconnectionDelayMaxMs: 100,
+    ...options,
+  });
+  client.onError(() => {});
+  await client.connect();
+  return client;
+}
+
+const connected = (client: Client) => next<void>((handler) => client.onConnect(() => handler()));
+const lost = (client: Client) => next<string>((handler) => client.onDisconnect(handler));
+const failed = (client: Client) => next<DialogueError>((handler) => client.onError(handler));
+const welcomed = (client: Client) => next<{ role: string }>((handler) => client.on("welcome", handler));
+
+describe("new credentials", () => {
+  test("keep the connection beyond the end of the old ones", async () => {
+    const end = inSeconds(1);
+    const ann = await connect({ auth: login("ann", end) });
+    const { id } = ann;
+    const later = inSeconds(60);
+    expect(await ann.authenticate(login("ann", later))).toEqual({ expiresAt: later * 1_000 });
+    await reached(end + 0.5);
+    expect(await ann.listRooms()).toHaveLength(2);
+    expect(ann).toMatchObject({ connected: true, id, userId: "ann" });
+  });
+
+  test("are those that `auth` gives, where no others are", async () => {
+    const later = inSeconds(60);
+    const auth = vi.fn().mockResolvedValueOnce(login("ann")).mockResolvedValueOnce(login("ann", later));
+    const ann = await connect({ auth });
+    expect(await ann.authenticate()).toEqual({ expiresAt: later * 1_000 });
+    expect(auth).toHaveBeenCalledTimes(2);
+  });
+
+  test("decide what the client may do from then on", async () => {
+    const ann = await connect({ auth: login("ann") });
+    await expect(ann.join("vip")).rejects.toMatchObject({ code: "JOIN_DENIED" });
+    await ann.authenticate(login("ann", undefined, "vip"));
+    expect(await ann.join("vip")).toMatchObject({ roomId: "vip" });
+  });
+
+  test("are what later connections send", async () => {
+    const ann = await connect({ auth: login("ann") });
+    await ann.authenticate(async () => login("ann", undefined, "vip"));
+    const welcome = welcomed(ann);
+    await server.kill();
+    await server.restart();
+    expect(await welcome).toEqual({ role: "a VIP" });
+  });
+
+  test("of another user reject, reach no `onError`, and are not kept", async () => {
+    const ann = await connect({ auth: login("ann") });
+    const reported = vi.fn();
+    const off = ann.onError(reported);
+    await expect(ann.authenticate(login("bob"))).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    expect(reported).not.toHaveBeenCalled();
+    off();
+    const again = connected(ann);
+    await server.kill();
+    await server.restart();
+    await again;
+    expect(ann.userId).toBe("ann");
+  });
+
+  test("that are refused do not undo those that came after them", async () => {
+    const ann = await connect({ auth: login("ann") });
+    const refused = expect(ann.authenticate(login("bob"))).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    await ann.authenticate(login("ann", undefined, "vip"));
+    await refused;
+    const welcome = welcomed(ann);
+    await server.kill();
+    await server.restart();
+    expect(await welcome).toEqual({ role: "a VIP" });
+  });
+
+  test("that have expired reject, and the connection stays", async () => {
+    const ann = await connect({ auth: login("ann") });
+    await expect(ann.authenticate(login("ann", inSeconds(-10)))).rejects.toMatchObject({ code: "TOKEN_EXPIRED" });
+    expect(await ann.listRooms()).toHaveLength(2);
+  });
+
+  test("that cannot be had reject with the reason", async () => {
+    const cause = new Error("token service is down");
+    const ann = await connect({ auth: login("ann") });
+    const authenticating = ann.authenticate(() => Promise.reject(cause));
+    await expect(authenticating).rejects.toMatchObject({ code: "UNAUTHENTICATED", cause });
+  });
+
+  test("without a connection are for the next one", async () => {
+    const ann = await connect({ auth: login("ann") });
+    const closed = lost(ann);
+    ann.disconnect();
+    await closed;
+    await expect(ann.authenticate(login("bob"))).rejects.toMatchObject({ code: "DISCONNECTED" });
+    await ann.connect();
+    expect(ann.userId).toBe("bob");
+  });
+});
+
+describe("credentials that expire", () => {
+  test("are renewed by a function, and the rooms are joined again", async () => {
+    const auth = vi.fn().mockReturnValueOnce(login("ann", inSeconds(1))).mockImplementation(() => login("ann"));
+    const ann = await connect({ auth });
+    const room = await ann.join("lounge");
+    const { id } = ann;
+    const reported: string[] = [];
+    ann.onError(({ code }) => reported.push(code));
+    const [closed, again] = [lost(ann), connected(ann)];
+    expect(await closed).toBe("io server disconnect");
+    expect(ann.state).toBe("connecting");
+    await again;
+    expect(ann.id).not.toBe(id);
+    expect(reported).toEqual(["TOKEN_EXPIRED"]);
+    expect(auth).toHaveBeenCalledTimes(2);
+    const heard = nextEvent(room, "message");
+    await room.trigger("message", { text: "back" });
+    expect((await heard).data).toEqual({ text: "back" });
+  });
+
+  test.each([
+    ["are constant", false, true],
+    ["may not be used to connect again", true, false],
+  ])("and %s leave the client disconnected", async (_, renewable, reconnection) => {
+    const credentials = login("ann", inSeconds(1));
+    const ann = await connect({ auth: renewable ? () => credentials : credentials, reconnection });
+    const [error, reason] = [failed(ann), lost(ann)];
+    expect(await error).toMatchObject({ code: "TOKEN_EXPIRED" });
+    expect(await reason).toBe("io server disconnect");
+    expect(ann.state).toBe("disconnected");
+  });
+
+  test("leave a client disconnected that disconnects when it hears of it", async () => {
+    const auth = vi.fn(() => login("ann", inSeconds(1)));
+    const ann = await connect({ auth });
+    ann.onError(() => ann.disconnect());
+    expect(await lost(ann)).toBe("io client disconnect");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(ann.state).toBe("disconnected");
+    expect(auth).toHaveBeenCalledTimes(1);
+  });
+
+  test("or that disconnects when the connection is closed", async () => {
+    const auth = vi.fn(() => login("ann", inSeconds(1)));
+    const ann = await connect({ auth });
+    const closed = lost(ann);
+    ann.onDisconnect(() => ann.disconnect());
+    expect(await closed).toBe("io server disconnect");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(ann.state).toBe("disconnected");
+    expect(auth).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe("a reconnection with credentials that have expired", () => {
+  test("is reported, and tried again with those that the function gives next", async () => {
+    const auth = vi
+      .fn()
+      .mockReturnValueOnce(login("ann"))
+      .mockReturnValueOnce(login("ann", inSeconds(-10)))
+      .mockReturnValueOnce(login("ann"));
+    const ann = await connect({ auth });
+    const room = await ann.join("lounge");
+    const [error, again] = [failed(ann), connected(ann)];
+    await server.kill();
+    await server.restart();
+    expect(await error).toMatchObject({ code: "TOKEN_EXPIRED" });
+    expect(ann.state).toBe("connecting");
+    await again;
+    expect(auth).toHaveBeenCalledTimes(3);
+    expect(ann.getRoom("lounge")).toBe(room);
+  });
+
+  test("ends there if they are constant", async () => {
+    const end = inSeconds(1);
+    const ann = await connect({ auth: login("ann", end), reconnectionDelayMaxMs: 50 });
+    const closed = lost(ann);
+    await server.kill();
+    await closed;
+    const error = failed(ann);
+    await reached(end);
+    await server.restart();
+    expect(await error).toMatchObject({ code: "TOKEN_EXPIRED" });
+    expect(ann.state).toBe("disconnected");
+  });
+});
+
+test("a connection that the server closes on purpose stays closed, even after one whose credentials had expired", async () => {
+  const proxy = await Proxy.start(server.url);
+  const auth = vi.fn().mockReturnValueOnce(login("ann", inSeconds(1))).mockImplementation(() => login("ann"));
+  const ann = await connect({ url: proxy.url, transports: ["websocket"], auth });
+  const again = connected(ann);
+  await lost(ann);
+  await again;
+  const reason = lost(ann);
+  proxy.disconnect();
+  expect(await reason).toBe("io server disconnect");
+  expect(ann.state).toBe("disconnected");
+  expect(auth).toHaveBeenCalledTimes(2);
+  proxy.stop();
+});
+
+test("a first connection with credentials that have expired rejects, even if a function gave them", async () => {
+  await expect(connect({ auth: () => login("ann", inSeconds(-10)) })).rejects.toMatchObject({ code: "TOKEN_EXPIRED" });
+  expect(client.state).toBe("disconnected");
+});

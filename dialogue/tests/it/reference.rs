@@ -1,0 +1,32 @@
+//! The table of the reference's features names tests that there are.
+
+use std::{fs, path::Path};
+
+#[test]
+fn every_test_that_the_table_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let table = fs::read_to_string(root.join("docs/reference.md")).unwrap();
+    let mut named = 0;
+    let lines = table.lines().filter(|line| line.starts_with("| ") && !line.contains("shown by"));
+    for line in lines {
+        let shown = line.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+        for name in shown.split('`').skip(1).step_by(2) {
+            let (path, test) = match name.split_once(':') {
+                Some(("ui", case)) => (format!("ui-tests/tests/{case}"), None),
+                Some(("page", file)) => (format!("browser-tests/{file}.test.ts"), None),
+                Some((file, test)) => {
+                    (format!("dialogue/tests/it/{file}.rs"), test.strip_prefix(':'))
+                }
+                None => (format!("dialogue/tests/it/{name}.rs"), None),
+            };
+            let path = root.join(path);
+            assert!(path.exists() || path.with_extension("rs").exists(), "{name} in {line}");
+            if let Some(test) = test {
+                let file = fs::read_to_string(path).unwrap();
+                assert!(file.contains(&format!("fn {test}(")), "{name} in {line}");
+            }
+            named += 1;
+        }
+    }
+    assert!(named > 60, "only {named}");
+}
