@@ -140,8 +140,8 @@ pub enum CreateError {
     /// The configuration has a mistake.
     #[error("{0}")]
     InvalidConfig(String),
-    /// The user has created as many rooms as it may.
-    #[error("a user may have at most {most} rooms")]
+    /// The user, or all users together, have created as many rooms as they may.
+    #[error("there may be at most {most} such rooms")]
     LimitExceeded {
         /// How many there may be.
         most: usize,

@@ -25,12 +25,12 @@ impl Rate {
     ///
     /// # Panics
     ///
-    /// If `times` is zero, or the span too short for as many: at compile time in a constant.
+    /// If `times` is zero, or the span too short for as many or longer than 146 years: at compile
+    /// time in a constant.
     pub const fn new(times: u32, span: Duration) -> Self {
         let Some(burst) = NonZeroU32::new(times) else { panic!("a rate allows at least one") };
         let Some(interval) = span.checked_div(times) else { panic!("a rate allows at least one") };
-        assert!(!interval.is_zero(), "a rate allows at most one per nanosecond");
-        Self { interval, burst }
+        Self { interval, burst }.sane()
     }
 
     /// So many times a second.
@@ -55,10 +55,19 @@ impl Rate {
     ///
     /// # Panics
     ///
-    /// If `times` is zero: at compile time in a constant.
+    /// If `times` is zero, or the burst takes more than 146 years to come back: at compile time in a
+    /// constant.
     pub const fn burst(mut self, times: u32) -> Self {
         let Some(burst) = NonZeroU32::new(times) else { panic!("a rate allows at least one") };
         self.burst = burst;
+        self.sane()
+    }
+
+    const fn sane(self) -> Self {
+        assert!(!self.interval.is_zero(), "a rate allows at most one per nanosecond");
+        // Sums of such times must fit where they are kept.
+        let burst = self.interval.as_nanos() * self.burst.get() as u128;
+        assert!(burst <= (u64::MAX / 4) as u128, "a burst comes back within 146 years");
         self
     }
 

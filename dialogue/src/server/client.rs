@@ -58,14 +58,19 @@ type Rooms<A> = Option<HashMap<Arc<str>, Arc<Live<A>>>>;
 struct Paces {
     triggers: Option<Pace>,
     requests: Option<Pace>,
+    creations: Option<Pace>,
     /// Of events that say so themselves. There are only as many as rooms list.
     events: Mutex<HashMap<(Cow<'static, str>, Rate), Pace>>,
 }
 
 impl Paces {
     fn new(limits: &Limits) -> Self {
-        let (triggers, requests) = (limits.triggers.map(Pace::new), limits.requests.map(Pace::new));
-        Self { triggers, requests, events: Mutex::default() }
+        Self {
+            triggers: limits.triggers.map(Pace::new),
+            requests: limits.requests.map(Pace::new),
+            creations: limits.creations.map(Pace::new),
+            events: Mutex::default(),
+        }
     }
 }
 
@@ -300,6 +305,19 @@ impl<A: App> Client<A> {
         {
             tracing::debug!(client = %self.id(), "a reader is too slow");
         }
+    }
+
+    /// Tells the client something as soon as it can hear it.
+    pub(crate) fn tell_surely(&self, packet: Packet) {
+        if let Err(Unsent::Full) = self.connection().try_send(&packet) {
+            let client = self.clone();
+            tokio::spawn(async move { client.connection().send(&packet).await });
+        }
+    }
+
+    /// Lets the client create or delete a room once more.
+    pub(crate) fn check_creation(&self) -> Result<(), RateLimited> {
+        self.0.paces.creations.as_ref().map_or(Ok(()), Pace::check)
     }
 
     /// Lets the client trigger once more.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc};
 use dashmap::{DashMap, Entry};
 
 use super::{
-    AnyRoom, Client, ClientId, Stats,
+    AnyRoom, Client, ClientId, Stats, hook,
     rooms::{live::Live, membership},
 };
 use crate::{App, Dialogue};
@@ -117,8 +117,10 @@ impl<A: App> UserRooms<A> {
     {
         for InRoom { live, clients } in self.rooms.into_values() {
             before(AnyRoom::new(self.dialogue.clone(), live.room().clone())).await;
-            for client in clients {
-                membership::leave(&client, &live, membership::left(live.id())).await;
+            // None of them hears more while the hooks of another run.
+            let left: Vec<_> = clients.into_iter().filter(|client| live.dismiss(client)).collect();
+            for client in left {
+                hook::finish(membership::see_off(client, live.clone())).await;
             }
         }
     }

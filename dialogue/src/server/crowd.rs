@@ -4,6 +4,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use dashmap::{DashMap, Entry};
 
+use super::{RateLimited, rate::Pace};
+use crate::Rate;
+
 /// Counts the connections of each address. Those of an IPv6 network of 64 bits, which one host may
 /// choose from as it likes, count as one address's.
 #[derive(Clone)]
@@ -58,6 +61,27 @@ impl Drop for Place {
                 count.remove();
             }
         }
+    }
+}
+
+/// What is known of a transport for as long as it is there: an extension of the request that opened
+/// it, which socketioxide keeps.
+#[derive(Clone)]
+pub(crate) struct Transport(Arc<Opened>);
+
+struct Opened {
+    _place: Option<Place>,
+    connects: Option<Pace>,
+}
+
+impl Transport {
+    pub(crate) fn new(place: Option<Place>, connects: Option<Rate>) -> Self {
+        Self(Arc::new(Opened { _place: place, connects: connects.map(Pace::new) }))
+    }
+
+    /// Lets a session begin on it once more.
+    pub(crate) fn check_connect(&self) -> Result<(), RateLimited> {
+        self.0.connects.as_ref().map_or(Ok(()), Pace::check)
     }
 }
 

@@ -60,8 +60,8 @@ pub(crate) struct Inner<A: App> {
     gateway: Gateway,
     hub: Hub<A>,
     clients: Clients<A>,
-    /// Sessions by address.
-    sessions: Crowd,
+    /// Transports by address.
+    transports: Crowd,
     /// How often each user asks for history.
     history: Option<RateLimiter>,
 }
@@ -106,13 +106,25 @@ impl<A: App> Builder<A> {
     /// Opens the app's rooms. Nothing listens yet.
     pub async fn build(self) -> Result<Dialogue<A>, Error> {
         let Self { app, limits, cors, proxies } = self;
+        let limits = limits.sane();
         let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
-        let sessions = Crowd::new(limits.connections_per_address);
+        let transports = Crowd::new(limits.connections_per_address);
         let history = limits.history.map(RateLimiter::new);
         let (hub, clients) = (Hub::new(&limits), Clients::new());
         Ok(Dialogue(Arc::new_cyclic(|inner| {
             let (endpoint, gateway) = Gateway::open(inner, &limits);
-            Inner { app, limits, gate, proxies, endpoint, gateway, hub, clients, sessions, history }
+            Inner {
+                app,
+                limits,
+                gate,
+                proxies,
+                endpoint,
+                gateway,
+                hub,
+                clients,
+                transports,
+                history,
+            }
         })))
     }
 }
@@ -293,7 +305,7 @@ impl<A: App> Dialogue<A> {
     pub fn stats(&self) -> Stats {
         let mut stats = self.0.hub.stats();
         self.0.clients.count_into(&mut stats);
-        stats.addresses = self.0.sessions.len();
+        stats.addresses = self.0.transports.len();
         stats
     }
 
@@ -315,8 +327,8 @@ impl<A: App> Dialogue<A> {
         &self.0.proxies
     }
 
-    pub(crate) fn sessions(&self) -> &Crowd {
-        &self.0.sessions
+    pub(crate) fn transports(&self) -> &Crowd {
+        &self.0.transports
     }
 
     /// Lets a user ask for history once more.
@@ -353,7 +365,7 @@ pub struct Stats {
     pub connections: usize,
     /// Different user ids among them.
     pub users: usize,
-    /// Different addresses that clients have, where they are known.
+    /// Different addresses that transports come from, where they are known.
     pub addresses: usize,
     /// Rooms that are open: the static ones, those that were created, and those of families that
     /// somebody is in or enters, that keep history, that have handlers added at run time, or events

@@ -37,7 +37,7 @@ use tracing::Instrument;
 
 use super::{
     Handshake, Limits,
-    crowd::Place,
+    crowd::Transport,
     dialogue::Inner,
     inbox::{Inbox, Overflow},
     session::{self, Proven},
@@ -232,7 +232,8 @@ impl Connection {
         self.socket.leave_all();
     }
 
-    /// Ends the connection, once the buffer has room for the farewell or the transport is gone.
+    /// Ends the session, once the buffer has room for the farewell or the transport is gone. The
+    /// transport stays until the client closes it, or stops answering: socketioxide closes none.
     pub(crate) async fn close(&self) {
         ask_again(Duration::from_secs(1), || {
             (!self.socket.connected() || self.socket.clone().disconnect().is_ok()).then_some(())
@@ -367,7 +368,6 @@ struct Admitted<A: App> {
     id: ClientId,
     inbox: Arc<Inbox>,
     seat: Seat,
-    place: Option<Place>,
 }
 
 /// How it gets from one to the other: socketioxide's extensions must clone.
@@ -391,20 +391,15 @@ async fn admit<A: App>(
     let dialogue = Dialogue::upgrade(&inner).ok_or_else(|| refused("the server is going down"))?;
     let seat = Seat::take(&seats, socket.id)
         .ok_or_else(|| refused("the last session on this transport has not ended yet"))?;
+    if let Some(transport) = socket.req_parts().extensions.get::<Transport>() {
+        transport.check_connect().map_err(|limited| Refused(limited.into()))?;
+    }
     let (id, inbox) = (ClientId::random(), Arc::new(Inbox::new(dialogue.limits())));
     receive(&socket, &inbox);
     let handshake = Handshake::new(id, socket.req_parts(), dialogue.proxies());
-    let place = match handshake.address() {
-        Some(address) => Some(dialogue.sessions().enter(address).ok_or_else(|| {
-            let most = dialogue.limits().connections_per_address;
-            let message = format!("an address may have at most {most} connections");
-            Refused(Failure::new(ErrorCode::LimitExceeded, message))
-        })?),
-        None => None,
-    };
     let proven =
         session::authenticate(&dialogue, auth.as_deref(), &handshake).await.map_err(Refused)?;
-    let admitted = Admitted { dialogue, proven, id, inbox, seat, place };
+    let admitted = Admitted { dialogue, proven, id, inbox, seat };
     socket.extensions.insert(Slot(Arc::new(Mutex::new(Some(admitted)))));
     Ok(())
 }
@@ -445,13 +440,13 @@ async fn run<A: App>(socket: Arc<Socket>) {
         return;
     };
     let admitted = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Admitted { dialogue, proven, id, inbox, seat, place }) = admitted else { return };
+    let Some(Admitted { dialogue, proven, id, inbox, seat }) = admitted else { return };
     let connection = Connection { socket, id, inbox };
     // `?` escapes what would break a line.
     let span = tracing::info_span!("connection", client = %id, user = ?proven.user_id);
     session::run(dialogue, connection, proven).instrument(span).await;
     // Not sooner, and no later: user code may keep the client.
-    drop((seat, place));
+    drop(seat);
 }
 
 /// The connect error, whose message is all that socketioxide sends.

@@ -13,6 +13,28 @@ const MAX_DEPTH: u32 = 16;
 
 tokio::task_local! {
     static DEPTH: u32;
+    /// Set while a room's handlers run, after a broadcast.
+    static HANDLING: ();
+}
+
+/// Runs a room's handlers, which wait for nothing that they are in the way of.
+pub(crate) async fn handle<T>(handlers: impl Future<Output = T>) -> T {
+    HANDLING.scope((), handlers).await
+}
+
+/// Whether a room's handler is what runs.
+pub(crate) fn is_handling() -> bool {
+    HANDLING.try_with(|()| ()).is_ok()
+}
+
+/// Does what must be done to its end, even if whoever waits for it goes away: the hooks that follow
+/// what cannot be undone.
+pub(crate) async fn finish(work: impl Future<Output = ()> + Send + 'static) {
+    let depth = DEPTH.try_with(|depth| *depth).unwrap_or(0);
+    let work = DEPTH.scope(depth, work).in_current_span();
+    let done = if is_handling() { tokio::spawn(handle(work)) } else { tokio::spawn(work) };
+    // A panic in it was told by whoever panicked.
+    let _ = done.await;
 }
 
 /// A hook panicked, took too long or nested too deep. It has been logged.

@@ -17,6 +17,7 @@ use axum::{
 use tower::{Layer, Service, service_fn};
 
 use super::{
+    crowd::Transport,
     gateway::{Endpoint, EndpointService},
     hook::BoxFuture,
 };
@@ -96,7 +97,8 @@ where
             let response = client(&request);
             return Box::pin(async { Ok(response) });
         }
-        let ours = path.starts_with(ENDPOINT_PATH);
+        let ours = path.strip_prefix(ENDPOINT_PATH);
+        let ours = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let mut endpoint = self.endpoint.clone();
         let answer = move |request| {
             let response = Service::<Request>::call(&mut endpoint, request);
@@ -123,6 +125,22 @@ where
     }
     if !gate.cookies {
         request.headers_mut().remove(header::COOKIE);
+        // What a browser remembers of a login, it adds to the requests of any page.
+        if request.headers().contains_key(header::ORIGIN) {
+            request.headers_mut().remove(header::AUTHORIZATION);
+        }
+    }
+    if !has_session(request.uri().query().unwrap_or_default()) {
+        let limits = dialogue.limits();
+        let address = dialogue.proxies().client(request.headers(), request.extensions());
+        let place = match address.map(|address| dialogue.transports().enter(address)) {
+            Some(None) => {
+                let refusal = (StatusCode::TOO_MANY_REQUESTS, "too many connections");
+                return Box::pin(async move { Ok(refusal.into_response()) });
+            }
+            place => place.flatten(),
+        };
+        request.extensions_mut().insert(Transport::new(place, limits.connects));
     }
     let upload = request.method() == Method::POST;
     let time = dialogue.limits().request_time;
@@ -136,6 +154,11 @@ where
             Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
         }
     })
+}
+
+/// Whether a request is of a transport that is open already.
+fn has_session(query: &str) -> bool {
+    query.split('&').any(|parameter| parameter.starts_with("sid="))
 }
 
 fn client(request: &Request) -> Response {

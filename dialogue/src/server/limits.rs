@@ -28,18 +28,25 @@ pub struct Limits {
     pub depth: usize,
     /// The time between opening a transport and being authenticated. Default: 5 s.
     pub handshake_time: Duration,
-    /// The time that a client may take to send one HTTP request, its body included. Default: 30 s.
+    /// The time that a client may take to send the body of a poll. Default: 30 s.
     pub request_time: Duration,
     /// Connections that the server holds at once, where [`Dialogue::serve`](crate::Dialogue::serve)
-    /// and its like serve it; one more is answered 503. Default: as many files as the process may
-    /// open, less 64 for everything else.
+    /// and its like serve it; one more is closed, with 503 where it still hears it. Default: as many
+    /// files as the process may be allowed to open, less 64 for everything else.
     pub connections: usize,
-    /// Connections of one address, by whatever transport; one more is answered 429. Default: 1,000.
+    /// Connections of one address, or of one IPv6 network of 64 bits, by whatever transport; one more
+    /// is answered 429 where it comes through a trusted proxy, and closed otherwise. Default: 1,000,
+    /// or a quarter of `connections`, if that is less.
     pub connections_per_address: usize,
+    /// How often one transport may connect, by which is meant to authenticate. Default: 1/s, 10 at
+    /// once.
+    pub connects: Option<Rate>,
     /// How often one connection may trigger events. Default: 100/s, 200 at once.
     pub triggers: Option<Rate>,
     /// How often one user may ask for history. Default: 5/s, 20 at once.
     pub history: Option<Rate>,
+    /// How often one connection may create or delete rooms. Default: 1/s, 20 at once.
+    pub creations: Option<Rate>,
     /// How often one connection may ask for anything else. Default: 100/s, 200 at once.
     pub requests: Option<Rate>,
     /// The time that one run of a hook or handler may take, and for which the requests that still
@@ -59,6 +66,8 @@ pub struct Limits {
     pub rooms_per_connection: usize,
     /// Rooms that one user may have created, by asking for them, and not deleted. Default: 20.
     pub rooms_per_user: usize,
+    /// Rooms that users may have created, all together, when one asks for another. Default: 10,000.
+    pub created_rooms: usize,
     /// Subscriptions of one member in a room with `events(any)`. Default: 100.
     pub subscriptions_per_room: usize,
     /// Events on one page of history. Default: 100.
@@ -72,6 +81,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let connections = open_files().saturating_sub(64).max(64);
         Self {
             payload: 1_000_000,
             attachments: 10,
@@ -79,10 +89,12 @@ impl Default for Limits {
             depth: 128,
             handshake_time: Duration::from_secs(5),
             request_time: Duration::from_secs(30),
-            connections: open_files().saturating_sub(64).max(64),
-            connections_per_address: 1_000,
+            connections,
+            connections_per_address: (connections / 4).min(1_000),
+            connects: Some(Rate::per_second(1).burst(10)),
             triggers: Some(Rate::per_second(100).burst(200)),
             history: Some(Rate::per_second(5).burst(20)),
+            creations: Some(Rate::per_second(1).burst(20)),
             requests: Some(Rate::per_second(100).burst(200)),
             hook_time: Duration::from_secs(5),
             outgoing_packets: 128,
@@ -91,6 +103,7 @@ impl Default for Limits {
             waiting_events: 1_024,
             rooms_per_connection: 100,
             rooms_per_user: 20,
+            created_rooms: 10_000,
             subscriptions_per_room: 100,
             page_events: 100,
             page_bytes: 256_000,
@@ -99,11 +112,34 @@ impl Default for Limits {
     }
 }
 
-/// How many files the process may open.
+/// How many files the process may be allowed to open.
 fn open_files() -> usize {
     #[cfg(unix)]
-    if let Ok((soft, _)) = rlimit::Resource::NOFILE.get() {
-        return usize::try_from(soft).unwrap_or(usize::MAX);
+    if let Ok((_, hard)) = rlimit::Resource::NOFILE.get() {
+        // Nobody has a million connections on one machine without saying so.
+        return usize::try_from(hard).unwrap_or(usize::MAX).min(1 << 20);
     }
     16_384
+}
+
+/// Has the process allowed to open as many files as so many connections take, where it may be.
+pub(crate) fn allow_connections(connections: usize) {
+    #[cfg(unix)]
+    if let Err(error) = rlimit::increase_nofile_limit(connections.saturating_add(64) as u64) {
+        tracing::warn!(%error, "the limit of open files stays");
+    }
+    #[cfg(not(unix))]
+    let _ = connections;
+}
+
+impl Limits {
+    /// With numbers that everything below can count with.
+    pub(crate) fn sane(mut self) -> Self {
+        const LONG: Duration = Duration::from_hours(24 * 365);
+        for time in [&mut self.handshake_time, &mut self.request_time, &mut self.hook_time] {
+            *time = (*time).min(LONG);
+        }
+        self.outgoing_packets = self.outgoing_packets.max(1);
+        self
+    }
 }

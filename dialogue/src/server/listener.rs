@@ -33,6 +33,7 @@ use tower::{Service, ServiceExt};
 use super::{
     Limits,
     crowd::{Crowd, Place},
+    limits,
     origin::Proxies,
 };
 
@@ -82,6 +83,7 @@ where
         + Send
         + 'static,
 {
+    limits::allow_connections(limits.connections);
     // Only HTTP/1: to find out that a connection speaks HTTP/2 takes as long as it likes.
     let mut http = Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.handshake_time);
@@ -93,8 +95,8 @@ where
         let (mut stream, address) = accept(&tcp).await;
         prepare(&mut stream);
         let Some(held) = hold(&total, &crowd, proxies, address) else {
-            // It fits into the empty buffer of a new socket, or the client is not told.
-            let _ = stream.try_write(BUSY);
+            // It fits into the empty buffer of a new socket; who writes at this moment may miss it.
+            let _ = SockRef::from(&stream).send(BUSY);
             continue;
         };
         let io = TokioIo::new(Held { stream, _held: held });

@@ -26,8 +26,8 @@ use crate::Error;
 /// let read_only = Cors::origins(["https://myapp.com"]).methods(["GET"]).credentials(false);
 /// ```
 ///
-/// With [`Cors::any`], cookies reach no hook, and browsers are told to send none: a foreign page
-/// must not ride on a session. Otherwise, a request with the `Origin` of another page is answered
+/// With [`Cors::any`], cookies reach no hook, nor does `Authorization` from a page, and browsers are
+/// told to send neither: a foreign page must not ride on a session. Otherwise, a request with the `Origin` of another page is answered
 /// 403, on upgrade and polling alike. A request without `Origin` is no page's, and passes: whoever
 /// writes it by hand could write any.
 #[derive(Clone, Debug)]
@@ -50,8 +50,8 @@ impl Cors {
         Self::of(Origins::Any, false)
     }
 
-    /// Pages that this server itself serves, as the `Host` of the request has it; with cookies
-    /// unless [`credentials`](Cors::credentials) says otherwise.
+    /// Pages that this server itself serves, as the `Host` of the request has it, over `http` as
+    /// well as `https`, since a server behind a proxy knows no better; with cookies unless [`credentials`](Cors::credentials) says otherwise.
     pub fn same_origin() -> Self {
         Self::of(Origins::Same, true)
     }
@@ -84,10 +84,11 @@ impl Cors {
 
     pub(crate) fn build(self) -> Result<Gate, Error> {
         let invalid = |what: &str, text: &str| Error::Cors(format!("{text:?} is no {what}"));
-        let methods = self
-            .methods
-            .iter()
-            .map(|method| Method::from_str(method).map_err(|_| invalid("HTTP method", method)));
+        let methods = self.methods.iter().map(|method| match Method::from_str(method) {
+            // `*` would stand for all, but not where cookies count.
+            Ok(method) if method.as_str() != "*" => Ok(method),
+            _ => Err(invalid("HTTP method", method)),
+        });
         let methods: Vec<Method> = methods.collect::<Result<_, _>>()?;
         let origins = match self.origins {
             Origins::Any => Allowed::Any,
@@ -134,7 +135,10 @@ fn parse_origin(text: &str) -> Option<HeaderValue> {
     let bare =
         lower.strip_prefix(scheme)?.strip_prefix("://")? == authority.as_str().to_ascii_lowercase();
     let userless = !authority.as_str().contains('@');
-    (bare && userless).then(|| HeaderValue::from_str(&lower).ok()).flatten()
+    // Browsers leave a scheme's own port out.
+    let own_port =
+        matches!((scheme, authority.port_u16()), ("http", Some(80)) | ("https", Some(443)));
+    (bare && userless && !own_port).then(|| HeaderValue::from_str(&lower).ok()).flatten()
 }
 
 enum Allowed {
@@ -195,12 +199,12 @@ impl Proxies {
             return Some(socket);
         }
         let headers = headers.get_all(FORWARDED_FOR).iter();
-        let hops = headers.filter_map(|header| header.to_str().ok());
-        let hops: Vec<&str> = hops.flat_map(|list| list.split(',')).collect();
+        let hops = headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b','));
+        let hops: Vec<&[u8]> = hops.collect();
         let mut client = socket;
         for hop in hops.into_iter().rev() {
             // Beyond what is no address, nothing is understood.
-            let Some(address) = address(hop.trim()) else { break };
+            let Some(address) = address(hop) else { break };
             client = address;
             if !self.trust(address) {
                 break;
@@ -217,7 +221,8 @@ impl Proxies {
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// An address, with or without a port.
-fn address(text: &str) -> Option<IpAddr> {
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?.trim();
     let address = text.parse().or_else(|_| text.parse().map(|socket: SocketAddr| socket.ip()));
     address.ok().map(|address: IpAddr| address.to_canonical())
 }
@@ -235,7 +240,16 @@ mod tests {
         for origin in ["https://myapp.com", "http://localhost:5173", "https://MyApp.com"] {
             assert!(parse_origin(origin).is_some(), "{origin}");
         }
-        for text in ["myapp.com", "https://myapp.com/", "https://a@b.com", "*", "", "https://a/b"] {
+        for text in [
+            "myapp.com",
+            "https://myapp.com/",
+            "https://myapp.com:443",
+            "http://myapp.com:80",
+            "https://a@b.com",
+            "*",
+            "",
+            "https://a/b",
+        ] {
             assert!(Cors::origins([text]).build().is_err(), "{text}");
         }
     }
@@ -282,6 +296,15 @@ mod tests {
         assert_eq!(client("::1", &["6.6.6.6", "[2001:db8::1]:443"]), "2001:db8::1");
         assert_eq!(client("10.0.0.1", &["6.6.6.6, nonsense"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+        // What a client makes up does not hide what the proxy adds.
+        let mut spoilt = HeaderMap::new();
+        let line = HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap();
+        spoilt.insert(FORWARDED_FOR, line);
+        let proxies = Proxies::parse(&["10.0.0.1".to_owned()]).unwrap();
+        let mut extensions = Extensions::new();
+        extensions.insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 1))));
+        let client = proxies.client(&spoilt, &extensions).unwrap();
+        assert_eq!(client.to_string(), "203.0.113.9");
         assert!(Proxies::parse(&["proxy.local".to_owned()]).is_err());
     }
 }

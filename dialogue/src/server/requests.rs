@@ -99,6 +99,7 @@ fn check_pace<A: App>(client: &Client<A>, request: &str) -> Result<(), Failure> 
     let checked = match request {
         event::TRIGGER => client.check_trigger(),
         event::GET_HISTORY => client.dialogue().check_history(client.user_id()),
+        event::CREATE_ROOM | event::DELETE_ROOM => client.check_creation(),
         _ => client.check_request(),
     };
     checked.map_err(Failure::from)
@@ -297,9 +298,8 @@ async fn trigger<A: App>(
         Some(row) => row.decode(envelope, data).map_err(TriggerError::Invalid),
         None => Ok(Box::new(envelope.around(event.clone().into_owned(), data.to_owned())) as _),
     };
-    let room = AnyRoom::new(client.dialogue().clone(), live.room().clone());
     let published = match message {
-        Ok(message) => publish(&room, &live, message).await,
+        Ok(message) => publish(client, &live, message).await,
         Err(error) => Err(error),
     };
     published.map_err(|error| match error {

@@ -105,13 +105,14 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
             turn = 0;
         }
         // Read anew each time: the last request may have been for more time.
-        let next = match client.expires_at().filter(|_| !inbox.is_closed()) {
-            None => inbox.next().await,
-            Some(at) => tokio::select! {
+        let next = if client.expires_at().is_none() || inbox.is_closed() {
+            inbox.next().await
+        } else {
+            tokio::select! {
                 biased;
-                () = Box::pin(expire(&client, at)) => inbox.next().await,
+                () = Box::pin(expire(&client)) => inbox.next().await,
                 next = inbox.next() => next,
-            },
+            }
         };
         match next {
             Next::Request(frame) => Box::pin(answer(&client, frame)).await,
@@ -127,29 +128,29 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
 }
 
 /// Ends a connection once what authentication proved has ended.
-async fn expire<A: App>(client: &Client<A>, at: SystemTime) {
-    while let Ok(left) = at.duration_since(SystemTime::now())
-        && !left.is_zero()
-    {
-        // The clock of the world may be set while ours runs on.
-        tokio::time::sleep(left.min(CLOCK)).await;
+async fn expire<A: App>(client: &Client<A>) {
+    loop {
+        // Read anew each time: there may be more time meanwhile.
+        let Some(at) = client.expires_at() else { return std::future::pending().await };
+        match at.duration_since(SystemTime::now()) {
+            // The clock of the world may be set while ours runs on.
+            Ok(left) if !left.is_zero() => tokio::time::sleep(left.min(CLOCK)).await,
+            _ => break,
+        }
     }
     // A client that is too slow to hear why finds out when it connects again.
     let _ = client.connection().try_send(&Packet::event(event::ERROR, &expired()));
     client.end(DisconnectReason::TokenExpired);
 }
 
-/// Handles a request. If the server ends the connection meanwhile, the transport is closed at once;
+/// Handles a request. If the server ends the connection meanwhile, the client is told so at once;
 /// the request's hooks still run to their end, and nobody hears of it.
 async fn answer<A: App>(client: &Client<A>, frame: Frame) {
     let connection = client.connection();
     let close = async {
-        match client.expires_at() {
-            None => connection.inbox.ended_by_server().await,
-            Some(at) => tokio::select! {
-                () = connection.inbox.ended_by_server() => {}
-                () = expire(client, at) => {}
-            },
+        tokio::select! {
+            () = connection.inbox.ended_by_server() => {}
+            () = expire(client) => {}
         }
         connection.close().await;
         std::future::pending::<()>().await;
@@ -183,7 +184,8 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     let dialogue = client.dialogue();
     let time = dialogue.limits().hook_time;
     // A client that is gone may have left much to do; it holds its places only so long for it.
-    // What was begun is finished: no request runs more than the four hooks of a join, and only
+    // What was begun is finished: no request waits for more than the four hooks of a join, or for a
+    // deletion's, which go on by themselves, and only
     // one that waits for a room's handlers could take longer than those.
     let begun = Instant::now();
     let rest = async {

@@ -113,6 +113,7 @@ async fn who_does_not_see_a_room_finds_none() {
     let say = json!({ "text": "hi" });
     for answer in [
         ann.join("staff").await,
+        ann.ask("dialogue:join", json!({ "roomId": "staff", "subscribe": ["unlisted"] })).await,
         ann.leave("staff").await,
         ann.trigger("staff", "say", say.clone()).await,
         ann.ask("dialogue:getHistory", json!({ "roomId": "staff", "eventName": "say" })).await,

@@ -1,7 +1,10 @@
 //! Clients as the server's own code finds them.
 
-use dialogue::{JoinError, SendError, SubscribeError, TriggerError};
+use std::sync::Arc;
+
+use dialogue::{EventMessage, JoinError, RoomConfig, SendError, SubscribeError, TriggerError};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::{
     app::{Test, doc, general, special},
@@ -82,7 +85,7 @@ async fn a_user_is_in_the_rooms_of_all_its_connections() {
     assert_eq!(dialogue.room(general::Room).size(), 1);
     let left = app.noted(6).await;
     let left: Vec<&String> = left.iter().filter(|note| note.starts_with("general: left")).collect();
-    assert_eq!(left, ["general: left ann size 2", "general: left ann size 1"]);
+    assert_eq!(left, ["general: left ann size 1", "general: left ann size 1"]);
 }
 
 #[tokio::test]
@@ -204,4 +207,64 @@ async fn a_room_where_anything_goes_takes_names_and_json() {
     assert!(matches!(refused, TriggerError::Invalid(issues) if issues[0].path == "text"));
     room.trigger(Score { points: 3 }).await.unwrap();
     assert_eq!(ann.message().await["event"], "score");
+}
+
+#[tokio::test]
+async fn whoever_is_made_to_leave_while_it_triggers_is_not_heard() {
+    let app = Lobby::default();
+    let server = Server::start(app.clone()).await;
+    let mut ann = server.guest("ann").await;
+    let mut bob = server.guest("bob").await;
+    ann.join("hall").await;
+    bob.join("hall").await;
+    let entered = Arc::new(Notify::new());
+    let (seen, go_on) = (entered.clone(), Arc::new(Notify::new()));
+    let gate = go_on.clone();
+    let room = server.dialogue.room(hall::Room);
+    let _slow = room.before(move |message: EventMessage<Say>| {
+        let (seen, gate) = (seen.clone(), gate.clone());
+        async move {
+            seen.notify_one();
+            gate.notified().await;
+            Ok(message)
+        }
+    });
+    let say = json!({ "roomId": "hall", "event": "say", "data": { "text": "one last word" } });
+    ann.emit("dialogue:trigger", say).await;
+    entered.notified().await;
+    assert!(server.dialogue.clients_of("ann")[0].leave(hall::Room).await);
+    go_on.notify_one();
+    assert_eq!(ann.event().await.0, "dialogue:left");
+    let (name, failure) = ann.event().await;
+    assert_eq!((&*name, &failure["code"]), ("dialogue:error", &json!("NOT_IN_ROOM")));
+    bob.silent().await;
+}
+
+#[tokio::test]
+async fn what_was_begun_is_finished_even_if_nobody_waits_for_it() {
+    let app = Lobby::default();
+    let server = Server::start(app.clone()).await;
+    let config = RoomConfig::new("Game").event::<Say>();
+    let room = server.dialogue.create_room("game", config).await.unwrap();
+    let mut ann = server.guest("ann").await;
+    let mut bob = server.guest("bob").await;
+    for peer in [&mut ann, &mut bob] {
+        peer.join("game").await;
+        peer.join("hall").await;
+    }
+    app.notes();
+    // As a route's future is, whose client goes away.
+    let client = server.dialogue.clients_of("ann").remove(0);
+    let mut leaving = client.leave(hall::Room);
+    assert!(futures_util::FutureExt::now_or_never(&mut leaving).is_none());
+    drop(leaving);
+    let mut deleting = Box::pin(room.delete());
+    assert!(futures_util::FutureExt::now_or_never(&mut deleting).is_none());
+    drop(deleting);
+    let mut notes = app.noted(5).await;
+    notes.sort();
+    assert_eq!(
+        notes,
+        ["ann left game", "ann left hall", "bob left game", "hall: left", "room_deleted game"]
+    );
 }

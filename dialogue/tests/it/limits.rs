@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     lobby::{Lobby, Poke, hall},
-    peer::Peer,
+    peer::{Incoming, Peer},
     polling::fetch,
     server::{Server, unpaced},
 };
@@ -103,7 +103,8 @@ fn the_defaults_are_those_of_the_protocol() {
         (limits.handshake_time, limits.hook_time),
         (Duration::from_secs(5), Duration::from_secs(5))
     );
-    assert_eq!((limits.connections_per_address, limits.rooms_per_connection), (1_000, 100));
+    assert_eq!(limits.connections_per_address, 1_000.min(limits.connections / 4));
+    assert_eq!((limits.rooms_per_connection, limits.created_rooms), (100, 10_000));
     assert_eq!((limits.subscriptions_per_room, limits.rooms_per_user), (100, 20));
     assert_eq!((limits.page_events, limits.page_bytes), (100, 256_000));
     assert_eq!((limits.outgoing_packets, limits.waiting_events), (128, 1_024));
@@ -135,17 +136,22 @@ async fn behind_a_proxy_clients_are_told_apart_by_what_it_says() {
     let builder = Dialogue::builder(Lobby::default()).limits(limits).proxies(["127.0.0.0/8"]);
     let server = Server::built(builder, axum::Router::new()).await;
     let from = async |client| Peer::via(server.address, client, r#"{"userId":"ann"}"#).await;
-    let ann = from("192.0.2.1").await.unwrap();
+    let mut ann = from("192.0.2.1").await.unwrap();
     let _bob = from("198.51.100.9, 192.0.2.2").await.unwrap();
-    let client = &server.dialogue.clients()[0];
-    assert!(client.handshake().address().unwrap().to_string().starts_with("192.0.2."));
-    let refused = from("192.0.2.1").await.map(drop).unwrap_err();
-    assert_eq!(refused["code"], "LIMIT_EXCEEDED");
+    let address = server.dialogue.clients()[0].handshake().address().unwrap();
+    assert!(address.to_string().starts_with("192.0.2."), "{address}");
+    assert_eq!(from("192.0.2.1").await.map(drop), Err(json!(429)));
     // What the client itself writes before the proxy's word counts for nothing.
-    let refused = from("203.0.113.5, 192.0.2.1").await.map(drop).unwrap_err();
-    assert_eq!(refused["code"], "LIMIT_EXCEEDED");
+    assert_eq!(from("203.0.113.5, 192.0.2.1").await.map(drop), Err(json!(429)));
     assert_eq!(server.dialogue.stats().addresses, 2);
-    drop(ann);
+    // A transport counts without a session, too.
+    ann.send_text("41").await;
+    server.settled(|stats| stats.connections == 1).await;
+    assert_eq!(from("192.0.2.1").await.map(drop), Err(json!(429)));
+    let forwarded = "x-forwarded-for: 192.0.2.1\r\n";
+    let (head, _) = fetch(server.address, "/socket.io/?EIO=4&transport=polling", forwarded).await;
+    assert!(head.starts_with("HTTP/1.1 429"), "{head}");
+    ann.close().await;
     server.settled(|stats| stats.addresses == 1).await;
     from("192.0.2.1").await.unwrap();
 }
@@ -188,4 +194,49 @@ async fn a_request_that_never_ends_is_given_up() {
     );
     let answer = stall(&server, &head).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_transport_connects_only_so_often() {
+    let mut limits = unpaced();
+    limits.connects = Some(hourly(2));
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut ann = server.guest("ann").await;
+    for again in [true, false] {
+        ann.send_text("41").await;
+        server.settled(|stats| stats.connections == 0).await;
+        ann.send_text(r#"40{"userId":"ann"}"#).await;
+        loop {
+            match ann.incoming().await {
+                Incoming::Connected => break assert!(again),
+                Incoming::ConnectError(error) => {
+                    let error: Value =
+                        serde_json::from_str(error["message"].as_str().unwrap()).unwrap();
+                    break assert!(!again && error["code"] == "RATE_LIMITED", "{error}");
+                }
+                _ => {}
+            }
+        }
+        server.settled(|stats| (stats.connections == 1) == again).await;
+    }
+}
+
+#[tokio::test]
+async fn rooms_are_created_only_so_often_and_only_so_many() {
+    let mut limits = unpaced();
+    (limits.creations, limits.created_rooms) = (Some(hourly(3)), 2);
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut ann = server.guest("ann").await;
+    let mut bob = server.guest("bob").await;
+    let request = |id: &str| json!({ "id": id, "name": "Mine" });
+    assert_eq!(ann.ask("dialogue:createRoom", request("a")).await["ok"], true);
+    assert_eq!(bob.ask("dialogue:createRoom", request("b")).await["ok"], true);
+    // All users together.
+    assert_eq!(bob.ask("dialogue:createRoom", request("c")).await["code"], "LIMIT_EXCEEDED");
+    assert_eq!(ann.ask("dialogue:deleteRoom", json!({ "roomId": "a" })).await["ok"], true);
+    assert_eq!(bob.ask("dialogue:createRoom", request("c")).await["ok"], true);
+    let refused = bob.ask("dialogue:deleteRoom", json!({ "roomId": "b" })).await;
+    assert_eq!(refusal(&refused), (Some("RATE_LIMITED"), true), "{refused}");
+    // The server's own code creates as many as it likes.
+    server.dialogue.create_room("d", dialogue::RoomConfig::new("D")).await.unwrap();
 }

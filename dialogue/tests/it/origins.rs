@@ -184,7 +184,11 @@ async fn the_layer_is_for_the_routes_that_it_is_put_on() {
 
 #[tokio::test]
 async fn what_is_no_origin_method_or_proxy_is_told_when_the_server_is_built() {
-    for cors in [Cors::origins(["myapp.com"]), Cors::any().methods(["GE T"])] {
+    for cors in [
+        Cors::origins(["myapp.com"]),
+        Cors::any().methods(["GE T"]),
+        Cors::origins(["https://x.org"]).methods(["*"]),
+    ] {
         let refused = Dialogue::builder(Shop).cors(cors).build().await.map(drop);
         assert!(matches!(refused, Err(Error::Cors(_))));
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest},
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -64,12 +64,15 @@ impl Peer {
         Self::connect_on(Self::open(address).await, auth).await
     }
 
-    /// Connects as a client of a proxy does.
+    /// Connects as a client of a proxy does; an error may be the status of the HTTP response, too.
     pub async fn via(address: SocketAddr, client: &str, auth: &str) -> Result<Self, Value> {
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("x-forwarded-for", client.parse().unwrap());
-        let (mut socket, _) = connect_async(request).await.unwrap();
+        let (mut socket, _) = match connect_async(request).await {
+            Err(Error::Http(response)) => return Err(response.status().as_u16().into()),
+            opened => opened.unwrap(),
+        };
         socket.next().await.unwrap().unwrap();
         Self::connect_on(socket, auth).await
     }

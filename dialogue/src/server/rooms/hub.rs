@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -23,8 +23,10 @@ pub(crate) struct Hub<A: App> {
     /// Those of them that clients find in the list of rooms, by number. Changed only while the
     /// room's place in `live` is.
     listed: Mutex<BTreeMap<u64, Arc<Live<A>>>>,
-    /// How many rooms there are of each user that clients created.
+    /// How many rooms there are of each user that created some.
     created: DashMap<Arc<str>, usize>,
+    /// How many that are together.
+    created_total: AtomicUsize,
     /// The next room's number.
     next: AtomicU64,
     retired: Mutex<Retired<A>>,
@@ -45,6 +47,7 @@ impl<A: App> Hub<A> {
             live: DashMap::new(),
             listed: Mutex::default(),
             created: DashMap::new(),
+            created_total: AtomicUsize::new(0),
             next: AtomicU64::new(0),
             retired: Mutex::new(Retired { rooms: BTreeMap::new(), next: 0 }),
             limits: limits.clone(),
@@ -165,15 +168,23 @@ impl<A: App> Hub<A> {
             Entry::Occupied(count) => *count.get(),
             Entry::Vacant(_) => 0,
         };
-        match quota {
-            Some(most) if present >= most => return Err(CreateError::LimitExceeded { most }),
-            _ => count.insert(present + 1),
-        };
+        if let Some(most) = quota {
+            let total = self.limits.created_rooms;
+            if present >= most {
+                return Err(CreateError::LimitExceeded { most });
+            }
+            if self.created_total.load(Ordering::Relaxed) >= total {
+                return Err(CreateError::LimitExceeded { most: total });
+            }
+        }
+        count.insert(present + 1);
+        self.created_total.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn discount_created(&self, creator: &str) {
         if let Entry::Occupied(mut count) = self.created.entry(creator.into()) {
+            self.created_total.fetch_sub(1, Ordering::Relaxed);
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();

@@ -1,7 +1,11 @@
 //! Rooms that come and go at run time, and who is told.
 
+use std::collections::HashSet;
+
+use futures_util::{StreamExt, stream};
+
 use super::{
-    super::{gateway::Packet, hook},
+    super::{Client, ClientId, gateway::Packet, hook},
     any::AnyRoom,
     membership,
 };
@@ -9,6 +13,9 @@ use crate::{
     App, CreateError, DeleteError, Dialogue,
     protocol::{Membership, RoomInfo, event},
 };
+
+/// Of how many members of a deleted room the hooks run at the same time.
+const AT_ONCE: usize = 16;
 
 /// Creates a room, tells who may see it, and runs the hook. `quota` is how many rooms its creator
 /// may have.
@@ -20,7 +27,7 @@ pub(crate) async fn create<A: App>(
     let live = dialogue.hub().create(room.erased(), quota)?;
     let info = live.info();
     if live.is_listed() {
-        tell(dialogue, &info, &Packet::event(event::ROOM_CREATED, &info));
+        tell(dialogue, &info, &Packet::event(event::ROOM_CREATED, &info), |_| true);
     }
     let created = Box::pin(async { dialogue.app().room_created(room).await });
     // The room is there and known; a hook that fails is logged and changes nothing.
@@ -40,28 +47,42 @@ pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError>
     let info = live.info();
     let members = dialogue.hub().delete(&live).ok_or(DeleteError::RoomNotFound)?;
     let members = live.deafen(members);
-    let deleted = Membership { room_id: room.id(), room_name: None };
-    let packet = Packet::event(event::ROOM_DELETED, &deleted);
+    let packet = || {
+        let deleted = Membership { room_id: room.id(), room_name: None };
+        Packet::event(event::ROOM_DELETED, &deleted)
+    };
     if live.is_listed() {
-        tell(dialogue, &info, &packet);
+        let inside: HashSet<ClientId> = members.iter().map(Client::id).collect();
+        tell(dialogue, &info, &packet(), |client| !inside.contains(&client.id()));
     }
     for member in &members {
-        if !live.is_listed() || !dialogue.sees(member, &info) {
-            member.tell(&packet);
-        }
+        member.tell_surely(packet());
     }
-    for member in &members {
-        membership::has_left(member, &live).await;
-    }
-    let deleted = Box::pin(async { dialogue.app().room_deleted(room.id()).await });
-    let _ = hook::run(dialogue.limits().hook_time, "room_deleted", room.id(), deleted).await;
+    let room = room.clone();
+    hook::finish(async move {
+        let left = stream::iter(members).for_each_concurrent(AT_ONCE, |member| {
+            let live = live.clone();
+            async move { membership::has_left(&member, live).await }
+        });
+        left.await;
+        let dialogue = room.dialogue();
+        let deleted = Box::pin(async { dialogue.app().room_deleted(room.id()).await });
+        let _ = hook::run(dialogue.limits().hook_time, "room_deleted", room.id(), deleted).await;
+    })
+    .await;
     Ok(())
 }
 
-/// Sends to everyone who may see the room. Whoever is too slow to take it in misses it.
-fn tell<A: App>(dialogue: &Dialogue<A>, info: &RoomInfo, packet: &Packet) {
+/// Sends to everyone who may see the room, as far as `whom` says. Whoever is too slow to take it in
+/// misses it.
+fn tell<A: App>(
+    dialogue: &Dialogue<A>,
+    info: &RoomInfo,
+    packet: &Packet,
+    whom: impl Fn(&Client<A>) -> bool,
+) {
     for client in dialogue.clients() {
-        if dialogue.sees(&client, info) {
+        if whom(&client) && dialogue.sees(&client, info) {
             client.tell(packet);
         }
     }

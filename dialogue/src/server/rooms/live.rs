@@ -53,6 +53,14 @@ pub(crate) struct Member<A: App> {
     subscriptions: Subscriptions,
 }
 
+/// Who triggers an event.
+pub(crate) enum By<'a, A: App> {
+    /// A member.
+    Client(&'a Client<A>),
+    /// The server's own code, which leaves out these.
+    Server(&'a [Client<A>]),
+}
+
 /// How a join went.
 pub(crate) enum Admission {
     /// The client is a member now, and has its answer.
@@ -223,17 +231,27 @@ impl<A: App> Live<A> {
 
     /// Gives an event its place in the room's order: hands it to the transport, keeps it if it
     /// has history, and runs `then`. Returns how many members it goes to, or `None` if the room
-    /// was closed in between.
+    /// was closed in between, or the client that triggers is a member no longer.
     pub(crate) fn broadcast(
         &self,
         gateway: &Gateway,
         event: &str,
         row: Option<&RoomEvent>,
         body: &Stored,
-        except: &[Client<A>],
+        by: &By<'_, A>,
         then: impl FnOnce(usize),
     ) -> Option<usize> {
         let mut state = self.lock();
+        let except = match *by {
+            By::Server(except) => except,
+            By::Client(client) => {
+                let gone = client.connection().inbox.is_closed_by_server();
+                if gone || !state.members.contains_key(&client.id()) {
+                    return None;
+                }
+                &[]
+            }
+        };
         if state.closed {
             return None;
         }

@@ -54,10 +54,19 @@ pub(crate) async fn join_unasked<A: App>(
 
 /// The server's own code makes a client leave, if it is in a room.
 pub(crate) async fn leave_unasked<A: App>(client: &Client<A>, live: Option<Arc<Live<A>>>) -> bool {
-    match live {
-        Some(live) => leave(client, &live, left(live.id())).await,
-        None => false,
+    let Some(live) = live else { return false };
+    let dismissed = live.dismiss(client);
+    if dismissed {
+        hook::finish(see_off(client.clone(), live)).await;
     }
+    dismissed
+}
+
+/// Tells a client that it is no member any more, and runs the hooks. They do not wait for a client
+/// that does not listen.
+pub(crate) async fn see_off<A: App>(client: Client<A>, live: Arc<Live<A>>) {
+    client.tell_surely(left(live.id()));
+    has_left(&client, live).await;
 }
 
 /// Joins: subscriptions, `before_join`, membership and the answer, `joined`.
@@ -71,15 +80,15 @@ pub(crate) async fn join<A: App>(
         return Err(JoinError::Closed);
     }
     let dialogue = client.dialogue();
+    let any = AnyRoom::new(dialogue.clone(), room.clone());
+    if A::HOOKS.sees && !dialogue.sees(client, &any.info()) {
+        return Err(JoinError::RoomNotFound);
+    }
     let most = dialogue.limits().subscriptions_per_room;
     let named = match subscribe {
         Some(names) => Some(Subscriptions::named(room.spec(), names, most)?),
         None => None,
     };
-    let any = AnyRoom::new(dialogue.clone(), room.clone());
-    if A::HOOKS.sees && !dialogue.sees(client, &any.info()) {
-        return Err(JoinError::RoomNotFound);
-    }
     may_join(client, &any).await?;
     let first = loop {
         let live = dialogue.hub().open(&room).ok_or(JoinError::RoomNotFound)?;
@@ -125,29 +134,31 @@ async fn may_join<A: App>(client: &Client<A>, room: &AnyRoom<A>) -> Result<(), J
 
 /// Leaves: membership, the answer, `left`. Returns whether the client was a member.
 pub(crate) async fn leave<A: App>(client: &Client<A>, live: &Arc<Live<A>>, answer: Packet) -> bool {
-    let held = client.dialogue().hub().hold(live.clone());
-    if !live.dismiss(client) {
-        return false;
+    let dismissed = live.dismiss(client);
+    if dismissed {
+        let (client, live) = (client.clone(), live.clone());
+        hook::finish(async move {
+            client.connection().send(&answer).await;
+            has_left(&client, live).await;
+        })
+        .await;
     }
-    client.connection().send(&answer).await;
-    has_left(client, &held).await;
-    true
+    dismissed
 }
 
 /// Leaves every room, for good: no join comes after it.
 pub(crate) async fn leave_all<A: App>(client: &Client<A>) {
-    let hub = client.dialogue().hub();
-    let left: Vec<_> = client.depart().into_iter().map(|live| hub.hold(live)).collect();
     // No room waits for the hooks of another; one that is deleted meanwhile runs its own.
-    let left: Vec<_> = left.into_iter().filter(|live| live.dismiss(client)).collect();
+    let left: Vec<_> = client.depart().into_iter().filter(|live| live.dismiss(client)).collect();
     for live in left {
-        has_left(client, &live).await;
+        has_left(client, live).await;
     }
 }
 
-/// Runs the hooks of a member that is none any more.
-pub(crate) async fn has_left<A: App>(client: &Client<A>, live: &Live<A>) {
+/// Runs the hooks of a member that is none any more, and lets go of the room.
+pub(crate) async fn has_left<A: App>(client: &Client<A>, live: Arc<Live<A>>) {
     let dialogue = client.dialogue();
+    let live = dialogue.hub().hold(live);
     let (room, time) = (live.room(), dialogue.limits().hook_time);
     let any = AnyRoom::new(dialogue.clone(), room.clone());
     // As with `joined`: nothing is left to refuse.

@@ -31,11 +31,6 @@ use crate::{App, Deny, Dialogue, Event, EventMessage, RawMessage, TriggerError, 
 /// After how many events the work lets others have its thread.
 const IN_A_ROW: u32 = 32;
 
-tokio::task_local! {
-    /// Set while an `#[on]` handler runs.
-    static HANDLING: ();
-}
-
 /// The handlers of one open room that were added at run time (those of its module are in
 /// `ErasedRoom`), and the queue of what all of them have yet to see.
 pub(crate) struct Handlers {
@@ -94,7 +89,7 @@ impl Handlers {
         if !handled {
             return Ok(None);
         }
-        if HANDLING.try_with(|()| ()).is_ok() {
+        if hook::is_handling() {
             let place = self.inner_places.clone().try_acquire_owned();
             return place.map(Some).map_err(|_| TriggerError::Overloaded);
         }
@@ -184,7 +179,7 @@ pub(crate) async fn work<A: App>(dialogue: Dialogue<A>, live: Arc<Live<A>>) {
         }
         // Handlers are guarded one by one; this guards what dropping the message runs.
         let handled = AssertUnwindSafe(handle(&dialogue, &live, job)).catch_unwind();
-        if HANDLING.scope((), handled).await.is_err() {
+        if hook::handle(handled).await.is_err() {
             tracing::error!(room = ?live.id(), "an event panicked after it was handled");
         }
     }

@@ -13,7 +13,7 @@ use super::{
         message::{AnyMessage, Envelope, Unfit},
     },
     any::AnyRoom,
-    live::Live,
+    live::{By, Live},
     log::Stored,
     on::{self, Job},
 };
@@ -99,7 +99,9 @@ impl<A: App> IntoFuture for Trigger<A> {
             let prepared = prepare(&room, message).await?;
             loop {
                 let live = hub.open(room.erased()).ok_or(TriggerError::RoomNotFound)?;
-                if let Some(receipt) = prepared.broadcast(room.dialogue(), &live, &except).await? {
+                if let Some(receipt) =
+                    prepared.broadcast(room.dialogue(), &live, &By::Server(&except)).await?
+                {
                     return Ok(receipt);
                 }
                 // The room is being closed; it has left the hub in a moment.
@@ -118,15 +120,16 @@ pub struct Receipt {
     pub recipients: usize,
 }
 
-/// Passes a client's valid message through a room that it is in.
+/// Passes a client's valid message through a room that it is in, for as long as it is.
 pub(crate) async fn publish<A: App>(
-    room: &AnyRoom<A>,
+    client: &Client<A>,
     live: &Arc<Live<A>>,
     message: Box<dyn AnyMessage>,
 ) -> Result<Receipt, TriggerError> {
-    let prepared = prepare(room, message).await?;
+    let room = AnyRoom::new(client.dialogue().clone(), live.room().clone());
+    let prepared = prepare(&room, message).await?;
     // A room that has members is closed only when it is deleted.
-    let sent = prepared.broadcast(room.dialogue(), live, &[]).await?;
+    let sent = prepared.broadcast(room.dialogue(), live, &By::Client(client)).await?;
     sent.ok_or(TriggerError::RoomNotFound)
 }
 
@@ -214,7 +217,7 @@ impl Prepared {
         &self,
         dialogue: &Dialogue<A>,
         live: &Arc<Live<A>>,
-        except: &[Client<A>],
+        by: &By<'_, A>,
     ) -> Result<Option<Receipt>, TriggerError> {
         let event = self.message.event();
         let place = live.handlers.place(live.room(), event).await?;
@@ -228,7 +231,7 @@ impl Prepared {
         };
         let spec = live.room().spec();
         let row = spec.event(event);
-        let sent = live.broadcast(dialogue.gateway(), event, row, &self.body, except, then);
+        let sent = live.broadcast(dialogue.gateway(), event, row, &self.body, by, then);
         if let Some(recipients) = sent {
             // `?` escapes what would break a line. What was sent is not above `trace`.
             let (room, from) = (live.id(), self.message.from());
