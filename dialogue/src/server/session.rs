@@ -184,9 +184,8 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     let dialogue = client.dialogue();
     let time = dialogue.limits().hook_time;
     // A client that is gone may have left much to do; it holds its places only so long for it.
-    // What was begun is finished: no request waits for more than the four hooks of a join, or for a
-    // deletion's, which go on by themselves, and only
-    // one that waits for a room's handlers could take longer than those.
+    // What was begun is finished: no request runs more than the four hooks of a join; only one that
+    // waits for a room's handlers could take longer, and a deletion, whose hooks go on without it.
     let begun = Instant::now();
     let rest = async {
         while begun.elapsed() < time

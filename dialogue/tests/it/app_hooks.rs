@@ -1,12 +1,18 @@
 //! The app's hooks, all of them in their order.
 
-use dialogue::TriggerError;
+use std::time::Duration;
+
+use dialogue::{
+    AnyRoom, App, Client, Context, CreateRoom, Deny, DisconnectReason, EventMessage, Handshake,
+    RawMessage, RoomConfig, Socket, TriggerError,
+    auth::{ClaimedUser, TrustClientUserId},
+};
 use serde_json::json;
 
 use crate::{
     lobby::{Lobby, Say, Score, desk, hall},
     peer::{Incoming, Peer},
-    server::Server,
+    server::{Server, unpaced},
 };
 
 #[tokio::test]
@@ -145,4 +151,134 @@ async fn who_does_not_see_a_room_finds_none() {
     let client = &server.dialogue.clients_of("ann")[0];
     assert!(client.join_id("staff").await.is_err());
     client.join(desk::Room { name: "ann".into() }).await.unwrap();
+}
+
+/// An app whose hooks all fail, except the one that lets clients in.
+struct Hopeless {
+    hang: bool,
+}
+
+impl Hopeless {
+    async fn fail(&self) {
+        if self.hang {
+            std::future::pending::<()>().await;
+        }
+        panic!("told to");
+    }
+}
+
+#[dialogue::room("plain", app = Hopeless, events(Say))]
+mod plain {
+    use super::*;
+
+    #[joined]
+    async fn joined(cx: &Context<Hopeless, Room>, _: &Client<Hopeless>) {
+        cx.app().fail().await;
+    }
+
+    #[left]
+    async fn left(cx: &Context<Hopeless, Room>, _: &Client<Hopeless>) {
+        cx.app().fail().await;
+    }
+
+    #[on]
+    async fn heard(cx: &Context<Hopeless, Room>, _: &EventMessage<Say>) {
+        cx.app().fail().await;
+    }
+}
+
+#[dialogue::app(rooms(plain))]
+impl App for Hopeless {
+    type Credentials = TrustClientUserId;
+    type Identity = ClaimedUser;
+
+    async fn authenticate(
+        &self,
+        who: TrustClientUserId,
+        handshake: &Handshake,
+    ) -> Result<ClaimedUser, Deny> {
+        who.or_client_id(handshake)
+    }
+
+    async fn socket_connected(&self, _: &Socket) {
+        self.fail().await;
+    }
+
+    async fn socket_disconnected(&self, _: &Socket) {
+        self.fail().await;
+    }
+
+    async fn connected(&self, _: &Client<Self>) {
+        self.fail().await;
+    }
+
+    async fn disconnected(&self, _: &Client<Self>, _: DisconnectReason) {
+        self.fail().await;
+    }
+
+    async fn before_join(&self, client: &Client<Self>, _: &AnyRoom<Self>) -> Result<(), Deny> {
+        if client.user_id() == "unlucky" {
+            self.fail().await;
+        }
+        Ok(())
+    }
+
+    async fn joined(&self, _: &Client<Self>, _: &AnyRoom<Self>) {
+        self.fail().await;
+    }
+
+    async fn left(&self, _: &Client<Self>, _: &AnyRoom<Self>) {
+        self.fail().await;
+    }
+
+    async fn create_room(&self, _: &Client<Self>, _: CreateRoom) -> Result<RoomConfig, Deny> {
+        self.fail().await;
+        Err(Deny::new("unreachable"))
+    }
+
+    async fn room_created(&self, _: &AnyRoom<Self>) {
+        self.fail().await;
+    }
+
+    async fn room_deleted(&self, _: &str) {
+        self.fail().await;
+    }
+
+    fn after_each(&self, _: &RawMessage, _: usize) {
+        panic!("told to");
+    }
+
+    async fn triggered(&self, _: &RawMessage) {
+        self.fail().await;
+    }
+}
+
+#[tokio::test]
+async fn every_hook_may_panic_or_hang_and_costs_its_own_request_alone() {
+    for hang in [false, true] {
+        let mut limits = unpaced();
+        limits.hook_time = Duration::from_millis(20);
+        let server = Server::with_limits(Hopeless { hang }, limits).await;
+        let idle = server.dialogue.stats();
+        let config = RoomConfig::new("Game").event::<Say>();
+        let game = server.dialogue.create_room("game", config).await.unwrap();
+        let mut ann = server.connect("ann").await;
+        let mut unlucky = server.connect("unlucky").await;
+        assert_eq!(unlucky.join("plain").await["code"], "INTERNAL");
+        for room in ["plain", "game"] {
+            assert_eq!(ann.join(room).await["ok"], true);
+            assert_eq!(ann.trigger(room, "say", json!({ "text": "hi" })).await["ok"], true);
+            assert_eq!(ann.message().await["data"]["text"], "hi");
+        }
+        let create = json!({ "id": "mine", "name": "Mine" });
+        assert_eq!(ann.ask("dialogue:createRoom", create).await["code"], "INTERNAL");
+        game.delete().await.unwrap();
+        assert_eq!(ann.event().await.0, "dialogue:roomDeleted");
+        assert_eq!(ann.leave("plain").await["ok"], true);
+        assert_eq!(ann.join("plain").await["ok"], true);
+        drop((ann, unlucky));
+        server.settled(|stats| stats.stored == 1 && stats.connections == 0).await;
+        let stats = server.settled(|stats| stats.queued == 0).await;
+        assert_eq!((stats.members, stats.rooms, stats.users), (0, idle.rooms, 0));
+    }
 }
