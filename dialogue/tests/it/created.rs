@@ -1,9 +1,12 @@
 //! Rooms that are created and deleted at run time.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use dialogue::{
-    CreateError, DeleteError, EventConfig, EventMessage, HistoryError, Limits, RawMessage,
+    CreateError, DeleteError, EventConfig, EventMessage, HistoryError, Limits, Rate, RawMessage,
     RoomConfig, SyncHistory, TriggerError,
 };
 use serde_json::{Value, json};
@@ -516,4 +519,77 @@ async fn joins_and_triggers_may_race_deletion() {
         assert!(["ROOM_NOT_FOUND", "NOT_IN_ROOM"].contains(&&**code), "{code}");
     }
     server.settled(|stats| *stats == idle).await;
+}
+
+#[tokio::test]
+async fn a_created_room_may_take_anything_and_limit_what_it_lists() {
+    let server = Server::start(Lobby::default()).await;
+    let hourly = Rate::new(1, Duration::from_hours(1));
+    let config = RoomConfig::new("Yard")
+        .event::<Say>()
+        .event_with(EventConfig::new("bell").server_only())
+        .event_with(EventConfig::new("shout").rate(hourly))
+        .events_any()
+        .subscribe_all()
+        .sync_all_history();
+    let room = server.dialogue.create_room("yard", config).await.unwrap();
+    for n in 0..12 {
+        room.trigger(Say::new(&n.to_string())).await.unwrap();
+    }
+    let mut ann = server.guest("ann").await;
+    let joined = ann.join("yard").await;
+    assert_eq!(joined["subscriptions"], json!(["*"]));
+    assert_eq!(joined["events"].as_array().unwrap().len(), 10);
+
+    assert_eq!(ann.trigger("yard", "whatever", json!([1])).await["ok"], true);
+    assert_eq!(ann.message().await["data"], json!([1]));
+    assert_eq!(ann.trigger("yard", "say", json!([1])).await["code"], "VALIDATION_FAILED");
+    assert_eq!(ann.trigger("yard", "bell", json!(1)).await["code"], "EVENT_NOT_ALLOWED");
+    room.trigger_raw("bell", 1).await.unwrap();
+    assert_eq!(ann.message().await["event"], "bell");
+    assert_eq!(ann.trigger("yard", "shout", json!("hey")).await["ok"], true);
+    assert_eq!(ann.message().await["event"], "shout");
+    assert_eq!(ann.trigger("yard", "shout", json!("hey")).await["code"], "RATE_LIMITED");
+
+    // Without a word on it, a joiner is subscribed to what is listed, and to nothing if told so.
+    let quiet = RoomConfig::new("Library").event::<Say>().subscribe([""; 0]);
+    server.dialogue.create_room("library", quiet).await.unwrap();
+    assert_eq!(ann.event().await.0, "dialogue:roomCreated");
+    assert_eq!(ann.join("library").await["subscriptions"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn creation_and_deletion_are_heard_in_their_order() {
+    let mut limits = unpaced();
+    limits.outgoing_packets = 4_096;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut ann = server.guest("ann").await;
+    let mut others = Vec::new();
+    for n in 0..20 {
+        others.push(server.guest(&format!("user-{n}")).await);
+    }
+    let tasks: Vec<_> = (0..4)
+        .map(|task| {
+            let dialogue = server.dialogue.clone();
+            tokio::spawn(async move {
+                for _ in 0..100 {
+                    if task % 2 == 0 {
+                        let _ = dialogue.create_room("door", RoomConfig::new("Door")).await;
+                    } else {
+                        let _ = dialogue.delete_room("door").await;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let heard: Vec<String> = ann.caught_up().await.into_iter().map(|(name, _)| name).collect();
+    assert!(heard.len() > 2, "{heard:?}");
+    for (n, name) in heard.iter().enumerate() {
+        let expected = ["dialogue:roomCreated", "dialogue:roomDeleted"][n % 2];
+        assert_eq!(name, expected, "{n} of {}", heard.len());
+    }
 }

@@ -58,6 +58,7 @@ pub mod hall {
 
     #[joined]
     async fn hello(cx: &Context<Lobby, Room>, _: &Client<Lobby>) {
+        tracing::info!("somebody is here");
         cx.app().note("hall: joined");
     }
 

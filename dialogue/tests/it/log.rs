@@ -64,7 +64,12 @@ async fn there_is_one_line_per_event_within_the_spans_that_led_to_it() {
     let server = Server::start(Lobby::default()).await;
     let mut ann = server.guest("ann").await;
     ann.join("hall").await;
-    lines.take();
+    server.settled(|stats| stats.queued == 0).await;
+    // What a hook logs is within its own span.
+    let logged = lines.take();
+    let within = r#"request{name="dialogue:join"}:hook{name="joined" room="hall"}"#;
+    let hook = |line: &&String| line.contains(within) && line.contains("somebody is here");
+    assert!(logged.iter().any(|line| hook(&line)), "{logged:?}");
     ann.trigger("hall", "say", json!({ "text": "hello" })).await;
     let of_events = |lines: Vec<String>| -> Vec<String> {
         lines.into_iter().filter(|line| line.contains("dialogue::event")).collect()

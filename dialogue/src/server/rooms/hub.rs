@@ -23,6 +23,8 @@ pub(crate) struct Hub<A: App> {
     /// Those of them that clients find in the list of rooms, by number. Changed only while the
     /// room's place in `live` is.
     listed: Mutex<BTreeMap<u64, Arc<Live<A>>>>,
+    /// Held while a room is created or deleted and clients are told.
+    order: Mutex<()>,
     /// How many rooms there are of each user that created some.
     created: DashMap<Arc<str>, usize>,
     /// How many that are together.
@@ -46,6 +48,7 @@ impl<A: App> Hub<A> {
         let hub = Self {
             live: DashMap::new(),
             listed: Mutex::default(),
+            order: Mutex::default(),
             created: DashMap::new(),
             created_total: AtomicUsize::new(0),
             next: AtomicU64::new(0),
@@ -78,6 +81,12 @@ impl<A: App> Hub<A> {
 
     fn lock_listed(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Live<A>>>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rooms are created and deleted one at a time, so that clients hear of it in that order. Never
+    /// held across an await.
+    pub(crate) fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number that no room had before.

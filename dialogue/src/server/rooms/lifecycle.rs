@@ -24,11 +24,15 @@ pub(crate) async fn create<A: App>(
     quota: Option<usize>,
 ) -> Result<RoomInfo, CreateError> {
     let dialogue = room.dialogue();
-    let live = dialogue.hub().create(room.erased(), quota)?;
-    let info = live.info();
-    if live.is_listed() {
-        tell(dialogue, &info, &Packet::event(event::ROOM_CREATED, &info), |_| true);
-    }
+    let info = {
+        let _order = dialogue.hub().one_at_a_time();
+        let live = dialogue.hub().create(room.erased(), quota)?;
+        let info = live.info();
+        if live.is_listed() {
+            tell(dialogue, &info, &Packet::event(event::ROOM_CREATED, &info), |_| true);
+        }
+        info
+    };
     let created = Box::pin(async { dialogue.app().room_created(room).await });
     // The room is there and known; a hook that fails is logged and changes nothing.
     let _ = hook::run(dialogue.limits().hook_time, "room_created", room.id(), created).await;
@@ -44,20 +48,24 @@ pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError>
         return Err(DeleteError::Declared);
     }
     let live = dialogue.hub().find_same(&**room.erased()).ok_or(DeleteError::RoomNotFound)?;
-    let info = live.info();
-    let members = dialogue.hub().delete(&live).ok_or(DeleteError::RoomNotFound)?;
-    let members = live.deafen(members);
-    let packet = || {
-        let deleted = Membership { room_id: room.id(), room_name: None };
-        Packet::event(event::ROOM_DELETED, &deleted)
+    let members = {
+        let _order = dialogue.hub().one_at_a_time();
+        let info = live.info();
+        let members = dialogue.hub().delete(&live).ok_or(DeleteError::RoomNotFound)?;
+        let members = live.deafen(members);
+        let packet = || {
+            let deleted = Membership { room_id: room.id(), room_name: None };
+            Packet::event(event::ROOM_DELETED, &deleted)
+        };
+        if live.is_listed() {
+            let inside: HashSet<ClientId> = members.iter().map(Client::id).collect();
+            tell(dialogue, &info, &packet(), |client| !inside.contains(&client.id()));
+        }
+        for member in &members {
+            member.tell_surely(packet());
+        }
+        members
     };
-    if live.is_listed() {
-        let inside: HashSet<ClientId> = members.iter().map(Client::id).collect();
-        tell(dialogue, &info, &packet(), |client| !inside.contains(&client.id()));
-    }
-    for member in &members {
-        member.tell_surely(packet());
-    }
     let room = room.clone();
     hook::finish(async move {
         let left = stream::iter(members).for_each_concurrent(AT_ONCE, |member| {
