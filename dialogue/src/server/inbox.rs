@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -75,10 +76,10 @@ impl Inbox {
         if reason.is_servers() {
             queue.frames = VecDeque::new();
             queue.bytes = 0;
-            self.ended.notify_one();
         }
         queue.closed.get_or_insert(reason);
         drop(queue);
+        self.ended.notify_waiters();
         self.ready.notify_one();
     }
 
@@ -99,7 +100,15 @@ impl Inbox {
 
     /// Resolves when the server ends the connection.
     pub(crate) async fn ended_by_server(&self) {
-        self.ended.notified().await;
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            // From here on, it is noticed; what came before is in the queue.
+            ended.as_mut().enable();
+            if self.is_closed_by_server() {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Whether the server ended the connection.

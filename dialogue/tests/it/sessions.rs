@@ -7,6 +7,7 @@ use dialogue::{
     auth::{ClaimedUser, TrustClientUserId},
 };
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::{
     app::{Message, Ping, Test, doc, general, single},
@@ -273,4 +274,30 @@ mod eager {
 
     #[dialogue::room("single", events(Ping))]
     pub mod single {}
+}
+
+#[tokio::test]
+async fn a_client_that_is_disconnected_does_not_wait_for_a_rooms_handlers() {
+    let mut limits = unpaced();
+    (limits.waiting_events, limits.hook_time) = (1, Duration::from_mins(1));
+    let server = Server::with_limits(Test::default(), limits).await;
+    let mut peer = server.join("ann", "general").await;
+    let room = server.dialogue.room(general::Room);
+    let (sender, mut handling) = mpsc::unbounded_channel();
+    let _stuck = room.on(move |_: Arc<EventMessage<Message>>| {
+        let _ = sender.send(());
+        std::future::pending()
+    });
+    // One is being handled, the next waits, and the third has no place to wait in.
+    for n in 0..3 {
+        let say =
+            json!({ "roomId": "general", "event": "message", "data": { "text": n.to_string() } });
+        peer.emit("dialogue:trigger", say).await;
+    }
+    handling.recv().await.unwrap();
+    for text in ["0", "1"] {
+        assert_eq!(peer.message().await["data"]["text"], text);
+    }
+    server.dialogue.clients()[0].disconnect();
+    server.settled(|stats| stats.connections == 0 && stats.members == 0).await;
 }

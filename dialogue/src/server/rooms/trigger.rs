@@ -220,7 +220,15 @@ impl Prepared {
         by: &By<'_, A>,
     ) -> Result<Option<Receipt>, TriggerError> {
         let event = self.message.event();
-        let place = live.handlers.place(live.room(), event).await?;
+        let place = live.handlers.place(live.room(), event);
+        let place = match by {
+            By::Server(_) => place.await?,
+            // Handlers may take their time; a connection that the server ends does not wait for it.
+            By::Client(client) => tokio::select! {
+                place = place => place?,
+                () = client.connection().inbox.ended_by_server() => return Ok(None),
+            },
+        };
         let then = |recipients| {
             if let Some(place) = place {
                 let (message, raw) = (self.message.clone(), self.raw.clone());
