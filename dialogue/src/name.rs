@@ -56,6 +56,10 @@ mod server {
         description.len() <= MAX_ROOM_DESCRIPTION
     }
 
+    pub(crate) fn user_id_rule() -> String {
+        format!("a user id has 1 to {MAX_USER_ID} printable bytes and is not `{SYSTEM}`")
+    }
+
     pub(crate) fn event_name_rule() -> String {
         format!(
             "an event's name has 1 to {MAX_EVENT_NAME} printable bytes, is not `{EVERY_EVENT}` and \

@@ -55,10 +55,11 @@ struct Proof<A: App> {
 type Rooms<A> = Option<HashMap<Arc<str>, Arc<Live<A>>>>;
 
 /// How often the client does what it may do only so often.
-struct Paces {
-    triggers: Option<Pace>,
-    requests: Option<Pace>,
-    creations: Option<Pace>,
+pub(crate) struct Paces {
+    pub(crate) triggers: Pace,
+    pub(crate) creations: Pace,
+    /// Everything else but history, which is the user's.
+    pub(crate) requests: Pace,
     /// Of events that say so themselves. There are only as many as rooms list.
     events: Mutex<HashMap<(Cow<'static, str>, Rate), Pace>>,
 }
@@ -66,11 +67,19 @@ struct Paces {
 impl Paces {
     fn new(limits: &Limits) -> Self {
         Self {
-            triggers: limits.triggers.map(Pace::new),
-            requests: limits.requests.map(Pace::new),
-            creations: limits.creations.map(Pace::new),
+            triggers: Pace::new(limits.triggers),
+            creations: Pace::new(limits.creations),
+            requests: Pace::new(limits.requests),
             events: Mutex::default(),
         }
+    }
+
+    /// Lets the client trigger an event once more, where the event itself says how often.
+    pub(crate) fn check_event(&self, event: &RoomEvent) -> Result<(), RateLimited> {
+        let Some(rate) = event.rate else { return Ok(()) };
+        // No code that can panic runs under the lock.
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.entry((event.name.clone(), rate)).or_insert_with(|| Pace::new(Some(rate))).check()
     }
 }
 
@@ -315,27 +324,8 @@ impl<A: App> Client<A> {
         }
     }
 
-    /// Lets the client create or delete a room once more.
-    pub(crate) fn check_creation(&self) -> Result<(), RateLimited> {
-        self.0.paces.creations.as_ref().map_or(Ok(()), Pace::check)
-    }
-
-    /// Lets the client trigger once more.
-    pub(crate) fn check_trigger(&self) -> Result<(), RateLimited> {
-        self.0.paces.triggers.as_ref().map_or(Ok(()), Pace::check)
-    }
-
-    /// Lets the client ask once more.
-    pub(crate) fn check_request(&self) -> Result<(), RateLimited> {
-        self.0.paces.requests.as_ref().map_or(Ok(()), Pace::check)
-    }
-
-    /// Lets the client trigger an event once more, where the event itself says how often.
-    pub(crate) fn check_event(&self, event: &RoomEvent) -> Result<(), RateLimited> {
-        let Some(rate) = event.rate else { return Ok(()) };
-        // No code that can panic runs under the lock.
-        let mut events = self.0.paces.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.entry((event.name.clone(), rate)).or_insert_with(|| Pace::new(rate)).check()
+    pub(crate) fn paces(&self) -> &Paces {
+        &self.0.paces
     }
 
     fn in_same(&self, room: impl HostedBy<A>) -> Result<Arc<Live<A>>, SubscribeError> {

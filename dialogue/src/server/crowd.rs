@@ -2,41 +2,31 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use dashmap::{DashMap, Entry};
-
-use super::{RateLimited, rate::Pace};
+use super::{RateLimited, rate::Pace, tally::Tally};
 use crate::Rate;
 
 /// Counts the connections of each address. Those of an IPv6 network of 64 bits, which one host may
 /// choose from as it likes, count as one address's.
 #[derive(Clone)]
 pub(crate) struct Crowd {
-    present: Arc<DashMap<IpAddr, usize>>,
+    present: Arc<Tally<IpAddr>>,
     most: usize,
 }
 
 impl Crowd {
     pub(crate) fn new(most: usize) -> Self {
-        Self { present: Arc::default(), most }
+        Self { present: Arc::new(Tally::new()), most }
     }
 
     /// A place for one more connection, if the address may have one.
     pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
         let address = network(address);
-        let count = self.present.entry(address);
-        let present = match &count {
-            Entry::Occupied(count) => *count.get(),
-            Entry::Vacant(_) => 0,
-        };
-        if present >= self.most {
-            return None;
-        }
-        count.insert(present + 1);
-        Some(Place { crowd: self.clone(), address })
+        let entered = self.present.add(address, self.most);
+        entered.then(|| Place { crowd: self.clone(), address })
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.present.len()
+        self.present.keys()
     }
 }
 
@@ -55,12 +45,7 @@ pub(crate) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut count) = self.crowd.present.entry(self.address) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
+        self.crowd.present.remove(self.address);
     }
 }
 
@@ -71,17 +56,17 @@ pub(crate) struct Transport(Arc<Opened>);
 
 struct Opened {
     _place: Option<Place>,
-    connects: Option<Pace>,
+    connects: Pace,
 }
 
 impl Transport {
     pub(crate) fn new(place: Option<Place>, connects: Option<Rate>) -> Self {
-        Self(Arc::new(Opened { _place: place, connects: connects.map(Pace::new) }))
+        Self(Arc::new(Opened { _place: place, connects: Pace::new(connects) }))
     }
 
     /// Lets a session begin on it once more.
     pub(crate) fn check_connect(&self) -> Result<(), RateLimited> {
-        self.0.connects.as_ref().map_or(Ok(()), Pace::check)
+        self.0.connects.check()
     }
 }
 

@@ -81,12 +81,13 @@ impl RoomEvent {
         }
     }
 
-    /// Makes a message that the server's own code put together one of this row.
+    /// Makes a message that the server's own code put together one of this row, if it keeps the rules.
     pub(crate) fn fit(&self, message: Box<dyn AnyMessage>) -> Result<Box<dyn AnyMessage>, Unfit> {
         match &self.payload {
             EventPayload::Typed { payload_type, .. }
                 if payload_type() == message.payload_type() =>
             {
+                message.check().map_err(Unfit::Invalid)?;
                 Ok(message)
             }
             EventPayload::Typed { .. } if !message.is_raw() => Err(Unfit::AnotherType),

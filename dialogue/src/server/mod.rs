@@ -1,13 +1,14 @@
 //! The server: connections in, requests routed, events out.
 //!
-//! One way through for a client's trigger: `gateway` (frames in) → `inbox` → `session` and
-//! `requests` (decode) → `rooms` (membership, validation, `before`, history, fan-out) → the
+//! One way through for a client's trigger: `gateway` (frames in) → `inbox` → `session`, `decode` and
+//! `requests` → `rooms` (membership, validation, `before`, history, fan-out) → the
 //! acknowledgement → `#[on]` handlers. The server's own trigger enters at `rooms`.
 
 mod client;
 mod clients;
 mod context;
 mod crowd;
+mod decode;
 mod dialogue;
 mod gateway;
 #[allow(missing_docs, reason = "only expansions see it, through `__private`")]
@@ -26,6 +27,7 @@ mod requests;
 pub(crate) mod rooms;
 pub(crate) mod schema;
 mod session;
+mod tally;
 
 #[cfg(feature = "dev-log")]
 pub use self::log::log_events;

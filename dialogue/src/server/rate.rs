@@ -11,7 +11,7 @@ use std::{
 
 use dashmap::{DashMap, Entry};
 use governor::{
-    Quota, RateLimiter as Governor,
+    NotUntil, Quota, RateLimiter as Governor,
     clock::MonotonicClock,
     middleware::{NoOpMiddleware, StateInformationMiddleware, StateSnapshot},
     nanos::Nanos,
@@ -47,19 +47,24 @@ impl From<RateLimited> for Failure {
     }
 }
 
-/// One thing that may happen only so often.
-pub(crate) struct Pace(Governor<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>);
+/// One thing that may happen only so often, or as often as it likes.
+pub(crate) struct Pace(
+    Option<Governor<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>>,
+);
 
 impl Pace {
-    pub(crate) fn new(rate: Rate) -> Self {
-        Self(Governor::direct_with_clock(quota(rate), MonotonicClock))
+    pub(crate) fn new(rate: Option<Rate>) -> Self {
+        Self(rate.map(|rate| Governor::direct_with_clock(quota(rate), MonotonicClock)))
     }
 
     pub(crate) fn check(&self) -> Result<(), RateLimited> {
-        self.0
-            .check()
-            .map_err(|until| RateLimited { retry_after: until.wait_time_from(Instant::now()) })
+        let Some(governor) = &self.0 else { return Ok(()) };
+        governor.check().map_err(|until| wait(&until))
     }
+}
+
+fn wait(until: &NotUntil<Instant>) -> RateLimited {
+    RateLimited { retry_after: until.wait_time_from(Instant::now()) }
 }
 
 /// Limits how often each of many may do something: users, addresses, keys of an API.
@@ -133,10 +138,9 @@ impl RateLimiter {
     }
 
     fn ask(&self, key: &str, spend: bool) -> Result<StateSnapshot, RateLimited> {
-        let attempt = Attempt { key: key.to_owned(), spend };
         self.governor
-            .check_key(&attempt)
-            .map_err(|until| RateLimited { retry_after: until.wait_time_from(Instant::now()) })
+            .check_key(&Attempt { key: key.to_owned(), spend })
+            .map_err(|until| wait(&until))
     }
 
     /// Forgets keys whose whole burst has come back, now and then.

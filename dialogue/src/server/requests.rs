@@ -1,17 +1,15 @@
-//! What clients ask for: decode, route, answer.
+//! What clients ask for: route, answer.
 
-use std::{borrow::Cow, fmt, panic::AssertUnwindSafe, sync::Arc, time::UNIX_EPOCH};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::UNIX_EPOCH};
 
 use futures_util::FutureExt;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, SeqAccess, Visitor},
-};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::Instrument;
 
 use super::{
     AnyRoom, Client,
+    decode::{Request, invalid},
     gateway::{Frame, Packet},
     hook,
     message::Envelope,
@@ -51,13 +49,7 @@ pub(crate) async fn handle<A: App>(client: &Client<A>, frame: Frame) {
 }
 
 async fn route<A: App>(client: &Client<A>, frame: &Frame) -> Result<(), Failure> {
-    let text = frame.text().ok_or_else(|| invalid("binary attachments are not supported"))?;
-    let depth = client.dialogue().limits().depth;
-    if nests_deeper_than(text, depth) {
-        return Err(invalid(format!("the message nests deeper than {depth} levels")));
-    }
-    let request: Request<'_> =
-        serde_json::from_str(text).map_err(|error| invalid(issues::explain(&error)))?;
+    let request = Request::parse(frame, client.dialogue().limits().depth)?;
     check_pace(client, &request.name)?;
     let span = tracing::debug_span!("request", name = ?logged(&request.name));
     dispatch(client, frame.ack, &request).instrument(span).await
@@ -94,82 +86,16 @@ async fn dispatch<A: App>(
     }
 }
 
-/// Lets a client ask only so often, for what it asks: triggers, history, everything else.
+/// Lets a client ask only so often, for what it asks.
 fn check_pace<A: App>(client: &Client<A>, request: &str) -> Result<(), Failure> {
+    let paces = client.paces();
     let checked = match request {
-        event::TRIGGER => client.check_trigger(),
+        event::TRIGGER => paces.triggers.check(),
         event::GET_HISTORY => client.dialogue().check_history(client.user_id()),
-        event::CREATE_ROOM | event::DELETE_ROOM => client.check_creation(),
-        _ => client.check_request(),
+        event::CREATE_ROOM | event::DELETE_ROOM => paces.creations.check(),
+        _ => paces.requests.check(),
     };
     checked.map_err(Failure::from)
-}
-
-fn invalid(message: impl Into<String>) -> Failure {
-    Failure::new(ErrorCode::InvalidRequest, message)
-}
-
-/// `serde_json` limits the depth of what it decodes, not of what it passes on undecoded.
-fn nests_deeper_than(json: &str, limit: usize) -> bool {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
-/// `["name"]` or `["name", payload]`.
-struct Request<'a> {
-    name: Cow<'a, str>,
-    payload: &'a RawValue,
-}
-
-impl<'a> Request<'a> {
-    fn decode<T: Deserialize<'a>>(&self) -> Result<T, Failure> {
-        serde_json::from_str(self.payload.get()).map_err(|error| invalid(issues::explain(&error)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Request<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A name that borrows where it has no escapes.
-        #[derive(Deserialize)]
-        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-        struct Arguments;
-
-        impl<'de> Visitor<'de> for Arguments {
-            type Value = Request<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a request and at most one payload")
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-                let Name(name) =
-                    seq.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
-                let payload = seq.next_element()?.unwrap_or(RawValue::NULL);
-                match seq.next_element::<de::IgnoredAny>()? {
-                    None => Ok(Request { name, payload }),
-                    Some(_) => Err(de::Error::invalid_length(3, &self)),
-                }
-            }
-        }
-
-        deserializer.deserialize_seq(Arguments)
-    }
 }
 
 /// Answers a request that succeeded, if it asked for an answer.
@@ -199,9 +125,7 @@ fn no_member<A: App>(client: &Client<A>, room_id: &str) -> Failure {
 
 /// The room, if the client may know that it exists.
 fn visible<A: App>(client: &Client<A>, room_id: &str) -> Option<AnyRoom<A>> {
-    let room = client.dialogue().find(room_id)?;
-    let seen = !A::HOOKS.sees || client.dialogue().sees(client, &room.info());
-    seen.then_some(room)
+    client.dialogue().find(room_id).filter(|room| room.is_seen_by(client))
 }
 
 fn no_such_room(room_id: &str) -> Failure {
@@ -289,7 +213,7 @@ async fn trigger<A: App>(
     }
     let row = spec.event(&event);
     if let Some(row) = row {
-        let checked = client.check_event(row);
+        let checked = client.paces().check_event(row);
         checked.map_err(|limited| Failure::from(limited).in_room(&room_id).of_event(&event))?;
     }
     let envelope = Envelope::new(live.id(), client.user_id(), meta);
@@ -435,17 +359,4 @@ async fn authenticate<A: App>(
     let expires_at = expires_at.and_then(|at| u64::try_from(at.as_millis()).ok());
     acknowledge(client, ack, Authenticated { expires_at }).await;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::nests_deeper_than;
-
-    #[test]
-    fn depth_is_of_brackets_outside_strings() {
-        assert!(!nests_deeper_than(r#"[{"a":[]}]"#, 3));
-        assert!(nests_deeper_than(r#"[{"a":[]}]"#, 2));
-        assert!(!nests_deeper_than(r#"["[[[\"[[["]"#, 1));
-        assert!(!nests_deeper_than("[[],[],[]]", 2));
-    }
 }

@@ -64,11 +64,7 @@ pub(crate) async fn authenticate<A: App>(
         .await
         .map_err(|hook::Failed| internal())??;
     if !name::is_user_id(&proven.user_id) {
-        return Err(refused(&format!(
-            "a user id has 1 to {} printable bytes and is not `{}`",
-            name::MAX_USER_ID,
-            name::SYSTEM
-        )));
+        return Err(refused(&name::user_id_rule()));
     }
     if proven.expires_at.is_some_and(|at| at <= SystemTime::now()) {
         return Err(expired());

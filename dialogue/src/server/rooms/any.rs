@@ -43,6 +43,11 @@ impl<A: App> AnyRoom<A> {
         Self { dialogue, room }
     }
 
+    /// Whether the client may know that the room exists.
+    pub(crate) fn is_seen_by(&self, client: &Client<A>) -> bool {
+        !A::HOOKS.sees || self.dialogue.sees(client, &self.info())
+    }
+
     pub(crate) fn erased(&self) -> &Arc<dyn ErasedRoom<A>> {
         &self.room
     }

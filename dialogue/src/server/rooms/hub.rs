@@ -5,14 +5,14 @@ use std::{
     ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use dashmap::{DashMap, Entry};
 
 use super::{
-    super::{Limits, Stats},
+    super::{Limits, Stats, tally::Tally},
     erased::ErasedRoom,
     live::{Live, Member},
 };
@@ -26,9 +26,7 @@ pub(crate) struct Hub<A: App> {
     /// Held while a room is created or deleted and clients are told.
     order: Mutex<()>,
     /// How many rooms there are of each user that created some.
-    created: DashMap<Arc<str>, usize>,
-    /// How many that are together.
-    created_total: AtomicUsize,
+    created: Tally<Arc<str>>,
     /// The next room's number.
     next: AtomicU64,
     retired: Mutex<Retired<A>>,
@@ -49,8 +47,7 @@ impl<A: App> Hub<A> {
             live: DashMap::new(),
             listed: Mutex::default(),
             order: Mutex::default(),
-            created: DashMap::new(),
-            created_total: AtomicUsize::new(0),
+            created: Tally::new(),
             next: AtomicU64::new(0),
             retired: Mutex::new(Retired { rooms: BTreeMap::new(), next: 0 }),
             limits: limits.clone(),
@@ -172,33 +169,16 @@ impl<A: App> Hub<A> {
     }
 
     fn count_created(&self, creator: &str, quota: Option<usize>) -> Result<(), CreateError> {
-        let count = self.created.entry(creator.into());
-        let present = match &count {
-            Entry::Occupied(count) => *count.get(),
-            Entry::Vacant(_) => 0,
-        };
-        if let Some(most) = quota {
-            let total = self.limits.created_rooms;
-            if present >= most {
-                return Err(CreateError::LimitExceeded { most });
-            }
-            if self.created_total.load(Ordering::Relaxed) >= total {
-                return Err(CreateError::LimitExceeded { most: total });
-            }
+        let most = quota.unwrap_or(usize::MAX);
+        if !self.created.add(creator.into(), most) {
+            return Err(CreateError::LimitExceeded { most });
         }
-        count.insert(present + 1);
-        self.created_total.fetch_add(1, Ordering::Relaxed);
+        let total = self.limits.created_rooms;
+        if quota.is_some() && self.created.total() > total {
+            self.created.remove(creator.into());
+            return Err(CreateError::LimitExceeded { most: total });
+        }
         Ok(())
-    }
-
-    fn discount_created(&self, creator: &str) {
-        if let Entry::Occupied(mut count) = self.created.entry(creator.into()) {
-            self.created_total.fetch_sub(1, Ordering::Relaxed);
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
     }
 
     /// Closes a room and lets its id go; returns who was in it, or `None` if it is gone already.
@@ -215,7 +195,7 @@ impl<A: App> Hub<A> {
         });
         let members = members?;
         if let Some(creator) = live.room().spec().created_by {
-            self.discount_created(creator);
+            self.created.remove(creator.into());
         }
         // Whoever let the room retire finds it closed; its place among those is given up.
         if let Some(place) = live.note_retired(None) {

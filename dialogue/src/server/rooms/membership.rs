@@ -81,7 +81,7 @@ pub(crate) async fn join<A: App>(
     }
     let dialogue = client.dialogue();
     let any = AnyRoom::new(dialogue.clone(), room.clone());
-    if A::HOOKS.sees && !dialogue.sees(client, &any.info()) {
+    if !any.is_seen_by(client) {
         return Err(JoinError::RoomNotFound);
     }
     let most = dialogue.limits().subscriptions_per_room;

@@ -88,15 +88,19 @@ impl<A: App> IntoFuture for Trigger<A> {
             let row = room.spec().event(message.as_ref().map_or("", |message| message.event()));
             let message = match row {
                 Some(row) => row.fit(message?).map_err(|unfit| refuse(&room, row, unfit))?,
-                None if room.spec().any => message?,
+                None if room.spec().any => {
+                    let message = message?;
+                    message.check().map_err(TriggerError::Invalid)?;
+                    message
+                }
                 None => return message.and(Err(TriggerError::NotCarried)),
             };
-            message.check().map_err(TriggerError::Invalid)?;
             let hub = room.dialogue().hub();
-            if room.spec().explicit && hub.find_same(&**room.erased()).is_none() {
+            let live = hub.find_same(&**room.erased());
+            if room.spec().explicit && live.is_none() {
                 return Err(TriggerError::RoomNotFound);
             }
-            let prepared = prepare(&room, message).await?;
+            let prepared = prepare(&room, live.as_deref(), message).await?;
             loop {
                 let live = hub.open(room.erased()).ok_or(TriggerError::RoomNotFound)?;
                 if let Some(receipt) =
@@ -127,7 +131,7 @@ pub(crate) async fn publish<A: App>(
     message: Box<dyn AnyMessage>,
 ) -> Result<Receipt, TriggerError> {
     let room = AnyRoom::new(client.dialogue().clone(), live.room().clone());
-    let prepared = prepare(&room, message).await?;
+    let prepared = prepare(&room, Some(live), message).await?;
     // A room that has members is closed only when it is deleted.
     let sent = prepared.broadcast(room.dialogue(), live, &By::Client(client)).await?;
     sent.ok_or(TriggerError::RoomNotFound)
@@ -145,6 +149,7 @@ struct Prepared {
 /// app's `before_each`.
 async fn prepare<A: App>(
     room: &AnyRoom<A>,
+    live: Option<&Live<A>>,
     mut message: Box<dyn AnyMessage>,
 ) -> Result<Prepared, TriggerError> {
     let (dialogue, erased) = (room.dialogue(), room.erased());
@@ -159,8 +164,7 @@ async fn prepare<A: App>(
         verdict.map_err(TriggerError::Denied)?;
         rewritten = true;
     }
-    let added =
-        dialogue.hub().find_same(&**erased).map(|live| live.handlers.before(message.event()));
+    let added = live.map(|live| live.handlers.before(message.event()));
     for before in added.into_iter().flatten() {
         let verdict =
             hook::run(time, "before", room.id(), before(message)).await.map_err(failed)?;
