@@ -1,6 +1,6 @@
 //! The application: shared state, hooks, and the rooms it hosts.
 
-use std::{future::Future, marker::PhantomData, sync::Arc, time::SystemTime};
+use std::{future::Future, marker::PhantomData, ops::Range, sync::Arc, time::SystemTime};
 
 use serde::de::DeserializeOwned;
 
@@ -172,6 +172,36 @@ pub trait App: Registry + Send + Sync + 'static {
         let _ = message;
         async {}
     }
+
+    /// Events of one name leave the memory of a room, oldest first: more are kept there than the event
+    /// declares, the room was deleted, nobody has been in it for long, or the server stops. Only where
+    /// [`store::Memory`](crate::store::Memory) keeps them. Until this returns, they are read from
+    /// memory; with [`load`](App::load), nothing is missing and nothing is twice in between.
+    fn evicted(
+        &self,
+        room_id: &str,
+        event: &str,
+        messages: Vec<RawMessage>,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (room_id, event, messages);
+        async {}
+    }
+
+    /// The events of one name that left the memory of a room, newest first. `range` counts them, 0
+    /// being the youngest. A range that goes beyond them returns what there is; a hook that fails
+    /// returns nothing.
+    ///
+    /// What [`evicted`](App::evicted) got should come back with its
+    /// [`position`](crate::EventMessage::position), by which is known what is in memory, too.
+    fn load(
+        &self,
+        room_id: &str,
+        event: &str,
+        range: Range<usize>,
+    ) -> impl Future<Output = Vec<RawMessage>> + Send {
+        let _ = (room_id, event, range);
+        async { Vec::new() }
+    }
 }
 
 /// Who a client is.
@@ -213,15 +243,30 @@ pub struct Hooks {
     pub(crate) before_each: bool,
     pub(crate) after_each: bool,
     pub(crate) triggered: bool,
+    pub(crate) evicted: bool,
+    pub(crate) load: bool,
 }
 
 impl Hooks {
-    pub const ALL: Self = Self { sees: true, before_each: true, after_each: true, triggered: true };
+    pub const ALL: Self = Self {
+        sees: true,
+        before_each: true,
+        after_each: true,
+        triggered: true,
+        evicted: true,
+        load: true,
+    };
 
     /// Those among the names of the app's methods.
     pub const fn among(written: &[&str]) -> Self {
-        let mut this =
-            Self { sees: false, before_each: false, after_each: false, triggered: false };
+        let mut this = Self {
+            sees: false,
+            before_each: false,
+            after_each: false,
+            triggered: false,
+            evicted: false,
+            load: false,
+        };
         let mut i = 0;
         while i < written.len() {
             let name = written[i].as_bytes();
@@ -229,6 +274,8 @@ impl Hooks {
             this.before_each |= same(name, b"before_each");
             this.after_each |= same(name, b"after_each");
             this.triggered |= same(name, b"triggered");
+            this.evicted |= same(name, b"evicted");
+            this.load |= same(name, b"load");
             i += 1;
         }
         this

@@ -39,6 +39,16 @@ pub enum TriggerError {
     /// may. Waiting for a place would be waiting for oneself.
     #[error("the room's handlers do not keep up with what handlers trigger")]
     Overloaded,
+    /// As many events wait to be stored in the room as may.
+    #[error("too many events wait to be stored in this room")]
+    TooManyWaiting,
+    /// The key was used for another event, less than [`KEY_WINDOW`](crate::store::KEY_WINDOW) ago.
+    #[error("the key was used for another event")]
+    KeyConflict,
+    /// The store failed; its log has the cause. The event may or may not be stored: triggered again
+    /// with the same key, it is stored once.
+    #[error("events cannot be stored at the moment")]
+    StoreUnavailable,
     /// A hook panicked or took too long, or the payload could not be written as JSON. The log
     /// has the cause.
     #[error("something failed in the server")]
@@ -58,7 +68,11 @@ impl From<TriggerError> for Failure {
                 Self { issues: Some(issues), ..failure }
             }
             TriggerError::Denied(_) => Self::new(ErrorCode::EventDenied, message),
-            TriggerError::Overloaded => Self::new(ErrorCode::LimitExceeded, message),
+            TriggerError::Overloaded | TriggerError::TooManyWaiting => {
+                Self::new(ErrorCode::LimitExceeded, message)
+            }
+            TriggerError::KeyConflict => Self::new(ErrorCode::KeyConflict, message),
+            TriggerError::StoreUnavailable => Self::new(ErrorCode::StoreUnavailable, message),
             TriggerError::Internal => Self::new(ErrorCode::Internal, message),
         }
     }
@@ -72,7 +86,10 @@ impl IntoResponse for TriggerError {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Denied(_) => StatusCode::FORBIDDEN,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::KeyConflict => StatusCode::CONFLICT,
+            Self::Overloaded | Self::TooManyWaiting | Self::StoreUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, Json(Failure::from(self))).into_response()
@@ -104,6 +121,12 @@ pub enum JoinError {
     /// The connection is gone.
     #[error("the connection is closed")]
     Closed,
+    /// The store failed; its log has the cause.
+    #[error("events cannot be read at the moment")]
+    StoreUnavailable,
+    /// The server is going down.
+    #[error("the server is going down; connect anew")]
+    Draining,
     /// A hook panicked or took too long. The log has the cause.
     #[error("something failed in the server")]
     Internal,
@@ -117,6 +140,8 @@ impl From<JoinError> for Failure {
             JoinError::Denied(_) => ErrorCode::JoinDenied,
             JoinError::Subscribe(error) => return error.into(),
             JoinError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
+            JoinError::StoreUnavailable => ErrorCode::StoreUnavailable,
+            JoinError::Draining => ErrorCode::Draining,
             JoinError::Closed | JoinError::Internal => ErrorCode::Internal,
         };
         Self::new(code, error.to_string())
@@ -182,6 +207,20 @@ pub enum DeleteError {
     /// A module declares it: it is always there.
     #[error("a declared room is never deleted")]
     Declared,
+    /// The store failed, and the room is still there; the log has the cause.
+    #[error("the room's events cannot be deleted at the moment")]
+    StoreUnavailable,
+}
+
+impl From<DeleteError> for Failure {
+    fn from(error: DeleteError) -> Self {
+        let code = match error {
+            DeleteError::RoomNotFound => ErrorCode::RoomNotFound,
+            DeleteError::Declared => ErrorCode::PermissionDenied,
+            DeleteError::StoreUnavailable => ErrorCode::StoreUnavailable,
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
 /// Why history could not be read.
@@ -191,6 +230,9 @@ pub enum HistoryError {
     /// The room lists no event of this name.
     #[error("the room does not list this event")]
     NotCarried,
+    /// The store failed; the log has the cause.
+    #[error("events cannot be read at the moment")]
+    StoreUnavailable,
 }
 
 /// Why a client was not sent an event.

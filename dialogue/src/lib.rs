@@ -58,6 +58,7 @@
 //! - `server` (default) is everything that serves. Without it, only types and macros are left, for
 //!   a protocol crate that servers and clients share.
 //! - `jwt` (default) is [`auth::JwtVerifier`], which takes some seconds to compile.
+//! - `conformance` is [`store::conformance`], the tests that every store passes.
 //! - `dev-log` is [`log_events`], a logger for development.
 
 mod deny;
@@ -82,15 +83,17 @@ pub mod auth;
 mod error;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
+pub mod store;
 
 pub use crate::{
     deny::Deny,
-    envelope::{EventMessage, Meta, RawMessage},
+    envelope::{Epoch, EventMessage, Meta, NotAnEpoch, Position, RawMessage},
     event::{Event, EventSpec},
     issues::{Issue, Issues},
     name::{
-        EVERY_EVENT, MAX_EVENT_NAME, MAX_ROOM_DESCRIPTION, MAX_ROOM_ID, MAX_ROOM_NAME, MAX_USER_ID,
-        SYSTEM,
+        EVERY_EVENT, MAX_EVENT_NAME, MAX_KEY, MAX_ROOM_DESCRIPTION, MAX_ROOM_ID, MAX_ROOM_NAME,
+        MAX_USER_ID, SYSTEM,
     },
     payload::{Element, Field, Payload},
     rate::Rate,

@@ -8,6 +8,8 @@ pub const MAX_EVENT_NAME: usize = 128;
 pub const MAX_ROOM_NAME: usize = 256;
 /// The longest description of a room that is created at run time, in bytes.
 pub const MAX_ROOM_DESCRIPTION: usize = 2048;
+/// The longest key of a trigger, in bytes.
+pub const MAX_KEY: usize = 128;
 /// The longest user id, in bytes.
 pub const MAX_USER_ID: usize = 256;
 
@@ -31,7 +33,7 @@ pub(crate) fn is_event_name(name: &str) -> bool {
 #[cfg(feature = "server")]
 mod server {
     use super::{
-        EVERY_EVENT, MAX_EVENT_NAME, MAX_ROOM_DESCRIPTION, MAX_ROOM_NAME, MAX_USER_ID,
+        EVERY_EVENT, MAX_EVENT_NAME, MAX_KEY, MAX_ROOM_DESCRIPTION, MAX_ROOM_NAME, MAX_USER_ID,
         RESERVED_PREFIX, SYSTEM, is_room_id, printable,
     };
 
@@ -54,6 +56,15 @@ mod server {
     /// Whether a room that is created at run time may be described like this.
     pub(crate) fn is_room_description(description: &str) -> bool {
         description.len() <= MAX_ROOM_DESCRIPTION
+    }
+
+    /// Whether a trigger may have this key.
+    pub(crate) fn is_key(key: &str) -> bool {
+        printable(key, MAX_KEY)
+    }
+
+    pub(crate) fn key_rule() -> String {
+        format!("a key has 1 to {MAX_KEY} printable bytes")
     }
 
     pub(crate) fn user_id_rule() -> String {

@@ -3,14 +3,14 @@
 //! Names and payloads are documented in the protocol page of the project. Requests borrow from the
 //! text they are decoded from.
 
-use std::{borrow::Cow, num::NonZeroUsize};
+use std::{borrow::Cow, num::NonZeroUsize, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 #[cfg(feature = "server")]
 use crate::RoomSpec;
-use crate::{Issues, name};
+use crate::{Epoch, Issues, RawMessage, name};
 
 /// Names of the Socket.IO events that carry the protocol.
 #[allow(missing_docs, reason = "each constant is the name it holds")]
@@ -37,6 +37,8 @@ pub mod event {
     pub const ROOM_CREATED: &str = "dialogue:roomCreated";
     pub const ROOM_DELETED: &str = "dialogue:roomDeleted";
     pub const ERROR: &str = "dialogue:error";
+    pub const POSITION: &str = "dialogue:position";
+    pub const DRAINING: &str = "dialogue:draining";
 }
 
 /// Why a request failed, for programs.
@@ -72,6 +74,12 @@ pub enum ErrorCode {
     Unauthenticated,
     /// What authentication proved has ended.
     TokenExpired,
+    /// The key was used for another event, less than two minutes ago.
+    KeyConflict,
+    /// Events cannot be stored or read at the moment; what was sent may or may not be stored.
+    StoreUnavailable,
+    /// The server is going down: connect anew, to another one.
+    Draining,
     /// Something failed in the server; the cause is in its log.
     Internal,
 }
@@ -86,6 +94,19 @@ pub struct Join<'a> {
     /// Event names to subscribe to, in place of the room's defaults. `"*"` means every event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<Vec<String>>,
+    /// What the client has seen already, if it was in the room before.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since<'a>>,
+}
+
+/// A place in a room's log that a client has seen everything up to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Since<'a> {
+    /// The log's epoch, as the server said it.
+    #[serde(borrow)]
+    pub epoch: Cow<'a, str>,
+    /// The last event's `seq`; 0 if the log had none.
+    pub seq: u64,
 }
 
 /// `dialogue:leave`, `dialogue:subscribeAll` and `dialogue:deleteRoom`.
@@ -125,28 +146,49 @@ pub struct Trigger<'a> {
     /// Context to attach: an object.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<&'a RawValue>,
+    /// What tells the event from others, so that it may be sent again: within two minutes, the same
+    /// key stores nothing and is answered as the first time.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Cow<'a, str>>,
 }
 
-/// `dialogue:getHistory`, counted from the newest event.
+/// The answer to a trigger.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Triggered {
+    /// The epoch of the room's log, where the event is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
+    /// The event's place there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+}
+
+/// `dialogue:getHistory`: by index, which counts from the newest event of one name, or by cursor, which
+/// is the `seq` of an event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GetHistory<'a> {
     /// The room.
     #[serde(borrow)]
     pub room_id: Cow<'a, str>,
-    /// The event's name.
-    #[serde(borrow)]
-    pub event_name: Cow<'a, str>,
-    /// The first event, 0 being the newest.
-    #[serde(default)]
-    pub start: usize,
-    /// One past the last event.
-    #[serde(default = "default_end")]
-    pub end: usize,
-}
-
-fn default_end() -> usize {
-    50
+    /// The event's name. By cursor, it may be missing: that means all subscriptions.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub event_name: Option<Cow<'a, str>>,
+    /// By index: the first event, 0 being the newest. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<usize>,
+    /// By index: one past the last event. Default: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<usize>,
+    /// By cursor: only events after this `seq`, oldest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// By cursor: only events before this `seq`, newest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// By cursor: how many events. Default: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
 }
 
 /// `dialogue:createRoom`: what a client says of the room that it asks for.
@@ -215,10 +257,37 @@ pub struct Joined<'a> {
     pub room_name: &'a str,
     /// What the member is subscribed to now.
     pub subscriptions: &'a [Cow<'static, str>],
-    /// The room's recent events, newest first.
-    pub events: &'a [&'a RawValue],
+    /// The epoch of the room's log.
+    pub epoch: Epoch,
+    /// The last event that the answer accounts for: what comes next is after it.
+    pub seq: u64,
+    /// Only for a join with `since`: whether `events` are all that was missed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<bool>,
+    /// What was missed, oldest first, if `recovered`; otherwise the room's recent events, newest first.
+    pub events: &'a [Arc<RawMessage>],
     /// Whether `dialogue:getHistory` has older ones.
     pub more: bool,
+}
+
+/// `dialogue:position`: where a room's log ends, as far as the client's subscriptions go.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct At<'a> {
+    /// The room.
+    pub room_id: &'a str,
+    /// The log's epoch.
+    pub epoch: Epoch,
+    /// The last event that the client is subscribed to.
+    pub seq: u64,
+}
+
+/// `dialogue:draining`: the server is going down.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Draining {
+    /// How long to wait before connecting anew, in milliseconds.
+    pub reconnect_after_ms: u64,
 }
 
 /// The answer to a change of subscriptions.
@@ -231,10 +300,14 @@ pub struct Subscriptions<'a> {
 /// The answer to `dialogue:getHistory`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Page<'a> {
-    /// Newest first.
-    pub events: &'a [&'a RawValue],
+    /// Newest first; with `after`, oldest first.
+    pub events: &'a [Arc<RawMessage>],
     /// Whether the page holds all of the range that exists, rather than what a page may hold.
     pub complete: bool,
+    /// The epoch of the room's log: with another one, cursors mean nothing.
+    pub epoch: Epoch,
+    /// Where the log ended when it was read.
+    pub seq: u64,
 }
 
 /// `dialogue:historyResponse`, for a request without acknowledgement.
@@ -246,7 +319,7 @@ pub struct HistoryResponse<'a> {
     /// The event's name.
     pub event_name: &'a str,
     /// Newest first.
-    pub events: &'a [&'a RawValue],
+    pub events: &'a [Arc<RawMessage>],
     /// The first event asked for.
     pub start: usize,
     /// One past the last event asked for.
@@ -259,8 +332,8 @@ pub struct HistoryResponse<'a> {
 pub struct History<'a> {
     /// The room.
     pub room_id: &'a str,
-    /// Newest first.
-    pub events: &'a [&'a RawValue],
+    /// As in the answer to a join.
+    pub events: &'a [Arc<RawMessage>],
 }
 
 /// `dialogue:joined` and `dialogue:left`, without acknowledgement, and `dialogue:roomDeleted`.

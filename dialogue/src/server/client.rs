@@ -296,7 +296,9 @@ impl<A: App> Client<A> {
 
     pub(crate) fn end(&self, reason: DisconnectReason) {
         self.connection().inbox.close(reason);
-        self.connection().unlisten_all();
+        if reason.is_servers() {
+            self.connection().unlisten_all();
+        }
     }
 
     pub(crate) fn connection(&self) -> &Connection {

@@ -1,6 +1,10 @@
 //! The server as its own code holds it.
 
-use std::sync::{Arc, Weak};
+use std::{
+    ops::Range,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use axum::Router;
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -14,11 +18,17 @@ use super::{
     clients::Clients,
     crowd::Crowd,
     gateway::{Endpoint, Gateway, socketio},
-    hook, listener,
+    hook::{self, BoxFuture},
+    listener,
     origin::{Gate, Proxies},
     rooms::{erased::Keyed, hub::Hub, lifecycle},
+    stop::{self, Stop},
 };
-use crate::{App, CreateError, DeleteError, Error, Hosts, Room, RoomHandle, protocol::RoomInfo};
+use crate::{
+    App, CreateError, DeleteError, Error, Hosts, RawMessage, Room, RoomHandle,
+    protocol::RoomInfo,
+    store::{Archive, Keeper, Memory, Store, erased::AnyStore},
+};
 
 /// A running server of one app. Cheap to clone: routes, jobs and webhooks each hold one.
 ///
@@ -58,12 +68,14 @@ pub(crate) struct Inner<A: App> {
     proxies: Proxies,
     endpoint: Endpoint,
     gateway: Gateway,
+    store: Arc<AnyStore>,
     hub: Hub<A>,
     clients: Clients<A>,
     /// Transports by address.
     transports: Crowd,
     /// How often each user asks for history.
     history: Option<RateLimiter>,
+    stop: Stop,
 }
 
 impl<A: App> Clone for Dialogue<A> {
@@ -79,7 +91,11 @@ pub struct Builder<A: App> {
     limits: Limits,
     cors: Cors,
     proxies: Vec<String>,
+    store: Option<NewStore>,
 }
+
+/// A store that has not been told how long its calls may take.
+type NewStore = Box<dyn FnOnce(&Limits) -> AnyStore + Send>;
 
 impl<A: App> Builder<A> {
     /// Replaces the default [`Limits`].
@@ -103,15 +119,26 @@ impl<A: App> Builder<A> {
         self
     }
 
+    /// Where rooms keep their events. Default: [`Memory`].
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Box::new(|limits| AnyStore::new(store, limits.store_time)));
+        self
+    }
+
     /// Opens the app's rooms. Nothing listens yet.
     pub async fn build(self) -> Result<Dialogue<A>, Error> {
-        let Self { app, limits, cors, proxies } = self;
+        let Self { app, limits, cors, proxies, store } = self;
         let limits = limits.sane();
         let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
         let transports = Crowd::new(limits.connections_per_address);
         let history = limits.history.map(RateLimiter::new);
-        let (hub, clients) = (Hub::new(&limits), Clients::new());
-        Ok(Dialogue(Arc::new_cyclic(|inner| {
+        let store = match store {
+            Some(store) => store(&limits),
+            None => AnyStore::new(Memory::new(), limits.store_time),
+        };
+        let store = Arc::new(store);
+        let (hub, clients) = (Hub::new(&limits, store.clone()), Clients::new());
+        let dialogue = Dialogue(Arc::new_cyclic(|inner| {
             let (endpoint, gateway) = Gateway::open(inner, &limits);
             Inner {
                 app,
@@ -120,19 +147,61 @@ impl<A: App> Builder<A> {
                 proxies,
                 endpoint,
                 gateway,
+                store,
                 hub,
                 clients,
                 transports,
                 history,
+                stop: Stop::new(),
             }
-        })))
+        }));
+        dialogue.store().attach(Archive::new(AppArchive(dialogue.downgrade())));
+        Ok(dialogue)
+    }
+}
+
+/// The app's hooks for what leaves memory.
+struct AppArchive<A: App>(Weak<Inner<A>>);
+
+impl<A: App> Keeper for AppArchive<A> {
+    fn keeps(&self) -> bool {
+        A::HOOKS.evicted || A::HOOKS.load
+    }
+
+    fn evicted<'a>(
+        &'a self,
+        room: &'a str,
+        event: &'a str,
+        messages: Vec<RawMessage>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let Some(dialogue) = Dialogue::upgrade(&self.0) else { return };
+            let evicted = Box::pin(async { dialogue.app().evicted(room, event, messages).await });
+            // What fails is logged, and what it was to take is lost.
+            let _ = hook::run(dialogue.limits().hook_time, "evicted", room, evicted).await;
+        })
+    }
+
+    fn load<'a>(
+        &'a self,
+        room: &'a str,
+        event: &'a str,
+        range: Range<usize>,
+    ) -> BoxFuture<'a, Vec<RawMessage>> {
+        Box::pin(async move {
+            let Some(dialogue) = Dialogue::upgrade(&self.0) else { return Vec::new() };
+            let load = Box::pin(async { dialogue.app().load(room, event, range).await });
+            let loaded = hook::run(dialogue.limits().hook_time, "load", room, load).await;
+            loaded.unwrap_or_default()
+        })
     }
 }
 
 impl<A: App> Dialogue<A> {
     /// Starts to set up a server for an app.
     pub fn builder(app: A) -> Builder<A> {
-        Builder { app, limits: Limits::default(), cors: Cors::any(), proxies: Vec::new() }
+        let (limits, cors) = (Limits::default(), Cors::any());
+        Builder { app, limits, cors, proxies: Vec::new(), store: None }
     }
 
     /// The app: its fields are the shared state.
@@ -279,10 +348,54 @@ impl<A: App> Dialogue<A> {
     }
 
     /// Serves the app on a listener that is already bound.
+    ///
+    /// It returns once the server has [stopped](Dialogue::stop), by whoever's code, or because the
+    /// process is told to end, with SIGTERM or Ctrl-C: it then stops within
+    /// [`stop_time`](Limits::stop_time), or at once when told again.
     pub async fn serve_on(&self, tcp: TcpListener, routes: Router) -> Result<(), Error> {
         // Around the routes, not on each of them: there is one endpoint.
         let service = self.layer().layer(routes.with_state(()));
-        match listener::serve(tcp, service, &self.0.limits, &self.0.proxies).await? {}
+        let Inner { limits, proxies, stop, .. } = &*self.0;
+        let told_twice = async {
+            listener::told_to_end().await;
+            tokio::select! {
+                _ = self.stop(limits.stop_time) => std::future::pending().await,
+                () = listener::told_to_end() => {}
+            }
+        };
+        tokio::select! {
+            () = listener::serve(tcp, service, limits, proxies, stop) => {}
+            () = told_twice => tracing::warn!("told to end once more; not waiting"),
+        }
+        Ok(())
+    }
+
+    /// Stops the server: new connections are answered 503 and joins `DRAINING`, clients are told when to
+    /// come back, what they asked for before is done and acknowledged, their sessions end with all their
+    /// hooks, `#[on]` handlers see what waits for them, transports and the store are closed, and
+    /// [`serve`](Dialogue::serve) and its like return. All of this within `deadline`, at half of which
+    /// whoever does not read its answers is given up. Returns whether all was done in time.
+    ///
+    /// In a server that is set up by hand, this is for the signal that it shuts down on:
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use dialogue::{App, Dialogue};
+    /// # async fn serve<A: App>(chat: Dialogue<A>, app: axum::Router) -> std::io::Result<()> {
+    /// let tcp = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// let served = app.layer(chat.layer());
+    /// let stopped = async move {
+    ///     tokio::signal::ctrl_c().await.ok();
+    ///     chat.stop(Duration::from_secs(10)).await;
+    /// };
+    /// axum::serve(dialogue::listen(tcp), served).with_graceful_shutdown(stopped).await
+    /// # }
+    /// ```
+    ///
+    /// Load balancers learn of it at `/dialogue/ready`, which is answered 200 until then, and 503 from
+    /// then on.
+    pub async fn stop(&self, deadline: Duration) -> bool {
+        stop::stop(self, deadline).await
     }
 
     /// The layer that [`Dialogue::serve_with`] puts on the routes, for servers set up by hand:
@@ -306,11 +419,25 @@ impl<A: App> Dialogue<A> {
         let mut stats = self.0.hub.stats();
         self.0.clients.count_into(&mut stats);
         stats.addresses = self.0.transports.len();
+        stats.stored = self.0.store.in_memory();
         stats
     }
 
     pub(crate) fn upgrade(inner: &Weak<Inner<A>>) -> Option<Self> {
         inner.upgrade().map(Self)
+    }
+
+    /// For tasks that end when the server does.
+    pub(crate) fn downgrade(&self) -> Weak<Inner<A>> {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(crate) fn stopping(&self) -> &Stop {
+        &self.0.stop
+    }
+
+    pub(crate) fn store(&self) -> &Arc<AnyStore> {
+        &self.0.store
     }
 
     /// Whether the client may see the room; what panics says no.
@@ -368,15 +495,16 @@ pub struct Stats {
     /// Different addresses that transports come from, where they are known.
     pub addresses: usize,
     /// Rooms that are open: the static ones, those that were created, and those of families that
-    /// somebody is in or enters, that keep history, that have handlers added at run time, or events
-    /// that wait for handlers.
+    /// somebody is in or enters, that have handlers added at run time, or events that wait to be
+    /// stored or for handlers.
     pub rooms: usize,
     /// Memberships, of all rooms together.
     pub members: usize,
     /// Subscriptions, of all members together.
     pub subscriptions: usize,
-    /// What waits: requests for their connection's turn, and events for `#[on]` handlers.
+    /// What waits: requests for their connection's turn, and events for the store and for `#[on]`
+    /// handlers.
     pub queued: usize,
-    /// Events kept as history.
+    /// Events that the store keeps in memory: all of them, if it is [`Memory`].
     pub stored: usize,
 }

@@ -24,7 +24,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use socketioxide::{
-    ParserConfig, SendError, SocketError, SocketIo,
+    BroadcastError, ParserConfig, SendError, SocketError, SocketIo,
     adapter::{Adapter, LocalAdapter},
     extract::{AckSender, SocketRef},
     handler::{ConnectHandler, FromConnectParts, FromMessage, FromMessageParts, Value},
@@ -39,11 +39,11 @@ use super::{
     Handshake, Limits,
     crowd::Transport,
     dialogue::Inner,
-    inbox::{Inbox, Overflow},
+    inbox::{Inbox, Untaken},
     session::{self, Proven},
 };
 use crate::{
-    App, Dialogue,
+    App, Dialogue, JoinError,
     protocol::{Ack, ErrorCode, Failure, event},
 };
 
@@ -85,14 +85,16 @@ pub enum DisconnectReason {
     TimedOut,
     /// The client sent what is not Socket.IO.
     Malformed,
-    /// The server's code disconnected the client, or the server is going down.
+    /// The server's code disconnected the client.
     ServerClosed,
+    /// The server stops. What the client asked for before that is done.
+    ServerStopped,
     /// What authentication proved has ended.
     TokenExpired,
 }
 
 impl DisconnectReason {
-    /// Whether the server ended the connection, and not the client or the network.
+    /// Whether the server wants no more of what the client asked for.
     pub(crate) fn is_servers(self) -> bool {
         matches!(self, Self::ServerClosed | Self::TokenExpired)
     }
@@ -108,9 +110,8 @@ impl From<SocketDisconnectReason> for DisconnectReason {
             SocketDisconnectReason::HeartbeatTimeout => Self::TimedOut,
             SocketDisconnectReason::MultipleHttpPollingError
             | SocketDisconnectReason::PacketParsingError => Self::Malformed,
-            SocketDisconnectReason::ServerNSDisconnect | SocketDisconnectReason::ClosingServer => {
-                Self::ServerClosed
-            }
+            SocketDisconnectReason::ServerNSDisconnect => Self::ServerClosed,
+            SocketDisconnectReason::ClosingServer => Self::ServerStopped,
         }
     }
 }
@@ -333,9 +334,19 @@ impl Gateway {
         &self.io
     }
 
+    /// Closes all transports. Nobody is let in any more.
+    pub(crate) async fn close(&self) {
+        self.io.close().await;
+    }
+
     /// Sends an event to everyone who listens to one of the channels, encoding once, but not to
-    /// those who are excepted.
-    pub(crate) fn broadcast(&self, channels: Vec<String>, except: &[&Connection], body: &RawValue) {
+    /// those who are excepted. Returns how many had no room for it; which, the transport does not say.
+    pub(crate) fn broadcast(
+        &self,
+        channels: Vec<String>,
+        except: &[&Connection],
+        body: &(impl Serialize + ?Sized),
+    ) -> usize {
         if except.is_empty() {
             return Self::emit(self.io.within(channels), body);
         }
@@ -344,19 +355,30 @@ impl Gateway {
         for connection in except {
             connection.socket.join(left_out.clone());
         }
-        Self::emit(self.io.within(channels).except(left_out.clone()), body);
+        let missed = Self::emit(self.io.within(channels).except(left_out.clone()), body);
         for connection in except {
             connection.socket.leave(left_out.clone());
         }
+        missed
     }
 
-    fn emit(to: BroadcastOperators, body: &RawValue) {
+    fn emit(to: BroadcastOperators, body: &(impl Serialize + ?Sized)) -> usize {
         let sent = to.emit(event::EVENT, body);
         // The local adapter sends while it is first polled.
         match sent.now_or_never() {
-            Some(Ok(())) => {}
-            Some(Err(error)) => tracing::debug!(%error, "some readers are too slow"),
-            None => tracing::error!("a broadcast waited"),
+            Some(Ok(())) => 0,
+            Some(Err(BroadcastError::Socket(errors))) => {
+                let full = |error: &&SocketError| matches!(error, SocketError::InternalChannelFull);
+                errors.iter().filter(full).count()
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "an event was not broadcast");
+                0
+            }
+            None => {
+                tracing::error!("a broadcast waited");
+                0
+            }
         }
     }
 }
@@ -389,6 +411,9 @@ async fn admit<A: App>(
 ) -> Result<(), Refused> {
     let refused = |message| Refused(Failure::new(ErrorCode::Internal, message));
     let dialogue = Dialogue::upgrade(&inner).ok_or_else(|| refused("the server is going down"))?;
+    if dialogue.stopping().is_draining() {
+        return Err(Refused(JoinError::Draining.into()));
+    }
     let seat = Seat::take(&seats, socket.id)
         .ok_or_else(|| refused("the last session on this transport has not ended yet"))?;
     if let Some(transport) = socket.req_parts().extensions.get::<Transport>() {
@@ -409,8 +434,8 @@ fn receive(socket: &SocketRef, inbox: &Arc<Inbox>) {
     let sink = inbox.clone();
     socket.on_fallback(move |Incoming(socket, frame)| {
         let ack = frame.ack;
-        if let Err(Overflow) = sink.push(frame) {
-            refuse_overflow(&socket, &sink, ack);
+        if let Err(untaken) = sink.push(frame) {
+            refuse(&socket, &sink, ack, untaken);
         }
         async {}
     });
@@ -421,10 +446,15 @@ fn receive(socket: &SocketRef, inbox: &Arc<Inbox>) {
     });
 }
 
-/// Answers a request that finds the queue full. Where not even the answer finds room, the client
-/// neither listens nor waits: it is disconnected.
-fn refuse_overflow(socket: &Arc<Socket>, inbox: &Inbox, ack: Option<i64>) {
-    let failure = Failure::new(ErrorCode::LimitExceeded, "too many requests wait; await answers");
+/// Answers a request that is not taken on. Where not even the answer finds room, the client neither
+/// listens nor waits: it is disconnected.
+fn refuse(socket: &Arc<Socket>, inbox: &Inbox, ack: Option<i64>, untaken: Untaken) {
+    let failure = match untaken {
+        Untaken::Overflow => {
+            Failure::new(ErrorCode::LimitExceeded, "too many requests wait; await answers")
+        }
+        Untaken::Draining => JoinError::Draining.into(),
+    };
     let packet = match ack {
         Some(id) => Packet::ack(id, &Ack { ok: false, body: failure }),
         None => Packet::event(event::ERROR, &failure),

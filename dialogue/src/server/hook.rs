@@ -27,14 +27,15 @@ pub(crate) fn is_handling() -> bool {
     HANDLING.try_with(|()| ()).is_ok()
 }
 
-/// Does what must be done to its end, even if whoever waits for it goes away: the hooks that follow
-/// what cannot be undone.
-pub(crate) async fn finish(work: impl Future<Output = ()> + Send + 'static) {
+/// Does what must be done to its end, even if whoever waits for it goes away: what cannot be undone,
+/// and the hooks that follow it. `None` if it panicked, which was told by whoever did.
+pub(crate) async fn finish<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
     let depth = DEPTH.try_with(|depth| *depth).unwrap_or(0);
     let work = DEPTH.scope(depth, work).in_current_span();
     let done = if is_handling() { tokio::spawn(handle(work)) } else { tokio::spawn(work) };
-    // A panic in it was told by whoever panicked.
-    let _ = done.await;
+    done.await.ok()
 }
 
 /// A hook panicked, took too long or nested too deep. It has been logged.

@@ -28,6 +28,10 @@ pub(crate) struct Inbox {
 struct Queue {
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// Whether a request is being handled.
+    busy: bool,
+    /// Whether nothing more is taken on.
+    sealed: bool,
     closed: Option<DisconnectReason>,
 }
 
@@ -38,8 +42,14 @@ pub(crate) enum Next {
     Last(DisconnectReason),
 }
 
-/// The queue is full.
-pub(crate) struct Overflow;
+/// Why a request is not taken on.
+#[derive(Clone, Copy)]
+pub(crate) enum Untaken {
+    /// Too many wait.
+    Overflow,
+    /// The server stops.
+    Draining,
+}
 
 impl Inbox {
     pub(crate) fn new(limits: &Limits) -> Self {
@@ -53,14 +63,17 @@ impl Inbox {
     }
 
     /// Appends a request. After [`Inbox::close`], drops it.
-    pub(crate) fn push(&self, frame: Frame) -> Result<(), Overflow> {
+    pub(crate) fn push(&self, frame: Frame) -> Result<(), Untaken> {
         let mut queue = self.lock();
         if queue.closed.is_some() {
             return Ok(());
         }
+        if queue.sealed {
+            return Err(Untaken::Draining);
+        }
         let bytes = queue.bytes + frame.len();
         if queue.frames.len() >= self.max_frames || bytes > self.max_bytes {
-            return Err(Overflow);
+            return Err(Untaken::Overflow);
         }
         queue.bytes = bytes;
         queue.frames.push_back(frame);
@@ -69,13 +82,21 @@ impl Inbox {
         Ok(())
     }
 
-    /// Ends the queue; the first reason stays. What a client sent before it went is still its
-    /// wish, what waits when the server closes the connection is not.
+    /// Takes nothing more on. Returns whether nothing is left to do.
+    pub(crate) fn seal(&self) -> bool {
+        let mut queue = self.lock();
+        queue.sealed = true;
+        queue.frames.is_empty() && !queue.busy
+    }
+
+    /// Ends the queue; the first reason stays, unless the server wants no more. What a client sent
+    /// before it went is still its wish, what waits when the server closes the connection is not.
     pub(crate) fn close(&self, reason: DisconnectReason) {
         let mut queue = self.lock();
         if reason.is_servers() {
             queue.frames = VecDeque::new();
             queue.bytes = 0;
+            queue.closed = queue.closed.filter(|first| first.is_servers());
         }
         queue.closed.get_or_insert(reason);
         drop(queue);
@@ -133,10 +154,12 @@ impl Inbox {
 
 impl Queue {
     fn next(&mut self) -> Option<Next> {
-        match self.closed {
+        let next = match self.closed {
             Some(reason) => Some(Next::Last(reason)),
             None => self.pop().map(Next::Request),
-        }
+        };
+        self.busy = next.is_some();
+        next
     }
 
     fn pop(&mut self) -> Option<Frame> {

@@ -26,6 +26,8 @@ use crate::{App, Dialogue};
 /// The TypeScript client, bundled for browsers from `dialogue-client/typescript`.
 const CLIENT: &str = include_str!("../../assets/client.js");
 const CLIENT_PATH: &str = "/dialogue/client.js";
+/// Where load balancers ask whether new connections are welcome.
+const READY_PATH: &str = "/dialogue/ready";
 /// What the paths of Socket.IO's requests start with.
 const ENDPOINT_PATH: &str = "/socket.io";
 
@@ -35,8 +37,8 @@ static CLIENT_TAG: LazyLock<String> = LazyLock::new(|| {
     format!("\"{:x}\"", hasher.finish())
 });
 
-/// Answers `/socket.io/` and `/dialogue/client.js`, and leaves every other path to the routes
-/// below. Made by [`Dialogue::layer`].
+/// Answers `/socket.io/`, `/dialogue/client.js` and `/dialogue/ready`, and leaves every other path to
+/// the routes below. Made by [`Dialogue::layer`].
 pub struct DialogueLayer<A: App> {
     dialogue: Dialogue<A>,
     endpoint: Endpoint,
@@ -97,6 +99,10 @@ where
             let response = client(&request);
             return Box::pin(async { Ok(response) });
         }
+        if path == READY_PATH {
+            let response = ready(&self.held, request.method());
+            return Box::pin(async { Ok(response) });
+        }
         let ours = path.strip_prefix(ENDPOINT_PATH);
         let ours = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let mut endpoint = self.endpoint.clone();
@@ -131,6 +137,9 @@ where
         }
     }
     if !has_session(request.uri().query().unwrap_or_default()) {
+        if dialogue.stopping().is_draining() {
+            return Box::pin(async { Ok(draining()) });
+        }
         let limits = dialogue.limits();
         let address = dialogue.proxies().client(request.headers(), request.extensions());
         let place = match address.map(|address| dialogue.transports().enter(address)) {
@@ -159,6 +168,26 @@ where
 /// Whether a request is of a transport that is open already.
 fn has_session(query: &str) -> bool {
     query.split('&').any(|parameter| parameter.starts_with("sid="))
+}
+
+/// Whether new connections are welcome.
+fn ready<A: App>(dialogue: &Dialogue<A>, method: &Method) -> Response {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    if dialogue.stopping().is_draining() {
+        return draining();
+    }
+    ([(header::CACHE_CONTROL, "no-store")], "ready").into_response()
+}
+
+fn draining() -> Response {
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::RETRY_AFTER, "1"),
+        (header::CONNECTION, "close"),
+    ];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, "draining").into_response()
 }
 
 fn client(request: &Request) -> Response {

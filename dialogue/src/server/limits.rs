@@ -52,7 +52,16 @@ pub struct Limits {
     /// The time that one run of a hook or handler may take, and for which the requests that still
     /// wait when a connection is lost are handled. Default: 5 s.
     pub hook_time: Duration,
-    /// Packets that wait for a slow reader, per connection. Default: 128.
+    /// The time that [`Dialogue::serve`](crate::Dialogue::serve) and its like take to stop at most, when
+    /// the process is told to end. Default: 10 s.
+    pub stop_time: Duration,
+    /// The time that one call to the store may take. Default: 10 s.
+    pub store_time: Duration,
+    /// After how long without another event the members of a room are told where its log ends, so that
+    /// nobody waits for what it missed. Default: 10 s.
+    pub quiet_time: Duration,
+    /// Packets that wait for a slow reader, per connection. With more, it is moved aside: it hears of
+    /// nothing until it has room again, and is then told where the room's log ends. Default: 128.
     pub outgoing_packets: usize,
     /// Requests that wait for their turn, per connection; one more is answered `LIMIT_EXCEEDED`.
     /// Default: 16,384.
@@ -62,6 +71,8 @@ pub struct Limits {
     /// Events that wait for a room's `#[on]` handlers; with more, triggers into the room wait. Twice
     /// as many again may wait of those that `#[on]` handlers trigger. Default: 1,024.
     pub waiting_events: usize,
+    /// Events that wait to be stored, per room; one more is answered `LIMIT_EXCEEDED`. Default: 10,000.
+    pub waiting_appends: usize,
     /// Rooms that one connection may be in. Default: 100.
     pub rooms_per_connection: usize,
     /// Rooms that one user may have created, by asking for them, and not deleted. Default: 20.
@@ -72,11 +83,14 @@ pub struct Limits {
     pub subscriptions_per_room: usize,
     /// Events on one page of history. Default: 100.
     pub page_events: usize,
-    /// Bytes of the events on one page of history, or in the answer to a join; one event always
-    /// fits. Default: 256,000.
+    /// Bytes of the events' payloads on one page of history, or in the answer to a join; one event
+    /// always fits. Default: 256,000.
     pub page_bytes: usize,
-    /// Empty rooms of families whose history is kept in memory. Default: 1,000.
-    pub empty_rooms: usize,
+    /// Events that a client may have missed to be sent them all when it comes back; with more, it starts
+    /// anew. Default: 1,000.
+    pub recovery_events: usize,
+    /// Bytes of their payloads. Default: 1,000,000.
+    pub recovery_bytes: usize,
 }
 
 impl Default for Limits {
@@ -97,17 +111,22 @@ impl Default for Limits {
             creations: Some(Rate::per_second(1).burst(20)),
             requests: Some(Rate::per_second(100).burst(200)),
             hook_time: Duration::from_secs(5),
+            stop_time: Duration::from_secs(10),
+            store_time: Duration::from_secs(10),
+            quiet_time: Duration::from_secs(10),
             outgoing_packets: 128,
             waiting_requests: 16_384,
             waiting_bytes: 8_000_000,
             waiting_events: 1_024,
+            waiting_appends: 10_000,
             rooms_per_connection: 100,
             rooms_per_user: 20,
             created_rooms: 10_000,
             subscriptions_per_room: 100,
             page_events: 100,
             page_bytes: 256_000,
-            empty_rooms: 1_000,
+            recovery_events: 1_000,
+            recovery_bytes: 1_000_000,
         }
     }
 }
@@ -136,7 +155,14 @@ impl Limits {
     /// With numbers that everything below can count with.
     pub(crate) fn sane(mut self) -> Self {
         const LONG: Duration = Duration::from_hours(24 * 365);
-        for time in [&mut self.handshake_time, &mut self.request_time, &mut self.hook_time] {
+        for time in [
+            &mut self.handshake_time,
+            &mut self.request_time,
+            &mut self.hook_time,
+            &mut self.stop_time,
+            &mut self.store_time,
+            &mut self.quiet_time,
+        ] {
             *time = (*time).min(LONG);
         }
         self.outgoing_packets = self.outgoing_packets.max(1);

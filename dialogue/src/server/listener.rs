@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -35,10 +35,13 @@ use super::{
     crowd::{Crowd, Place},
     limits,
     origin::Proxies,
+    stop::Stop,
 };
 
 /// How long written data may stay unacknowledged before the connection is given up.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+/// How long requests that are not Socket.IO's may take to be answered after everything else ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// What a connection hears that finds no place.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -70,14 +73,15 @@ fn prepare(stream: &mut TcpStream) {
     }
 }
 
-/// Accepts connections without end. Dropping the future ends those that are not `WebSockets` yet.
+/// Accepts connections until the server has stopped. Ends those that are not `WebSockets` when they have
+/// their answers, or at once if the future is dropped.
 pub(crate) async fn serve<S>(
     tcp: TcpListener,
     service: S,
     limits: &Limits,
     proxies: &Proxies,
-) -> io::Result<Infallible>
-where
+    stop: &Stop,
+) where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send>
         + Clone
         + Send
@@ -92,7 +96,10 @@ where
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let (mut stream, address) = accept(&tcp).await;
+        let (mut stream, address) = tokio::select! {
+            accepted = accept(&tcp) => accepted,
+            _ = stop.stopped() => break,
+        };
         prepare(&mut stream);
         let Some(held) = hold(&total, &crowd, proxies, address) else {
             // It fits into the empty buffer of a new socket; who writes at this moment may miss it.
@@ -105,11 +112,51 @@ where
             request.map(Body::new)
         });
         let served = http.serve_connection(io, TowerToHyperService::new(service)).with_upgrades();
+        // Those that come later hear that they are not welcome, and not nothing.
+        let (early, draining) = (!stop.is_draining(), stop.draining());
         connections.spawn(async move {
-            if let Err(error) = served.await {
+            let mut served = pin!(served);
+            let done = tokio::select! {
+                done = &mut served => done,
+                () = draining, if early => {
+                    served.as_mut().graceful_shutdown();
+                    served.await
+                }
+            };
+            if let Err(error) = done {
                 tracing::trace!(%error, "a connection broke");
             }
         });
+    }
+    let answered = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
+        tracing::warn!("some requests were not answered");
+    }
+}
+
+/// Waits until the process is told to end.
+pub(crate) async fn told_to_end() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminated) => drop(terminated.recv().await),
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM is not heard");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
     }
 }
 

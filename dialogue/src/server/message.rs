@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
-    Event, EventMessage, Issues, Meta, RawMessage,
+    Event, EventMessage, Issues, Meta, Position, RawMessage,
     room::{EventPayload, RoomEvent},
 };
 
@@ -37,13 +37,14 @@ impl Envelope {
 
     /// What surrounded another payload.
     pub(crate) fn of<E>(message: EventMessage<E>) -> (Self, Cow<'static, str>, E) {
-        let EventMessage { event, room_id, data, from, timestamp, meta } = message;
+        let EventMessage { event, room_id, data, from, timestamp, meta, position: _ } = message;
         (Self { room_id, from, timestamp, meta }, event, data)
     }
 
     pub(crate) fn around<E>(self, event: impl Into<Cow<'static, str>>, data: E) -> EventMessage<E> {
         let Self { room_id, from, timestamp, meta } = self;
-        EventMessage { event: event.into(), room_id, data, from, timestamp, meta }
+        let event = event.into();
+        EventMessage { event, room_id, data, from, timestamp, meta, position: None }
     }
 }
 
@@ -119,6 +120,7 @@ pub(crate) trait AnyMessage: Any + Send + Sync {
     fn from(&self) -> &str;
     fn sender_mut(&mut self) -> &mut String;
     fn meta_mut(&mut self) -> &mut Option<Meta>;
+    fn position_mut(&mut self) -> &mut Option<Position>;
     fn check(&self) -> Result<(), Issues>;
     fn encode(&self) -> serde_json::Result<Box<RawValue>>;
 
@@ -176,6 +178,10 @@ impl<T: Data> AnyMessage for EventMessage<T> {
         &mut self.meta
     }
 
+    fn position_mut(&mut self) -> &mut Option<Position> {
+        &mut self.position
+    }
+
     fn check(&self) -> Result<(), Issues> {
         self.data.check()
     }
@@ -185,13 +191,6 @@ impl<T: Data> AnyMessage for EventMessage<T> {
     }
 
     fn to_raw(&self) -> serde_json::Result<RawMessage> {
-        Ok(EventMessage {
-            event: self.event.clone(),
-            room_id: self.room_id.clone(),
-            data: to_raw_value(&self.data)?,
-            from: self.from.clone(),
-            timestamp: self.timestamp,
-            meta: self.meta.clone(),
-        })
+        Ok(self.with(to_raw_value(&self.data)?))
     }
 }

@@ -9,12 +9,12 @@ mod clients;
 mod context;
 mod crowd;
 mod decode;
-mod dialogue;
+pub(crate) mod dialogue;
 mod gateway;
 #[allow(missing_docs, reason = "only expansions see it, through `__private`")]
 pub(crate) mod handlers;
 mod handshake;
-mod hook;
+pub(crate) mod hook;
 mod inbox;
 mod layer;
 mod limits;
@@ -27,6 +27,7 @@ mod requests;
 pub(crate) mod rooms;
 pub(crate) mod schema;
 mod session;
+mod stop;
 mod tally;
 
 #[cfg(feature = "dev-log")]

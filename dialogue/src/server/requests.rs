@@ -22,12 +22,16 @@ use super::{
     session::{self, Proven, internal},
 };
 use crate::{
-    App, CreateError, JoinError, Meta, SubscribeError, TriggerError, issues, name,
+    App, CreateError, DeleteError, JoinError, Meta, SubscribeError, TriggerError, issues, name,
     protocol::{
         self, Ack, Authenticated, CreateRoom, ErrorCode, Failure, GetHistory, InRoom, Join, Page,
-        RoomCreated, RoomInfo, Subscribe, Subscriptions, event,
+        RoomCreated, RoomInfo, Subscribe, Subscriptions, Triggered, event,
     },
+    store::{Key, Part, Query, erased::Unavailable},
 };
+
+/// How many events a page of history has, unless the request says otherwise.
+const DEFAULT_PAGE: usize = 50;
 
 /// Handles one request and answers it, whatever happens.
 pub(crate) async fn handle<A: App>(client: &Client<A>, frame: Frame) {
@@ -147,14 +151,14 @@ fn event_or_every(room_id: &str, event: &str) -> Result<(), Failure> {
 async fn join<A: App>(
     client: &Client<A>,
     ack: Option<i64>,
-    Join { room_id, subscribe }: Join<'_>,
+    Join { room_id, subscribe, since }: Join<'_>,
 ) -> Result<(), Failure> {
     let answer = ack.map_or(Answer::Events, Answer::Ack);
     for event in subscribe.iter().flatten() {
         event_or_every(&room_id, event)?;
     }
     let room = client.dialogue().hub().resolve(&room_id).ok_or_else(|| no_such_room(&room_id))?;
-    membership::join(client, room, subscribe.as_deref(), answer)
+    membership::join(client, room, subscribe.as_deref(), since.as_ref(), answer)
         .await
         .map_err(|error| Failure::from(error).in_room(&room_id))
 }
@@ -198,8 +202,11 @@ async fn trigger<A: App>(
     ack: Option<i64>,
     request: protocol::Trigger<'_>,
 ) -> Result<(), Failure> {
-    let protocol::Trigger { room_id, event, data, meta } = request;
+    let protocol::Trigger { room_id, event, data, meta, key } = request;
     event_name(&room_id, &event)?;
+    if key.as_deref().is_some_and(|key| !name::is_key(key)) {
+        return Err(invalid(name::key_rule()).in_room(&room_id).of_event(&event));
+    }
     let meta = meta.map(|meta| decode_meta(meta, client)).transpose()?.flatten();
     let live = member(client, &room_id)?;
     let spec = live.room().spec();
@@ -218,19 +225,21 @@ async fn trigger<A: App>(
     }
     let envelope = Envelope::new(live.id(), client.user_id(), meta);
     let data = data.unwrap_or(RawValue::NULL);
+    let key = key.map(|key| Key::new(client.user_id(), &key, &event, data));
     let message = match row {
         Some(row) => row.decode(envelope, data).map_err(TriggerError::Invalid),
         None => Ok(Box::new(envelope.around(event.clone().into_owned(), data.to_owned())) as _),
     };
     let published = match message {
-        Ok(message) => publish(client, &live, message).await,
+        Ok(message) => publish(client, &live, message, key).await,
         Err(error) => Err(error),
     };
-    published.map_err(|error| match error {
+    let receipt = published.map_err(|error| match error {
         TriggerError::RoomNotFound => no_member(client, &room_id),
         error => Failure::from(error).in_room(&room_id).of_event(&event),
     })?;
-    acknowledge(client, ack, Done {}).await;
+    let (epoch, seq) = receipt.position.map(|position| (position.epoch, position.seq)).unzip();
+    acknowledge(client, ack, Triggered { epoch, seq }).await;
     Ok(())
 }
 
@@ -248,32 +257,71 @@ async fn get_history<A: App>(
     ack: Option<i64>,
     request: &GetHistory<'_>,
 ) -> Result<(), Failure> {
-    let GetHistory { room_id, event_name: event, start, end } = request;
-    event_name(room_id, event)?;
-    if start > end {
-        return Err(invalid("`start` is greater than `end`").in_room(room_id));
+    let GetHistory { room_id, event_name: event, start, end, after, before, limit } = request;
+    let wrong = |message: &str| invalid(message).in_room(room_id);
+    if let Some(event) = event {
+        event_name(room_id, event)?;
     }
     let live = member(client, room_id)?;
     let spec = live.room().spec();
-    if spec.event(event).is_none() && !spec.any {
+    if let Some(event) = event
+        && spec.event(event).is_none()
+        && !spec.any
+    {
         let error = SubscribeError::EventNotAllowed(event.clone().into_owned());
         return Err(Failure::from(error).in_room(room_id).of_event(event));
     }
-    let page = live.page(event, *start..*end, client.dialogue().limits());
-    let (events, complete) = page.ok_or_else(|| no_member(client, room_id))?;
-    let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
-    let packet = match ack {
-        Some(id) => Packet::ack(id, &Ack { ok: true, body: Page { events: &events, complete } }),
-        None => Packet::event(
-            event::HISTORY_RESPONSE,
-            &protocol::HistoryResponse {
-                room_id,
-                event_name: event,
-                events: &events,
-                start: *start,
-                end: *end,
-            },
-        ),
+    let by_index = (start.unwrap_or(0), end.unwrap_or(DEFAULT_PAGE));
+    let by_cursor = after.or(*before).is_some();
+    let (part, wanted) = match (after, before, event) {
+        (None, None, Some(event)) if limit.is_none() => {
+            let (start, end) = by_index;
+            if start > end {
+                return Err(wrong("`start` is greater than `end`"));
+            }
+            (Part::Newest { event: event.clone().into_owned().into(), skip: start }, end - start)
+        }
+        (None, None, None) => {
+            return Err(wrong("`eventName` is missing, or `after` or `before`"));
+        }
+        (Some(_), Some(_), _) => return Err(wrong("either `after` or `before`, not both")),
+        (None, None, Some(_)) => return Err(wrong("`limit` goes with `after` or `before`")),
+        _ if start.or(*end).is_some() => {
+            return Err(wrong("`start` and `end` do not go with `after` or `before`"));
+        }
+        (after, before, event) => {
+            let subscribed =
+                live.subscriptions(client).ok_or_else(|| no_member(client, room_id))?;
+            let asked = |name: &str| match event {
+                Some(event) => *event == name,
+                None => subscribed.iter().any(|own| own == name || own == name::EVERY_EVENT),
+            };
+            let events = live.stored_events().filter(|name| asked(name)).cloned().collect();
+            let part = match (after, before) {
+                (Some(seq), _) => Part::After { seq: *seq, events },
+                (None, before) => Part::Before { seq: before.unwrap_or(u64::MAX), events },
+            };
+            (part, limit.unwrap_or(DEFAULT_PAGE))
+        }
+    };
+    let limits = client.dialogue().limits();
+    let limit = wanted.min(limits.page_events);
+    let query = Query { part, limit, bytes: limits.page_bytes };
+    let read = live.page(client.dialogue(), query).await;
+    // The room may have been deleted meanwhile.
+    member(client, room_id)?;
+    let unavailable = |Unavailable| Failure::from(JoinError::StoreUnavailable).in_room(room_id);
+    let (epoch, seq, page) = read.map_err(unavailable)?;
+    let events = &page.events;
+    let packet = if let Some(id) = ack {
+        // By index, the end of what is wanted is known.
+        let complete = !page.more || (!by_cursor && events.len() == wanted);
+        Packet::ack(id, &Ack { ok: true, body: Page { events, complete, epoch, seq } })
+    } else {
+        let (start, end) = by_index;
+        let event_name = event.as_deref().unwrap_or(name::EVERY_EVENT);
+        let response = protocol::HistoryResponse { room_id, event_name, events, start, end };
+        Packet::event(event::HISTORY_RESPONSE, &response)
     };
     client.connection().send(&packet).await;
     Ok(())
@@ -336,7 +384,10 @@ async fn delete_room<A: App>(
         return Err(Failure::new(ErrorCode::PermissionDenied, message).in_room(room_id));
     }
     // A declared room was created by nobody, so only somebody else can have been faster.
-    room.delete().await.map_err(|_| no_such_room(room_id))?;
+    room.delete().await.map_err(|error| match error {
+        DeleteError::RoomNotFound | DeleteError::Declared => no_such_room(room_id),
+        error => Failure::from(error).in_room(room_id),
+    })?;
     acknowledge(client, ack, Done {}).await;
     Ok(())
 }

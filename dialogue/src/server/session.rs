@@ -195,7 +195,13 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     let _ = hook::run(time, "disconnected", "", disconnected).await;
     membership::leave_all(client).await;
     dialogue.remove_client(client);
-    client.connection().close().await;
+    if reason == DisconnectReason::ServerStopped {
+        // All transports are closed together. Socket.IO's clients come back from that by themselves, and
+        // not from being disconnected.
+        client.connection().unlisten_all();
+    } else {
+        client.connection().close().await;
+    }
     tracing::debug!(?reason, "disconnected");
     let disconnected =
         Box::pin(async { dialogue.app().socket_disconnected(client.socket()).await });

@@ -9,9 +9,12 @@ mod server;
 
 use std::sync::Arc;
 
+use axum::Router;
+
 use dialogue::{
-    App, Deny, Event, Handshake,
+    App, Deny, Dialogue, Event, Handshake,
     auth::{ClaimedUser, TrustClientUserId},
+    store::Memory,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,10 +120,10 @@ fn median(readings: &mut [usize]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_stays_of_clients_that_came_and_went() {
-    let mut limits = unpaced();
     // Otherwise, some homes that are empty would keep their history.
-    limits.empty_rooms = 0;
-    let server = Arc::new(Server::with_limits(Town, limits).await);
+    let store = Memory::new().released_rooms(0);
+    let town = Dialogue::builder(Town).limits(unpaced()).store(store);
+    let server = Arc::new(Server::built(town, Router::new()).await);
     let idle = server.dialogue.stats();
     assert_eq!((idle.rooms, idle.connections + idle.stored + idle.queued), (1, 0));
     let mut memory = Vec::new();

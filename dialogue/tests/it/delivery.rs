@@ -47,13 +47,15 @@ async fn none_of_ten_thousand_acknowledgements_asked_for_in_one_go_is_lost() {
     let server = Server::start(Test::default()).await;
     let mut peer = server.connect("ann").await;
     let nothing = json!({ "roomId": "general", "subscribe": [] });
-    assert_eq!(peer.ask("dialogue:join", nothing).await["ok"], true);
+    let joined = peer.ask("dialogue:join", nothing).await;
+    assert_eq!(joined["ok"], true);
     for n in 1..=10_000 {
         peer.feed(format!("42{n}{}", trigger(n))).await;
     }
     peer.flush().await;
     for n in 1..=10_000 {
-        assert_eq!(peer.incoming().await, Incoming::Ack(n, json!({ "ok": true })));
+        let receipt = json!({ "ok": true, "epoch": joined["epoch"], "seq": n });
+        assert_eq!(peer.incoming().await, Incoming::Ack(n, receipt));
     }
 }
 

@@ -23,7 +23,7 @@ async fn subscribers_receive_the_event_and_the_sender_too() {
             }),
         )
         .await;
-    assert_eq!(answer, json!({ "ok": true }));
+    assert_eq!(answer, json!({ "ok": true, "epoch": answer["epoch"], "seq": 1 }));
     for peer in [&mut ann, &mut bob] {
         let message = peer.message().await;
         assert!(message["timestamp"].as_u64().unwrap() > 1_700_000_000_000);
@@ -33,6 +33,12 @@ async fn subscribers_receive_the_event_and_the_sender_too() {
         assert_eq!(message["roomId"], "general");
         assert_eq!(message["from"], "ann");
         assert_eq!(message["meta"], json!({ "trace": "7c1" }));
+        let epoch = answer["epoch"].as_str().unwrap();
+        assert_eq!(
+            (&message["epoch"], &message["id"]),
+            (&json!(epoch), &json!(format!("{epoch}-1")))
+        );
+        assert_eq!((&message["seq"], &message["prev"]), (&json!(1), &json!(0)));
     }
     // No event, no acknowledgement: a trigger that does not ask is not answered.
     ann.emit("dialogue:trigger", json!({ "roomId": "general", "event": "ping" })).await;

@@ -3,6 +3,7 @@
 
 mod app;
 mod app_hooks;
+mod archive;
 mod auth;
 mod bad_input;
 mod clients;
@@ -23,9 +24,14 @@ mod peer;
 mod polling;
 mod protocol_crate;
 mod rate_limiter;
+mod recovery;
 mod reference;
+mod retries;
 mod rooms;
 mod server;
 mod sessions;
+mod shaky;
 mod shapes;
+mod stop;
+mod store;
 mod threats;

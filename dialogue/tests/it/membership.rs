@@ -72,10 +72,13 @@ async fn a_join_is_answered_in_full() {
             "roomId": "general",
             "roomName": "General",
             "subscriptions": ["message", "notice"],
+            "epoch": joined["epoch"],
+            "seq": 0,
             "events": [],
             "more": false,
         })
     );
+    joined["epoch"].as_str().unwrap().parse::<dialogue::Epoch>().unwrap();
     assert_eq!(server.dialogue.room(general::Room).size(), 1);
 }
 

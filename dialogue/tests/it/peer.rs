@@ -77,7 +77,7 @@ impl Peer {
         Self::connect_on(socket, auth).await
     }
 
-    async fn connect_on(mut socket: Socket, auth: &str) -> Result<Self, Value> {
+    pub async fn connect_on(mut socket: Socket, auth: &str) -> Result<Self, Value> {
         socket.send(Message::text(format!("40{auth}"))).await.unwrap();
         let mut peer = Self {
             socket,

@@ -2,19 +2,20 @@
 
 use std::{fmt, future::Future, ops::Range, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     super::Client,
     erased::ErasedRoom,
     lifecycle,
-    log::Stored,
     on::{Handler, HandlerGuard},
     trigger::Trigger,
 };
 use crate::{
     App, DeleteError, Deny, Dialogue, Event, EventMessage, HistoryError, RawMessage, Room,
-    RoomSpec, protocol::RoomInfo,
+    RoomSpec,
+    protocol::RoomInfo,
+    store::{Part, Query, erased::Unavailable},
 };
 
 /// A room whose type is known only at run time: what it takes is checked then. Cheap to clone.
@@ -132,13 +133,13 @@ impl<A: App> AnyRoom<A> {
         Trigger::raw(self.clone(), event.into(), data)
     }
 
-    /// The events of one name that the room keeps, 0 being the newest.
+    /// The events of one name that the room keeps, newest first, 0 being the newest.
     pub async fn history_raw(
         &self,
         event: &str,
         range: Range<usize>,
     ) -> Result<Vec<RawMessage>, HistoryError> {
-        self.stored(event, range)
+        self.stored(event, range).await
     }
 
     /// Adds a handler that runs before every broadcast of `E` in this room, after those of the
@@ -201,19 +202,30 @@ impl<A: App> AnyRoom<A> {
         lifecycle::delete(self).await
     }
 
-    pub(crate) fn stored<E: serde::de::DeserializeOwned>(
+    pub(crate) async fn stored<E: DeserializeOwned>(
         &self,
         event: &str,
         range: Range<usize>,
     ) -> Result<Vec<EventMessage<E>>, HistoryError> {
-        let spec = self.spec();
-        if spec.event(event).is_none() && !spec.any {
+        let row = self.spec().event(event);
+        if row.is_none() && !self.spec().any {
             return Err(HistoryError::NotCarried);
         }
-        let live = self.dialogue.hub().find_same(&*self.room);
-        let stored: Vec<Stored> = live.map_or_else(Vec::new, |live| live.range(event, range));
+        let hub = self.dialogue.hub();
+        let live = match row.filter(|row| row.history.is_some()) {
+            Some(_) => hub.open(&self.room),
+            None => None,
+        };
+        let Some(live) = live else { return Ok(Vec::new()) };
+        let part = Part::Newest { event: event.to_owned().into(), skip: range.start };
+        let query = Query { part, limit: range.len(), bytes: usize::MAX };
+        let read = live.page(&self.dialogue, query).await;
+        let (.., page) = read.map_err(|Unavailable| HistoryError::StoreUnavailable)?;
         // What a room keeps was written from the type that it lists under the name.
-        let read = stored.iter().filter_map(|body| serde_json::from_str(body.get()).ok());
+        let read = page.events.iter().filter_map(|stored| {
+            let data = serde_json::from_str(stored.data.get()).ok()?;
+            Some(stored.with(data))
+        });
         Ok(read.collect())
     }
 }

@@ -98,7 +98,7 @@ impl<A: App, R: Room> RoomHandle<A, R> {
     where
         R: Carries<E>,
     {
-        self.any.stored(E::SPEC.name, range)
+        self.any.stored(E::SPEC.name, range).await
     }
 
     /// Adds a handler that runs before every broadcast of `E` in this room; see

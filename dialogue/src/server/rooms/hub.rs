@@ -16,7 +16,7 @@ use super::{
     erased::ErasedRoom,
     live::{Live, Member},
 };
-use crate::{App, CreateError, app::RoomEntry, name, pattern};
+use crate::{App, CreateError, app::RoomEntry, name, pattern, store::erased::AnyStore};
 
 pub(crate) struct Hub<A: App> {
     live: DashMap<Arc<str>, Arc<Live<A>>>,
@@ -29,40 +29,33 @@ pub(crate) struct Hub<A: App> {
     created: Tally<Arc<str>>,
     /// The next room's number.
     next: AtomicU64,
-    retired: Mutex<Retired<A>>,
+    store: Arc<AnyStore>,
     limits: Limits,
-}
-
-/// Rooms of families that emptied and remember something, by when they did. One that is used
-/// again stays until its turn comes, and is then passed over.
-struct Retired<A: App> {
-    rooms: BTreeMap<u64, Arc<Live<A>>>,
-    next: u64,
 }
 
 impl<A: App> Hub<A> {
     /// Opens the static rooms; they stay.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, store: Arc<AnyStore>) -> Self {
         let hub = Self {
             live: DashMap::new(),
             listed: Mutex::default(),
             order: Mutex::default(),
             created: Tally::new(),
             next: AtomicU64::new(0),
-            retired: Mutex::new(Retired { rooms: BTreeMap::new(), next: 0 }),
+            store,
             limits: limits.clone(),
         };
         for entry in A::rooms().iter().filter(|entry| !entry.spec.is_family()) {
             if let Some(room) = (entry.open)(entry.spec.pattern) {
-                hub.live.insert(room.id().clone(), hub.new_room(&room));
+                hub.live.insert(room.id().clone(), hub.new_room(&room, false));
             }
         }
         hub
     }
 
-    /// A room that is about to take its place.
-    fn new_room(&self, room: &Arc<dyn ErasedRoom<A>>) -> Arc<Live<A>> {
-        let live = Arc::new(Live::new(room.clone(), self.number(), &self.limits));
+    /// A room that is about to take its place. A `fresh` one has nothing of an earlier one of its id.
+    fn new_room(&self, room: &Arc<dyn ErasedRoom<A>>, fresh: bool) -> Arc<Live<A>> {
+        let live = Arc::new(Live::new(room.clone(), self.number(), fresh, &self.limits));
         if live.is_listed() {
             self.lock_listed().insert(live.number(), live.clone());
         }
@@ -129,7 +122,7 @@ impl<A: App> Hub<A> {
             self.resolve(room.id()).is_some_and(|found| found.spec().pattern == spec.pattern);
         answers.then(|| match self.live.entry(room.id().clone()) {
             Entry::Occupied(entry) => self.hold(entry.get().clone()),
-            Entry::Vacant(entry) => self.hold(entry.insert(self.new_room(room)).clone()),
+            Entry::Vacant(entry) => self.hold(entry.insert(self.new_room(room, false)).clone()),
         })
     }
 
@@ -163,7 +156,9 @@ impl<A: App> Hub<A> {
                 if let Some(creator) = spec.created_by {
                     self.count_created(creator, quota)?;
                 }
-                Ok(entry.insert(self.new_room(room)).clone())
+                // What a user creates is new. What code creates may be one that it created before the
+                // server was started again, and goes on.
+                Ok(entry.insert(self.new_room(room, quota.is_some())).clone())
             }
         }
     }
@@ -197,13 +192,6 @@ impl<A: App> Hub<A> {
         if let Some(creator) = live.room().spec().created_by {
             self.created.remove(creator.into());
         }
-        // Whoever let the room retire finds it closed; its place among those is given up.
-        if let Some(place) = live.note_retired(None) {
-            let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-            let forgotten = retired.rooms.remove(&place);
-            drop(retired);
-            drop(forgotten);
-        }
         Some(members)
     }
 
@@ -212,41 +200,23 @@ impl<A: App> Hub<A> {
         Held { hub: self, live }
     }
 
-    /// Lets go of a room that nobody needs. One that remembers something is kept until too many
-    /// such are.
+    /// Lets go of a room that nobody needs; its log stays in the store.
     fn release(&self, live: &Arc<Live<A>>) {
-        if !live.room().spec().is_family() || live.is_needed() || self.close(live, false) {
+        if !live.room().spec().is_family() || live.is_needed() {
             return;
-        }
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = retired.next;
-        retired.next += 1;
-        if let Some(place) = live.note_retired(Some(place)) {
-            retired.rooms.remove(&place);
-        }
-        retired.rooms.insert(place, live.clone());
-        if retired.rooms.len() <= self.limits.empty_rooms {
-            return;
-        }
-        let oldest = retired.rooms.pop_first().map(|(_, oldest)| oldest);
-        if let Some(oldest) = &oldest {
-            oldest.note_retired(None);
-            self.close(oldest, true);
         }
         // With the room goes its key, which is the user's, and is dropped without the lock.
-        drop(retired);
-        drop(oldest);
-    }
-
-    fn close(&self, live: &Arc<Live<A>>, forget: bool) -> bool {
-        let same = |_: &Arc<str>, found: &Arc<Live<A>>| {
-            let closed = Arc::ptr_eq(found, live) && live.close_if_idle(forget);
+        let _removed = self.live.remove_if(live.id(), |_, found| {
+            let closed = Arc::ptr_eq(found, live) && live.close_if_idle();
             if closed {
                 self.unlist(live);
+                // Before anybody opens it again.
+                if live.is_stored() {
+                    self.store.release(live.id());
+                }
             }
             closed
-        };
-        self.live.remove_if(live.id(), same).is_some()
+        });
     }
 
     /// The rooms that clients find in the list: the static ones in the order of the app's list, then

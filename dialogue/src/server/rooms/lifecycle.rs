@@ -7,11 +7,14 @@ use futures_util::{StreamExt, stream};
 use super::{
     super::{Client, ClientId, gateway::Packet, hook},
     any::AnyRoom,
+    append::Undeleted,
+    hub::Held,
     membership,
 };
 use crate::{
     App, CreateError, DeleteError, Dialogue,
     protocol::{Membership, RoomInfo, event},
+    store::erased::Unavailable,
 };
 
 /// Of how many members of a deleted room the hooks run at the same time.
@@ -39,15 +42,28 @@ pub(crate) async fn create<A: App>(
     Ok(info)
 }
 
-/// Deletes a room: ends its memberships and everything it keeps, tells who may see it and who was
-/// in it, and runs the hooks.
+/// Deletes a room: what it keeps, then its memberships; tells who may see it and who was in it, and
+/// runs the hooks. What was begun is finished, whether or not somebody waits for it.
 pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError> {
-    let dialogue = room.dialogue();
     let spec = room.spec();
     if !spec.is_family() && !spec.explicit {
         return Err(DeleteError::Declared);
     }
-    let live = dialogue.hub().find_same(&**room.erased()).ok_or(DeleteError::RoomNotFound)?;
+    let deleted = hook::finish(erase(room.clone())).await;
+    deleted.unwrap_or(Err(DeleteError::RoomNotFound))
+}
+
+async fn erase<A: App>(room: AnyRoom<A>) -> Result<(), DeleteError> {
+    let dialogue = room.dialogue();
+    let live = loop {
+        let held = used(&room).await?;
+        match held.delete_log(dialogue).await {
+            Ok(()) => break held.live(),
+            Err(Undeleted::Gone) => return Err(DeleteError::RoomNotFound),
+            Err(Undeleted::Unavailable) => return Err(DeleteError::StoreUnavailable),
+            Err(Undeleted::Closed) => tokio::task::yield_now().await,
+        }
+    };
     let members = {
         let _order = dialogue.hub().one_at_a_time();
         let info = live.info();
@@ -66,19 +82,31 @@ pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError>
         }
         members
     };
-    let room = room.clone();
-    hook::finish(async move {
-        let left = stream::iter(members).for_each_concurrent(AT_ONCE, |member| {
-            let live = live.clone();
-            async move { membership::has_left(&member, live).await }
-        });
-        left.await;
-        let dialogue = room.dialogue();
-        let deleted = Box::pin(async { dialogue.app().room_deleted(room.id()).await });
-        let _ = hook::run(dialogue.limits().hook_time, "room_deleted", room.id(), deleted).await;
-    })
-    .await;
+    let left = stream::iter(members).for_each_concurrent(AT_ONCE, |member| {
+        let live = live.clone();
+        async move { membership::has_left(&member, live).await }
+    });
+    left.await;
+    let deleted = Box::pin(async { dialogue.app().room_deleted(room.id()).await });
+    let _ = hook::run(dialogue.limits().hook_time, "room_deleted", room.id(), deleted).await;
     Ok(())
+}
+
+/// The room, if it is open, or if it is one of a family that opens by itself and has a log.
+async fn used<A: App>(room: &AnyRoom<A>) -> Result<Held<'_, A>, DeleteError> {
+    let dialogue = room.dialogue();
+    if let Some(live) = dialogue.hub().find_same(&**room.erased()) {
+        return Ok(dialogue.hub().hold(live));
+    }
+    let live = dialogue.hub().open(room.erased()).ok_or(DeleteError::RoomNotFound)?;
+    if !live.is_stored() {
+        return Err(DeleteError::RoomNotFound);
+    }
+    let head = dialogue.store().head(room.id()).await;
+    match head.map_err(|Unavailable| DeleteError::StoreUnavailable)? {
+        Some(_) => Ok(live),
+        None => Err(DeleteError::RoomNotFound),
+    }
 }
 
 /// Sends to everyone who may see the room, as far as `whom` says. Whoever is too slow to take it in

@@ -1,29 +1,28 @@
-//! A room that is open: its members, its log, and the order of its events.
+//! A room that is open: its members, and what it knows of its log.
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
-    ops::Range,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use serde_json::value::RawValue;
+use tokio::sync::OnceCell;
 
 use super::{
-    super::{
-        Client, ClientId, Limits, Stats,
-        gateway::{Connection, Gateway, Unsent},
-    },
+    super::{Client, ClientId, Limits, Stats, gateway::Unsent},
+    append::Appends,
+    deliver::{Quiet, Slowness},
     erased::ErasedRoom,
-    log::{Log, Stored},
+    log::Log,
     membership::Answer,
     on::Handlers,
+    replay::{Base, Past, Reads},
     subscriptions::{Names, Subscriptions},
 };
 use crate::{
-    App, JoinError, RoomSpec, SubscribeError, name,
+    App, JoinError, RoomSpec, SubscribeError,
     protocol::{Joined, RoomInfo},
-    room::RoomEvent,
+    store::erased::{AnyStore, Unavailable},
 };
 
 pub(crate) struct Live<A: App> {
@@ -33,32 +32,32 @@ pub(crate) struct Live<A: App> {
     /// Held for as long as it takes to hand an event to the transport, never across an await:
     /// what happens under it is what gives the room its order.
     state: Mutex<State<A>>,
+    /// Whether what an earlier room of this id left in the store is none of this one's.
+    fresh: bool,
+    opened: OnceCell<()>,
     pub(crate) handlers: Handlers,
+    pub(super) reads: Reads,
 }
 
-struct State<A: App> {
+pub(super) struct State<A: App> {
     /// The hub has let go of this room: whoever still holds it opens it anew.
-    closed: bool,
-    /// The place of this room among the hub's empty ones.
-    retired: Option<u64>,
-    members: HashMap<ClientId, Member<A>>,
+    pub(super) closed: bool,
+    pub(super) members: HashMap<ClientId, Member<A>>,
     /// How many members receive an event, by name, `"*"` included.
-    subscribers: HashMap<Cow<'static, str>, usize>,
-    log: Log,
+    pub(super) subscribers: HashMap<Cow<'static, str>, usize>,
+    /// There once the room is opened.
+    pub(super) log: Option<Log>,
+    pub(super) appends: Appends<A>,
+    pub(super) quiet: Quiet,
+    /// Members that were too slow lately.
+    pub(super) slow: HashSet<ClientId>,
 }
 
 /// A client in a room.
 pub(crate) struct Member<A: App> {
-    client: Client<A>,
-    subscriptions: Subscriptions,
-}
-
-/// Who triggers an event.
-pub(crate) enum By<'a, A: App> {
-    /// A member.
-    Client(&'a Client<A>),
-    /// The server's own code, which leaves out these.
-    Server(&'a [Client<A>]),
+    pub(super) client: Client<A>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) slowness: Slowness,
 }
 
 /// How a join went.
@@ -71,18 +70,65 @@ pub(crate) enum Admission {
     Unanswered,
     /// The room was closed in between.
     Closed,
+    /// What was read of the log is not enough any more.
+    Stale,
 }
 
 impl<A: App> Live<A> {
-    pub(crate) fn new(room: Arc<dyn ErasedRoom<A>>, number: u64, limits: &Limits) -> Self {
+    /// A room that nobody is in yet. If it is `fresh`, what an earlier one of its id left in the store is
+    /// deleted before anything else.
+    pub(crate) fn new(
+        room: Arc<dyn ErasedRoom<A>>,
+        number: u64,
+        fresh: bool,
+        limits: &Limits,
+    ) -> Self {
         let state = State {
             closed: false,
-            retired: None,
             members: HashMap::new(),
             subscribers: HashMap::new(),
-            log: Log::default(),
+            log: None,
+            appends: Appends::new(),
+            quiet: Quiet::default(),
+            slow: HashSet::new(),
         };
-        Self { room, number, state: Mutex::new(state), handlers: Handlers::new(limits) }
+        Self {
+            room,
+            number,
+            state: Mutex::new(state),
+            fresh,
+            opened: OnceCell::new(),
+            handlers: Handlers::new(limits),
+            reads: Reads::default(),
+        }
+    }
+
+    /// Finds out where the room's log ends. Nobody joins and nothing is stored before that.
+    pub(crate) async fn open_log(&self, store: &AnyStore) -> Result<(), Unavailable> {
+        let open = async || {
+            let head = if !self.is_stored() {
+                None
+            } else if self.fresh {
+                store.delete(self.id()).await?;
+                None
+            } else {
+                store.head(self.id()).await?
+            };
+            self.lock().log = Some(head.map_or_else(Log::empty, Log::at));
+            Ok(())
+        };
+        self.opened.get_or_try_init(open).await.copied()
+    }
+
+    /// Whether the room has a log in the store.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored_events().next().is_some()
+    }
+
+    /// The names of the events that are stored.
+    pub(crate) fn stored_events(&self) -> impl Iterator<Item = &Cow<'static, str>> {
+        let events = self.room.spec().events.iter();
+        events.filter(|event| event.history.is_some()).map(|event| &event.name)
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -123,12 +169,22 @@ impl<A: App> Live<A> {
         RoomInfo::of(self.id(), self.room.spec(), self.size())
     }
 
+    /// What the client would be subscribed to if it joined.
+    pub(crate) fn intended(
+        &self,
+        client: &Client<A>,
+        named: Option<&Subscriptions>,
+    ) -> Subscriptions {
+        self.lock().intended(self.room.spec(), client, named)
+    }
+
     /// Makes the client a member and answers it, so that the answer precedes every event that it
     /// does not already hold, and no event falls between the two.
     pub(crate) fn admit(
         self: &Arc<Self>,
         client: &Client<A>,
         named: Option<&Subscriptions>,
+        base: &Base,
         answer: &Answer,
     ) -> Result<Admission, JoinError> {
         let spec = self.room.spec();
@@ -137,28 +193,25 @@ impl<A: App> Live<A> {
         if state.closed {
             return Ok(Admission::Closed);
         }
-        let present = state.members.get(&client.id());
-        let first = present.is_none();
+        let first = !state.members.contains_key(&client.id());
         if first && spec.max_size.is_some_and(|most| state.members.len() >= most.get()) {
             return Err(JoinError::Full);
         }
-        let subscriptions = match (named, present.map(|member| &member.subscriptions)) {
-            (Some(named), _) => named.clone(),
-            (None, None) => Subscriptions::defaults(spec),
-            (None, Some(present)) => {
-                let mut present = present.clone();
-                present.extend(Subscriptions::defaults(spec));
-                present
-            }
+        let subscriptions = state.intended(spec, client, named);
+        let Some(log) = &state.log else { return Ok(Admission::Stale) };
+        let Some(Past { recovered, events, more }) = base.up_to(log, &subscriptions, limits) else {
+            return Ok(Admission::Stale);
         };
+        let (epoch, seq) = (log.epoch, log.seq);
         client.note_joined(self, limits.rooms_per_connection)?;
 
-        let (events, more) = state.log.recent(&subscriptions, spec.sync_history, limits.page_bytes);
-        let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
         let joined = Joined {
             room_id: self.id(),
             room_name: spec.name.unwrap_or(self.id()),
             subscriptions: subscriptions.names(),
+            epoch,
+            seq,
+            recovered,
             events: &events,
             more,
         };
@@ -171,6 +224,8 @@ impl<A: App> Live<A> {
             }
         }
         state.change_subscriptions(self.number, client, subscriptions);
+        // It has just been told everything.
+        state.take_back(self.number, client.id());
         Ok(if first { Admission::First } else { Admission::Again })
     }
 
@@ -182,6 +237,7 @@ impl<A: App> Live<A> {
         }
         state.change_subscriptions(self.number, client, Subscriptions::default());
         state.members.remove(&client.id());
+        state.slow.remove(&client.id());
         client.note_left(self);
         true
     }
@@ -229,75 +285,6 @@ impl<A: App> Live<A> {
         Ok(names)
     }
 
-    /// Gives an event its place in the room's order: hands it to the transport, keeps it if it
-    /// has history, and runs `then`. Returns how many members it goes to, or `None` if the room
-    /// was closed in between, or the client that triggers is a member no longer.
-    pub(crate) fn broadcast(
-        &self,
-        gateway: &Gateway,
-        event: &str,
-        row: Option<&RoomEvent>,
-        body: &Stored,
-        by: &By<'_, A>,
-        then: impl FnOnce(usize),
-    ) -> Option<usize> {
-        let mut state = self.lock();
-        let except = match *by {
-            By::Server(except) => except,
-            By::Client(client) => {
-                let gone = client.connection().inbox.is_closed_by_server();
-                if gone || !state.members.contains_key(&client.id()) {
-                    return None;
-                }
-                &[]
-            }
-        };
-        if state.closed {
-            return None;
-        }
-        let audiences = [event, name::EVERY_EVENT];
-        let count = |name: &str| state.subscribers.get(name).copied().unwrap_or(0);
-        let mut recipients: usize = audiences.iter().map(|name| count(name)).sum();
-        let excepted: Vec<&Connection> = except
-            .iter()
-            .filter(|client| {
-                let member = state.members.get(&client.id());
-                member.is_some_and(|member| member.subscriptions.covers(event))
-            })
-            .map(Client::connection)
-            .collect();
-        recipients -= excepted.len();
-        if recipients > 0 {
-            let heard = audiences.into_iter().filter(|name| count(name) > 0);
-            let channels = heard.map(|name| channel(self.number, name)).collect();
-            gateway.broadcast(channels, &excepted, body);
-        }
-        if let Some(row) = row
-            && let Some(limit) = row.history
-        {
-            state.log.append(row, limit, body.clone());
-        }
-        then(recipients);
-        Some(recipients)
-    }
-
-    /// The events of one name in `range`, 0 being the newest.
-    pub(crate) fn range(&self, event: &str, range: Range<usize>) -> Vec<Stored> {
-        self.lock().log.range(event, range)
-    }
-
-    /// A page of the events of one name, 0 being the newest, and whether it is all of the range that
-    /// there is; `None` if the room was deleted.
-    pub(crate) fn page(
-        &self,
-        event: &str,
-        range: Range<usize>,
-        limits: &Limits,
-    ) -> Option<(Vec<Stored>, bool)> {
-        let state = self.lock();
-        (!state.closed).then(|| state.log.page(event, range, limits))
-    }
-
     /// Runs `change` unless the room is closed.
     pub(crate) fn while_open(&self, change: impl FnOnce()) -> bool {
         let state = self.lock();
@@ -308,30 +295,28 @@ impl<A: App> Live<A> {
     }
 
     /// Closes the room if nobody needs it: it is one of a family, was not created, is empty, has no
-    /// handlers added at run time and no events to handle. One that remembers something is closed only if `forget`.
-    pub(crate) fn close_if_idle(&self, forget: bool) -> bool {
+    /// handlers added at run time, and no events to store or to handle.
+    pub(crate) fn close_if_idle(&self) -> bool {
         let mut state = self.lock();
-        let idle = !self.needed(&state) && (forget || state.log.len() == 0);
+        let idle = !self.needed(&state);
         state.closed |= idle;
         idle
     }
 
-    /// Closes the room whoever needs it, and forgets what it kept; returns who was in it, or `None`
-    /// if it was closed before.
+    /// Closes the room whoever needs it; returns who was in it, or `None` if it was closed before.
     pub(crate) fn close(&self) -> Option<Vec<Member<A>>> {
         let mut state = self.lock();
         if std::mem::replace(&mut state.closed, true) {
             return None;
         }
         state.subscribers.clear();
-        state.log = Log::default();
         Some(state.members.drain().map(|(_, member)| member).collect())
     }
 
     /// Makes those who were in a closed room hear nothing of it. It sends nothing more, so nothing
     /// depends on when this happens.
     pub(crate) fn deafen(self: &Arc<Self>, members: Vec<Member<A>>) -> Vec<Client<A>> {
-        let deafened = members.into_iter().map(|Member { client, subscriptions }| {
+        let deafened = members.into_iter().map(|Member { client, subscriptions, .. }| {
             let names = subscriptions.names().iter();
             client.connection().unlisten(names.map(|name| channel(self.number, name)).collect());
             client.note_left(self);
@@ -347,12 +332,7 @@ impl<A: App> Live<A> {
     fn needed(&self, state: &State<A>) -> bool {
         let spec = self.room.spec();
         let stays = !spec.is_family() || spec.explicit;
-        stays || !state.members.is_empty() || self.handlers.are_busy()
-    }
-
-    /// Notes the place of this room among the hub's empty ones; returns the one noted before.
-    pub(crate) fn note_retired(&self, retired: Option<u64>) -> Option<u64> {
-        std::mem::replace(&mut self.lock().retired, retired)
+        stays || !state.members.is_empty() || state.appends.are_busy() || self.handlers.are_busy()
     }
 
     pub(crate) fn count_into(&self, total: &mut Stats) {
@@ -360,11 +340,10 @@ impl<A: App> Live<A> {
         total.rooms += 1;
         total.members += state.members.len();
         total.subscriptions += state.subscribers.values().sum::<usize>();
-        total.stored += state.log.len();
-        total.queued += self.handlers.waiting();
+        total.queued += self.handlers.waiting() + state.appends.len();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<A>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<A>> {
         // Whatever panics under the lock has left the state usable: `then` and the transport run
         // between changes, not within one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -372,6 +351,25 @@ impl<A: App> Live<A> {
 }
 
 impl<A: App> State<A> {
+    /// What the client would be subscribed to if it joined.
+    fn intended(
+        &self,
+        spec: RoomSpec<'_>,
+        client: &Client<A>,
+        named: Option<&Subscriptions>,
+    ) -> Subscriptions {
+        let present = self.members.get(&client.id()).map(|member| &member.subscriptions);
+        match (named, present) {
+            (Some(named), _) => named.clone(),
+            (None, None) => Subscriptions::defaults(spec),
+            (None, Some(present)) => {
+                let mut present = present.clone();
+                present.extend(Subscriptions::defaults(spec));
+                present
+            }
+        }
+    }
+
     /// Makes a member's subscriptions, and what its connection listens to, the given ones.
     fn change_subscriptions(
         &mut self,
@@ -379,8 +377,10 @@ impl<A: App> State<A> {
         client: &Client<A>,
         subscriptions: Subscriptions,
     ) {
-        let present = self.members.remove(&client.id());
-        let present = present.map(|member| member.subscriptions).unwrap_or_default();
+        let (present, slowness) = match self.members.remove(&client.id()) {
+            Some(member) => (member.subscriptions, member.slowness),
+            None => (Subscriptions::default(), Slowness::default()),
+        };
         let differ = |these: &Subscriptions, those: &Subscriptions| -> Vec<Cow<'static, str>> {
             let missing = these.names().iter().filter(|name| !those.names().contains(name));
             missing.cloned().collect()
@@ -389,7 +389,7 @@ impl<A: App> State<A> {
         if !gone.is_empty() {
             client.connection().unlisten(gone.iter().map(|name| channel(room, name)).collect());
         }
-        if !new.is_empty() {
+        if !new.is_empty() && !slowness.is_aside() {
             client.connection().listen(new.iter().map(|name| channel(room, name)).collect());
         }
         for name in gone {
@@ -403,12 +403,13 @@ impl<A: App> State<A> {
         for name in new {
             *self.subscribers.entry(name).or_default() += 1;
         }
-        self.members.insert(client.id(), Member { client: client.clone(), subscriptions });
+        let member = Member { client: client.clone(), subscriptions, slowness };
+        self.members.insert(client.id(), member);
     }
 }
 
 /// What the subscribers of an event in a room listen to. The room's number, unlike its id, is never
 /// another room's: who is in a room that was deleted hears nothing of the next one of its id.
-fn channel(room: u64, event: &str) -> String {
+pub(super) fn channel(room: u64, event: &str) -> String {
     format!("{room}\n{event}")
 }

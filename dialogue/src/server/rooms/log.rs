@@ -1,101 +1,96 @@
-//! What a room remembers: per event, as many as it declares.
+//! What a room knows of its log: where it ends, as far as subscribers were told, and the newest of
+//! what they were told.
 
 use std::{
     borrow::Cow,
     collections::{HashMap, VecDeque},
-    num::NonZeroUsize,
-    ops::Range,
-    sync::Arc,
 };
 
-use serde_json::value::RawValue;
-
 use super::subscriptions::Subscriptions;
-use crate::{Limits, RoomEvent, SyncHistory};
+use crate::{
+    Epoch,
+    store::{Head, Stored},
+};
 
-/// An encoded [`EventMessage`](crate::EventMessage).
-pub(crate) type Stored = Arc<RawValue>;
+/// How many of the newest events a room remembers by itself, and how many bytes of them: what happens
+/// while a joiner's history is read, and what most of those who come back have missed.
+const TAIL_EVENTS: usize = 256;
+const TAIL_BYTES: usize = 256_000;
 
-#[derive(Default)]
 pub(crate) struct Log {
-    /// Oldest first, each with its place among all events of the room.
-    kept: HashMap<Cow<'static, str>, VecDeque<(u64, Stored)>>,
-    next: u64,
+    pub(crate) epoch: Epoch,
+    /// The last event that subscribers were told of.
+    pub(crate) seq: u64,
+    /// The last event of each name.
+    last: HashMap<Cow<'static, str>, u64>,
+    /// Without a gap, up to `seq`; oldest first.
+    tail: VecDeque<Stored>,
+    tail_bytes: usize,
 }
 
 impl Log {
-    pub(crate) fn append(&mut self, event: &RoomEvent, limit: NonZeroUsize, body: Stored) {
-        let kept = self.kept.entry(event.name.clone()).or_default();
-        if kept.len() == limit.get() {
-            kept.pop_front();
-        }
-        kept.push_back((self.next, body));
-        self.next += 1;
+    /// The log that ends there.
+    pub(crate) fn at(Head { epoch, seq, last }: Head) -> Self {
+        let last = last.into_iter().collect();
+        Self { epoch, seq, last, tail: VecDeque::new(), tail_bytes: 0 }
     }
 
-    /// What a joiner receives, newest first, and whether there is more.
-    pub(crate) fn recent(
+    /// One that does not exist yet.
+    pub(crate) fn empty() -> Self {
+        Self::at(Head { epoch: Epoch::random(), seq: 0, last: Vec::new() })
+    }
+
+    /// Goes on with an event, which need not be the next.
+    pub(crate) fn follow(&mut self, event: Stored) {
+        // What a store returns has a position.
+        let Some(position) = event.position else { return };
+        if (position.epoch, position.seq) != (self.epoch, self.seq + 1) {
+            self.tail.clear();
+            self.tail_bytes = 0;
+        }
+        (self.epoch, self.seq) = (position.epoch, position.seq);
+        self.last.insert(event.event.clone(), position.seq);
+        self.tail_bytes += event.data.get().len();
+        self.tail.push_back(event);
+        while self.tail.len() > TAIL_EVENTS || self.tail_bytes > TAIL_BYTES {
+            let Some(oldest) = self.tail.pop_front() else { break };
+            self.tail_bytes -= oldest.data.get().len();
+        }
+    }
+
+    /// The events after `seq` that are subscribed to, oldest first, if the room remembers that far.
+    pub(crate) fn after(&self, seq: u64, subscriptions: &Subscriptions) -> Option<Vec<Stored>> {
+        let known = self.seq.checked_sub(self.tail.len() as u64)?;
+        // A place that the log has not reached yet is none of it.
+        let skip = usize::try_from(seq.checked_sub(known)?).ok()?;
+        let after = (seq <= self.seq).then(|| self.tail.iter().skip(skip))?;
+        Some(after.filter(|event| subscriptions.covers(&event.event)).cloned().collect())
+    }
+
+    /// The last event that is subscribed to.
+    pub(crate) fn last_of(&self, subscriptions: &Subscriptions) -> u64 {
+        let subscribed = self.last.iter().filter(|(event, _)| subscriptions.covers(event));
+        subscribed.map(|(_, seq)| *seq).max().unwrap_or(0)
+    }
+
+    /// Whether these events, oldest first, are all that the log ever had after `seq` of what is
+    /// subscribed to: each names the one before it.
+    pub(crate) fn is_all_after(
         &self,
+        seq: u64,
         subscriptions: &Subscriptions,
-        sync: SyncHistory,
-        max_bytes: usize,
-    ) -> (Vec<Stored>, bool) {
-        let most = match sync {
-            SyncHistory::Nothing => 0,
-            SyncHistory::Last(most) => most.get(),
-            SyncHistory::All => usize::MAX,
-        };
-        let mut more = false;
-        let mut recent = Vec::new();
-        for (event, kept) in &self.kept {
-            if subscriptions.covers(event) {
-                more |= kept.len() > most;
-                recent.extend(kept.iter().rev().take(most).cloned());
+        events: &[Stored],
+    ) -> bool {
+        let mut seen: HashMap<&str, u64> = HashMap::new();
+        for event in events {
+            let Some(position) = event.position else { return false };
+            let seen = seen.entry(&event.event).or_insert(seq);
+            if position.prev > *seen {
+                return false;
             }
+            *seen = position.seq;
         }
-        recent.sort_unstable_by_key(|&(place, _)| std::cmp::Reverse(place));
-        let found = recent.len();
-        let recent = fitting(recent.into_iter().map(|(_, body)| body), max_bytes);
-        more |= recent.len() < found;
-        (recent, more)
+        let mut subscribed = self.last.iter().filter(|(event, _)| subscriptions.covers(event));
+        subscribed.all(|(event, last)| *last <= *seen.get(&**event).unwrap_or(&seq))
     }
-
-    /// The events in `range`, 0 being the newest, and whether they are all that exist in it: a page
-    /// holds only so many.
-    pub(crate) fn page(
-        &self,
-        event: &str,
-        range: Range<usize>,
-        limits: &Limits,
-    ) -> (Vec<Stored>, bool) {
-        let Some(kept) = self.kept.get(event) else {
-            return (Vec::new(), true);
-        };
-        let wanted = range.end.min(kept.len()).saturating_sub(range.start);
-        let page = kept.iter().rev().skip(range.start).take(wanted.min(limits.page_events));
-        let page = fitting(page.map(|(_, body)| body.clone()), limits.page_bytes);
-        let complete = page.len() == wanted;
-        (page, complete)
-    }
-
-    /// The events in `range`, 0 being the newest.
-    pub(crate) fn range(&self, event: &str, range: Range<usize>) -> Vec<Stored> {
-        let kept = self.kept.get(event).into_iter().flat_map(|kept| kept.iter().rev());
-        let wanted = range.end.saturating_sub(range.start);
-        kept.skip(range.start).take(wanted).map(|(_, body)| body.clone()).collect()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.kept.values().map(VecDeque::len).sum()
-    }
-}
-
-/// As many events, from the first, as fit; one always does.
-fn fitting(events: impl Iterator<Item = Stored>, max_bytes: usize) -> Vec<Stored> {
-    let mut bytes = 0;
-    let within = events.enumerate().take_while(|(n, event)| {
-        bytes += event.get().len();
-        *n == 0 || bytes <= max_bytes
-    });
-    within.map(|(_, event)| event).collect()
 }

@@ -7,12 +7,17 @@ use super::{
     any::AnyRoom,
     erased::ErasedRoom,
     live::{Admission, Live},
+    replay::Base,
     subscriptions::Subscriptions,
 };
 use crate::{
     App, Deny, JoinError, SyncHistory,
-    protocol::{Ack, History, Joined, Membership, event},
+    protocol::{Ack, History, Joined, Membership, Since, event},
+    store::erased::Unavailable,
 };
+
+/// How often a join reads what the client is to be told, if the room goes on faster than that.
+const MOST_ATTEMPTS: u32 = 100;
 
 /// How a joiner is answered.
 pub(crate) enum Answer {
@@ -24,7 +29,7 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn packets(&self, joined: &Joined<'_>, sync: SyncHistory) -> Vec<Packet> {
-        let &Joined { room_id, room_name, events, .. } = joined;
+        let Joined { room_id, room_name, events, .. } = *joined;
         match *self {
             Self::Ack(id) => vec![Packet::ack(id, &Ack { ok: true, body: joined })],
             Self::Events => {
@@ -49,7 +54,7 @@ pub(crate) async fn join_unasked<A: App>(
     client: &Client<A>,
     room: Arc<dyn ErasedRoom<A>>,
 ) -> Result<(), JoinError> {
-    join(client, room, None, Answer::Events).await
+    join(client, room, None, None, Answer::Events).await
 }
 
 /// The server's own code makes a client leave, if it is in a room.
@@ -74,12 +79,16 @@ pub(crate) async fn join<A: App>(
     client: &Client<A>,
     room: Arc<dyn ErasedRoom<A>>,
     subscribe: Option<&[String]>,
+    since: Option<&Since<'_>>,
     answer: Answer,
 ) -> Result<(), JoinError> {
     if client.connection().inbox.is_closed() {
         return Err(JoinError::Closed);
     }
     let dialogue = client.dialogue();
+    if dialogue.stopping().is_draining() {
+        return Err(JoinError::Draining);
+    }
     let any = AnyRoom::new(dialogue.clone(), room.clone());
     if !any.is_seen_by(client) {
         return Err(JoinError::RoomNotFound);
@@ -90,19 +99,30 @@ pub(crate) async fn join<A: App>(
         None => None,
     };
     may_join(client, &any).await?;
+    let mut attempts = 0;
     let first = loop {
         let live = dialogue.hub().open(&room).ok_or(JoinError::RoomNotFound)?;
+        // More happens in the room than the store can be read in time for.
+        attempts += 1;
+        if attempts > MOST_ATTEMPTS {
+            return Err(JoinError::StoreUnavailable);
+        }
+        let subscriptions = live.intended(client, named.as_ref());
+        let base = Base::read(dialogue, &live, &subscriptions, since).await;
+        let base = base.map_err(|Unavailable| JoinError::StoreUnavailable)?;
         // The answer is the first thing that a member receives. While the client takes in nothing
         // more, it is no member.
         let admission = client.connection().retry(|| {
-            let admission = live.admit(client, named.as_ref(), &answer);
+            let admission = live.admit(client, named.as_ref(), &base, &answer);
             (!matches!(admission, Ok(Admission::Unanswered))).then_some(admission)
         });
         match admission.await.unwrap_or(Err(JoinError::Closed))? {
             Admission::First => break true,
             Admission::Again => break false,
-            // The room is being closed; it has left the hub in a moment.
-            Admission::Unanswered | Admission::Closed => tokio::task::yield_now().await,
+            // The room is being closed, and has left the hub in a moment; or it went on.
+            Admission::Unanswered | Admission::Closed | Admission::Stale => {
+                tokio::task::yield_now().await;
+            }
         }
     };
     if first {

@@ -1,9 +1,10 @@
 //! The one way of an event through a room.
 
-use std::{future::IntoFuture, sync::Arc};
+use std::{future::IntoFuture, num::NonZeroUsize, sync::Arc};
 
 use serde::Serialize;
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::oneshot;
 
 use super::{
     super::{
@@ -13,11 +14,15 @@ use super::{
         message::{AnyMessage, Envelope, Unfit},
     },
     any::AnyRoom,
-    live::{By, Live},
-    log::Stored,
-    on::{self, Job},
+    append::Append,
+    live::{Live, State},
+    on::Job,
 };
-use crate::{App, Dialogue, Event, Meta, RawMessage, TriggerError, name, room::RoomEvent};
+use crate::{
+    App, Dialogue, Event, Meta, Position, RawMessage, TriggerError, name,
+    room::RoomEvent,
+    store::{Before, Key, NewEvent, erased::Unavailable},
+};
 
 /// An event about to be triggered by the server's own code: set what goes with it, then await it.
 ///
@@ -28,12 +33,13 @@ pub struct Trigger<A: App> {
     room: AnyRoom<A>,
     message: Result<Box<dyn AnyMessage>, TriggerError>,
     except: Vec<Client<A>>,
+    key: Option<String>,
 }
 
 impl<A: App> Trigger<A> {
     pub(crate) fn new<E: Event>(room: AnyRoom<A>, data: E) -> Self {
         let message = envelope(&room).around(E::SPEC.name, data);
-        Self { room, message: Ok(Box::new(message)), except: Vec::new() }
+        Self { room, message: Ok(Box::new(message)), except: Vec::new(), key: None }
     }
 
     pub(crate) fn raw(room: AnyRoom<A>, event: String, data: impl Serialize) -> Self {
@@ -42,7 +48,7 @@ impl<A: App> Trigger<A> {
             Ok(data) => Ok(Box::new(envelope(&room).around(event, data)) as Box<dyn AnyMessage>),
             Err(error) => Err(not_json(&room, &event, &error)),
         };
-        Self { room, message, except: Vec::new() }
+        Self { room, message, except: Vec::new(), key: None }
     }
 
     /// Who the event is from. Default: [`SYSTEM`](crate::SYSTEM).
@@ -72,6 +78,16 @@ impl<A: App> Trigger<A> {
         }
         self
     }
+
+    /// What tells this event from others: triggered again with the same key, within
+    /// [`KEY_WINDOW`](crate::store::KEY_WINDOW), it is stored and broadcast once, and the first receipt
+    /// comes back. Another event with the same key is a
+    /// [`TriggerError::KeyConflict`]. Only for events with history; the keys of the server's own code are
+    /// apart from those of clients.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
 }
 
 fn envelope<A: App>(room: &AnyRoom<A>) -> Envelope {
@@ -83,7 +99,7 @@ impl<A: App> IntoFuture for Trigger<A> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { room, message, except } = self;
+        let Self { room, message, except, key } = self;
         Box::pin(async move {
             let row = room.spec().event(message.as_ref().map_or("", |message| message.event()));
             let message = match row {
@@ -95,20 +111,29 @@ impl<A: App> IntoFuture for Trigger<A> {
                 }
                 None => return message.and(Err(TriggerError::NotCarried)),
             };
-            let hub = room.dialogue().hub();
-            let live = hub.find_same(&**room.erased());
+            let key = match key {
+                Some(key) => {
+                    let raw = message.to_raw().map_err(|error| not_json(&room, "", &error))?;
+                    Some(Key::new("", &key, message.event(), &raw.data))
+                }
+                None => None,
+            };
+            let dialogue = room.dialogue();
+            let live = dialogue.hub().find_same(&**room.erased());
             if room.spec().explicit && live.is_none() {
                 return Err(TriggerError::RoomNotFound);
             }
-            let prepared = prepare(&room, live.as_deref(), message).await?;
+            if let Some(receipt) = earlier(&room, live.as_deref(), &*message, key.as_ref()).await? {
+                return Ok(receipt);
+            }
+            let mut prepared = prepare(&room, live.as_deref(), message, key).await?;
             loop {
-                let live = hub.open(room.erased()).ok_or(TriggerError::RoomNotFound)?;
-                if let Some(receipt) =
-                    prepared.broadcast(room.dialogue(), &live, &By::Server(&except)).await?
-                {
-                    return Ok(receipt);
+                let live = dialogue.hub().open(room.erased()).ok_or(TriggerError::RoomNotFound)?;
+                match prepared.broadcast(dialogue, &live, &By::Server(&except)).await? {
+                    Ok(receipt) => return Ok(receipt),
+                    // The room is being closed; it has left the hub in a moment.
+                    Err(again) => prepared = again,
                 }
-                // The room is being closed; it has left the hub in a moment.
                 tokio::task::yield_now().await;
             }
         })
@@ -119,9 +144,19 @@ impl<A: App> IntoFuture for Trigger<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// How many subscribers the event was addressed to. One that is too slow to take it in misses
-    /// it.
+    /// How many subscribers the event was addressed to. One that is too slow to take it in misses it;
+    /// if it is stored, that one fetches it. None, if the event was triggered before, with the same key.
     pub recipients: usize,
+    /// The event's place in the room's log, if it has history.
+    pub position: Option<Position>,
+}
+
+/// Who triggers an event.
+enum By<'a, A: App> {
+    /// A member.
+    Client(&'a Client<A>),
+    /// The server's own code, which leaves out these.
+    Server(&'a [Client<A>]),
 }
 
 /// Passes a client's valid message through a room that it is in, for as long as it is.
@@ -129,20 +164,57 @@ pub(crate) async fn publish<A: App>(
     client: &Client<A>,
     live: &Arc<Live<A>>,
     message: Box<dyn AnyMessage>,
+    key: Option<Key>,
 ) -> Result<Receipt, TriggerError> {
     let room = AnyRoom::new(client.dialogue().clone(), live.room().clone());
-    let prepared = prepare(&room, Some(live), message).await?;
+    if let Some(receipt) = earlier(&room, Some(live), &*message, key.as_ref()).await? {
+        return Ok(receipt);
+    }
+    let prepared = prepare(&room, Some(live), message, key).await?;
     // A room that has members is closed only when it is deleted.
     let sent = prepared.broadcast(room.dialogue(), live, &By::Client(client)).await?;
-    sent.ok_or(TriggerError::RoomNotFound)
+    sent.map_err(|_| TriggerError::RoomNotFound)
+}
+
+/// The receipt of an event that was triggered before with the same key. Hooks that may refuse or have
+/// effects of their own do not see it again; where there are none, the store alone finds out.
+async fn earlier<A: App>(
+    room: &AnyRoom<A>,
+    live: Option<&Live<A>>,
+    message: &dyn AnyMessage,
+    key: Option<&Key>,
+) -> Result<Option<Receipt>, TriggerError> {
+    let event = message.event();
+    let (Some(key), Some(_)) = (key, history(room, event)) else { return Ok(None) };
+    let added = live.is_some_and(|live| !live.handlers.before(event).is_empty());
+    if !(added || A::HOOKS.before_each || room.erased().has_before(event)) {
+        return Ok(None);
+    }
+    let store = room.dialogue().store();
+    match store.find(room.id(), key).await.map_err(|Unavailable| TriggerError::StoreUnavailable)? {
+        None => Ok(None),
+        Some(Before::Same(position)) => {
+            Ok(Some(Receipt { recipients: 0, position: Some(position) }))
+        }
+        Some(Before::Other) => Err(TriggerError::KeyConflict),
+    }
+}
+
+/// How many events of a name the room keeps.
+fn history<A: App>(room: &AnyRoom<A>, event: &str) -> Option<NonZeroUsize> {
+    room.spec().event(event).and_then(|row| row.history)
 }
 
 /// A message that passed all that may refuse it, ready to go out.
-struct Prepared {
-    message: Arc<dyn AnyMessage>,
-    /// For the hooks that follow every broadcast.
-    raw: Option<Arc<RawMessage>>,
-    body: Stored,
+enum Prepared {
+    Ephemeral {
+        message: Arc<dyn AnyMessage>,
+        /// For hooks that follow every broadcast.
+        raw: Option<Arc<RawMessage>>,
+        body: Box<RawValue>,
+    },
+    /// Its wire form is made when it has its place in the log.
+    Stored { message: Box<dyn AnyMessage>, event: NewEvent },
 }
 
 /// What comes before the broadcast: the room's `#[before]`, handlers added at run time, and the
@@ -151,6 +223,7 @@ async fn prepare<A: App>(
     room: &AnyRoom<A>,
     live: Option<&Live<A>>,
     mut message: Box<dyn AnyMessage>,
+    key: Option<Key>,
 ) -> Result<Prepared, TriggerError> {
     let (dialogue, erased) = (room.dialogue(), room.erased());
     let (app, time) = (dialogue.app(), dialogue.limits().hook_time);
@@ -206,51 +279,130 @@ async fn prepare<A: App>(
             *raw = message.to_raw().map_err(|error| unwritable(&error))?;
         }
     }
-    let body = match &raw {
-        Some(raw) => raw.encode(),
-        None => message.encode(),
+    let Some(keep) = history(room, message.event()) else {
+        let body = raw.as_ref().map_or_else(|| message.encode(), AnyMessage::encode);
+        let body = body.map_err(|error| unwritable(&error))?;
+        let raw = raw.filter(|_| A::HOOKS.follow()).map(Arc::new);
+        return Ok(Prepared::Ephemeral { message: message.into(), raw, body });
     };
-    let body = body.map_err(|error| unwritable(&error))?.into();
-    Ok(Prepared { message: message.into(), raw: raw.map(Arc::new), body })
+    let raw = match raw {
+        Some(raw) => raw,
+        None => message.to_raw().map_err(|error| unwritable(&error))?,
+    };
+    Ok(Prepared::Stored { message, event: NewEvent { message: raw, keep, key } })
+}
+
+impl<'a, A: App> By<'a, A> {
+    fn except(&self) -> &'a [Client<A>] {
+        match *self {
+            By::Client(_) => &[],
+            By::Server(except) => except,
+        }
+    }
+
+    /// Whether the event may go out now.
+    fn may(&self, state: &State<A>) -> bool {
+        match self {
+            By::Server(_) => true,
+            By::Client(client) => {
+                let gone = client.connection().inbox.is_closed_by_server();
+                !gone && state.members.contains_key(&client.id())
+            }
+        }
+    }
 }
 
 impl Prepared {
-    /// Takes a place among what handlers have yet to see, if any will, and goes out. `None` if the
-    /// room was closed in between.
+    fn message(&self) -> &dyn AnyMessage {
+        match self {
+            Self::Ephemeral { message, .. } => &**message,
+            Self::Stored { message, .. } => &**message,
+        }
+    }
+
+    /// Takes a place among what handlers have yet to see, if any will, and goes out: an event with
+    /// history once it is stored. Comes back if the room was closed in between, or if who triggers it
+    /// is a member no more.
     async fn broadcast<A: App>(
-        &self,
+        self,
         dialogue: &Dialogue<A>,
         live: &Arc<Live<A>>,
         by: &By<'_, A>,
-    ) -> Result<Option<Receipt>, TriggerError> {
-        let event = self.message.event();
-        let place = live.handlers.place(live.room(), event);
+    ) -> Result<Result<Receipt, Self>, TriggerError> {
+        let place = live.handlers.place(live.room(), self.message().event());
         let place = match by {
             By::Server(_) => place.await?,
             // Handlers may take their time; a connection that the server ends does not wait for it.
             By::Client(client) => tokio::select! {
                 place = place => place?,
-                () = client.connection().inbox.ended_by_server() => return Ok(None),
+                () = client.connection().inbox.ended_by_server() => return Ok(Err(self)),
             },
         };
-        let then = |recipients| {
-            if let Some(place) = place {
-                let (message, raw) = (self.message.clone(), self.raw.clone());
-                if live.handlers.push(Job { message, raw, recipients, place }) {
-                    tokio::spawn(on::work(dialogue.clone(), live.clone()));
+        let entry = LogEntry::of(&self);
+        let sent = match self {
+            Self::Ephemeral { message, raw, body } => {
+                let then = |recipients| {
+                    if let Some(place) = place {
+                        let (message, raw) = (message.clone(), raw.clone());
+                        live.handle(dialogue, Job { message, raw, recipients, place });
+                    }
+                };
+                let may = |state: &State<A>| by.may(state);
+                let sent = live.send(dialogue, by.except(), message.event(), &body, may, then);
+                let Some(recipients) = sent else {
+                    return Ok(Err(Self::Ephemeral { message, raw, body }));
+                };
+                Receipt { recipients, position: None }
+            }
+            Self::Stored { message, event } => {
+                let (reply, stored) = oneshot::channel();
+                let append = Append { event, except: by.except().to_vec(), message, place, reply };
+                let queued = live.append(dialogue, Box::new(append), |state| by.may(state));
+                if let Err(append) = queued {
+                    let Append { event, message, .. } = *append;
+                    return Ok(Err(Self::Stored { message, event }));
                 }
+                stored.await.unwrap_or(Err(TriggerError::Internal))?
             }
         };
-        let spec = live.room().spec();
-        let row = spec.event(event);
-        let sent = live.broadcast(dialogue.gateway(), event, row, &self.body, by, then);
-        if let Some(recipients) = sent {
-            // `?` escapes what would break a line. What was sent is not above `trace`.
-            let (room, from) = (live.id(), self.message.from());
-            tracing::debug!(target: EVENT_LOG, ?room, ?event, ?from, recipients);
-            tracing::trace!(target: EVENT_LOG, body = self.body.get());
+        if let Some(entry) = entry {
+            entry.write(live.id(), sent.recipients);
         }
-        Ok(sent.map(|recipients| Receipt { recipients }))
+        Ok(Ok(sent))
+    }
+}
+
+/// What is logged of an event.
+struct LogEntry {
+    event: String,
+    from: String,
+    body: Option<String>,
+}
+
+impl LogEntry {
+    /// If anybody listens.
+    fn of(prepared: &Prepared) -> Option<Self> {
+        if !tracing::enabled!(target: EVENT_LOG, tracing::Level::DEBUG) {
+            return None;
+        }
+        let all = tracing::enabled!(target: EVENT_LOG, tracing::Level::TRACE);
+        let body = all.then(|| match prepared {
+            Prepared::Ephemeral { body, .. } => body.get().to_owned(),
+            Prepared::Stored { event, .. } => {
+                serde_json::to_string(&event.message).unwrap_or_default()
+            }
+        });
+        let message = prepared.message();
+        Some(Self { event: message.event().to_owned(), from: message.from().to_owned(), body })
+    }
+
+    fn write(self, room: &str, recipients: usize) {
+        // `?` escapes what would break a line. What was sent is not above `trace`.
+        let Self { event, from, body } = self;
+        tracing::debug!(target: EVENT_LOG, ?room, ?event, ?from, recipients);
+        if let Some(body) = body {
+            tracing::trace!(target: EVENT_LOG, body);
+        }
     }
 }
 

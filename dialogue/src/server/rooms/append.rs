@@ -1,0 +1,369 @@
+//! Events on their way into a room's log: one batch at a time, so that the order in which subscribers
+//! are told is the log's.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+use super::{
+    super::{Client, message::AnyMessage},
+    live::{Live, State},
+    log::Log,
+    on::{Job, Place},
+    trigger::Receipt,
+};
+use crate::{
+    App, Dialogue, Epoch, TriggerError,
+    store::{Appended, Batch, Before, Head, NewEvent, Part, Query, Stored, erased::Unavailable},
+};
+
+/// How many events are appended at once.
+const MOST_AT_ONCE: usize = 256;
+/// How many batches one task appends before it lets others have its thread.
+const IN_A_ROW: u32 = 32;
+/// How long to wait before asking a store that failed where the log ends; twice as long each time.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LATER_LOOKS: Duration = Duration::from_secs(5);
+
+/// What a room has yet to do with its log.
+pub(crate) struct Appends<A: App> {
+    queue: VecDeque<Work<A>>,
+    /// Whether a task is about it.
+    working: bool,
+    /// Whether the store failed, so that the log may hold more than subscribers were told.
+    uncertain: bool,
+    /// The log is deleted, and the room is about to be.
+    sealed: bool,
+}
+
+enum Work<A: App> {
+    Append(Box<Append<A>>),
+    /// Ask the store where the log ends.
+    Look,
+    Delete(oneshot::Sender<Result<(), Undeleted>>),
+}
+
+/// Why a log was not deleted.
+pub(crate) enum Undeleted {
+    /// It was, by somebody else.
+    Gone,
+    /// Nobody needed the room any more; it may be opened anew.
+    Closed,
+    Unavailable,
+}
+
+/// An event that waits for its place.
+pub(crate) struct Append<A: App> {
+    pub(crate) event: NewEvent,
+    /// Who is not told.
+    pub(crate) except: Vec<Client<A>>,
+    /// What handlers get to see, if they have a place for it.
+    pub(crate) message: Box<dyn AnyMessage>,
+    pub(crate) place: Option<Place>,
+    pub(crate) reply: oneshot::Sender<Result<Receipt, TriggerError>>,
+}
+
+impl<A: App> Appends<A> {
+    pub(crate) fn new() -> Self {
+        Self { queue: VecDeque::new(), working: false, uncertain: false, sealed: false }
+    }
+
+    pub(crate) fn are_busy(&self) -> bool {
+        self.working || self.uncertain || self.sealed
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The next batch, or something else to do.
+    fn next(&mut self) -> Option<Next<A>> {
+        let mut batch = Vec::new();
+        while batch.len() < MOST_AT_ONCE
+            && let Some(work) = self.queue.pop_front()
+        {
+            match work {
+                Work::Append(append) => batch.push(*append),
+                other if batch.is_empty() => {
+                    return Some(match other {
+                        Work::Delete(reply) => Next::Delete(reply),
+                        Work::Look | Work::Append(_) => Next::Look,
+                    });
+                }
+                other => {
+                    self.queue.push_front(other);
+                    break;
+                }
+            }
+        }
+        if batch.is_empty() {
+            // An idle room keeps no room for a queue.
+            self.queue = VecDeque::new();
+            self.working = false;
+            return None;
+        }
+        Some(Next::Batch(batch))
+    }
+}
+
+enum Next<A: App> {
+    Batch(Vec<Append<A>>),
+    Look,
+    Delete(oneshot::Sender<Result<(), Undeleted>>),
+}
+
+impl<A: App> Live<A> {
+    /// Queues an event to be appended and broadcast; `admit` says whether it may be at this moment.
+    /// Gives it back if it may not, or if the room is closed or about to be.
+    pub(super) fn append(
+        self: &Arc<Self>,
+        dialogue: &Dialogue<A>,
+        append: Box<Append<A>>,
+        admit: impl FnOnce(&State<A>) -> bool,
+    ) -> Result<(), Box<Append<A>>> {
+        let most = dialogue.limits().waiting_appends;
+        let working = {
+            let mut state = self.lock();
+            if state.closed || state.appends.sealed || !admit(&state) {
+                return Err(append);
+            }
+            if state.appends.len() >= most {
+                let _ = append.reply.send(Err(TriggerError::TooManyWaiting));
+                return Ok(());
+            }
+            state.appends.queue.push_back(Work::Append(append));
+            std::mem::replace(&mut state.appends.working, true)
+        };
+        if !working {
+            self.work_on(dialogue);
+        }
+        Ok(())
+    }
+
+    /// Deletes the log, after everything that is to be appended; nothing is after that.
+    pub(crate) async fn delete_log(
+        self: &Arc<Self>,
+        dialogue: &Dialogue<A>,
+    ) -> Result<(), Undeleted> {
+        let (reply, deleted) = oneshot::channel();
+        let working = {
+            let mut state = self.lock();
+            if state.appends.sealed {
+                return Err(Undeleted::Gone);
+            }
+            if state.closed {
+                return Err(Undeleted::Closed);
+            }
+            state.appends.queue.push_back(Work::Delete(reply));
+            std::mem::replace(&mut state.appends.working, true)
+        };
+        if !working {
+            self.work_on(dialogue);
+        }
+        deleted.await.unwrap_or(Err(Undeleted::Gone))
+    }
+
+    /// Works through the queue: at once as far as the store does not have to be waited for, and in a
+    /// task of its own after that.
+    fn work_on(self: &Arc<Self>, dialogue: &Dialogue<A>) {
+        let mut work = Box::pin(work(dialogue.clone(), self.clone()));
+        if (&mut work).now_or_never().is_none() {
+            tokio::spawn(work);
+        }
+    }
+
+    /// Has the store asked where the log ends, unless that is about to be.
+    fn look_later(self: &Arc<Self>, dialogue: &Dialogue<A>) {
+        if !std::mem::replace(&mut self.lock().appends.uncertain, true) {
+            let (dialogue, live) = (dialogue.downgrade(), Arc::downgrade(self));
+            tokio::spawn(async move {
+                let mut pause = FIRST_LOOK;
+                loop {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LATER_LOOKS);
+                    let Some(dialogue) = Dialogue::upgrade(&dialogue) else { break };
+                    let Some(live) = live.upgrade() else { break };
+                    let working = {
+                        let mut state = live.lock();
+                        if !state.appends.uncertain || state.closed || state.appends.sealed {
+                            state.appends.uncertain = false;
+                            break;
+                        }
+                        state.appends.queue.push_back(Work::Look);
+                        std::mem::replace(&mut state.appends.working, true)
+                    };
+                    if !working {
+                        live.work_on(&dialogue);
+                    }
+                }
+                if let (Some(dialogue), Some(live)) = (Dialogue::upgrade(&dialogue), live.upgrade())
+                {
+                    drop(dialogue.hub().hold(live));
+                }
+            });
+        }
+    }
+}
+
+/// Does what is to be done with a room's log, until nothing is left.
+async fn work<A: App>(dialogue: Dialogue<A>, live: Arc<Live<A>>) {
+    let mut batches = 0_u32;
+    loop {
+        let next = live.lock().appends.next();
+        match next {
+            None => break,
+            Some(Next::Batch(batch)) => append(&dialogue, &live, batch).await,
+            Some(Next::Look) => look(&dialogue, &live).await,
+            Some(Next::Delete(reply)) => delete(&dialogue, &live, reply).await,
+        }
+        batches = batches.wrapping_add(1);
+        if batches.is_multiple_of(IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(dialogue.hub().hold(live));
+}
+
+async fn append<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, batch: Vec<Append<A>>) {
+    let mut waiting = Vec::with_capacity(batch.len());
+    let mut events = Vec::with_capacity(batch.len());
+    for Append { event, except, message, place, reply } in batch {
+        events.push(event);
+        waiting.push((except, place.map(|place| (message, place)), reply));
+    }
+    if live.lock().appends.sealed {
+        for (.., reply) in waiting {
+            let _ = reply.send(Err(TriggerError::RoomNotFound));
+        }
+        return;
+    }
+    let appended = store(dialogue, live, events).await;
+    let Ok(appended) = appended else {
+        live.look_later(dialogue);
+        for (.., reply) in waiting {
+            let _ = reply.send(Err(TriggerError::StoreUnavailable));
+        }
+        return;
+    };
+    let mut state = live.lock();
+    for (appended, (except, handled, reply)) in appended.into_iter().zip(waiting) {
+        let result = match appended {
+            Appended::Now(stored) => {
+                let recipients = live.deliver_stored(&mut state, dialogue, &stored, &except);
+                if let Some((message, place)) = handled {
+                    live.handle(dialogue, job::<A>(&stored, message, recipients, place));
+                }
+                Ok(Receipt { recipients, position: stored.position })
+            }
+            Appended::Before(Before::Same(position)) => {
+                Ok(Receipt { recipients: 0, position: Some(position) })
+            }
+            Appended::Before(Before::Other) => Err(TriggerError::KeyConflict),
+        };
+        let _ = reply.send(result);
+    }
+}
+
+/// Appends events, and makes sure that subscribers were told of everything before them: an append that
+/// seemed to fail, or another server's, may have been faster.
+async fn store<A: App>(
+    dialogue: &Dialogue<A>,
+    live: &Arc<Live<A>>,
+    events: Vec<NewEvent>,
+) -> Result<Vec<Appended>, Unavailable> {
+    live.open_log(dialogue.store()).await?;
+    let Some(epoch) = live.lock().log.as_ref().map(|log| log.epoch) else {
+        return Err(Unavailable);
+    };
+    let batch = Batch { room: live.id().clone(), epoch, events };
+    let appended = dialogue.store().append(batch).await?;
+    // Up to where subscribers must have been told before they are told of these.
+    let first = appended.iter().find_map(|appended| match appended {
+        Appended::Now(stored) => stored.position.map(|at| (at.epoch, at.seq.saturating_sub(1))),
+        Appended::Before(_) => None,
+    });
+    let last_before = appended.iter().filter_map(|appended| match appended {
+        Appended::Before(Before::Same(position)) => Some((position.epoch, position.seq)),
+        Appended::Before(Before::Other) | Appended::Now(_) => None,
+    });
+    if let Some((epoch, seq)) = first.or(last_before.max_by_key(|(_, seq)| *seq)) {
+        catch_up(dialogue, live, epoch, seq).await;
+    }
+    Ok(appended)
+}
+
+/// Tells subscribers of what the log has up to `seq` and they were not told of: an append that seemed to
+/// fail, or another server's.
+async fn catch_up<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, epoch: Epoch, seq: u64) {
+    let told = live.lock().log.as_ref().map(|log| (log.epoch, log.seq));
+    let Some((told_epoch, told)) = told.filter(|&told| told.0 != epoch || told.1 < seq) else {
+        return;
+    };
+    let limits = dialogue.limits();
+    if told_epoch == epoch && told < seq {
+        let events = live.stored_events().cloned().collect();
+        let part = Part::After { seq: told, events };
+        let query = Query { part, limit: limits.recovery_events, bytes: limits.recovery_bytes };
+        let missed = dialogue.store().read(live.id(), &query).await;
+        if let Ok(missed) = missed
+            && !missed.more
+        {
+            let mut state = live.lock();
+            let up_to = |event: &&Stored| event.position.is_some_and(|at| at.seq <= seq);
+            for stored in missed.events.iter().filter(up_to) {
+                live.deliver_stored(&mut state, dialogue, stored, &[]);
+            }
+            return;
+        }
+    }
+    // Too much, or another log: members are told where it ends, and fetch what they miss.
+    let Ok(Some(head)) = dialogue.store().head(live.id()).await else { return };
+    let mut state = live.lock();
+    state.log = Some(Log::at(Head { seq, ..head }));
+    live.tell_position(&mut state);
+}
+
+/// Finds out where the log ends, after the store failed, and tells members.
+async fn look<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>) {
+    let Ok(head) = dialogue.store().head(live.id()).await else { return };
+    if let Some(Head { epoch, seq, .. }) = head {
+        catch_up(dialogue, live, epoch, seq).await;
+    }
+    let mut state = live.lock();
+    state.appends.uncertain = false;
+    if head.is_none() && state.log.as_ref().is_some_and(|log| log.seq > 0) {
+        state.log = Some(Log::empty());
+    }
+    live.tell_position(&mut state);
+}
+
+async fn delete<A: App>(
+    dialogue: &Dialogue<A>,
+    live: &Arc<Live<A>>,
+    reply: oneshot::Sender<Result<(), Undeleted>>,
+) {
+    let deleted = if live.lock().appends.sealed {
+        Err(Undeleted::Gone)
+    } else if !live.is_stored() {
+        Ok(())
+    } else {
+        dialogue.store().delete(live.id()).await.map_err(|Unavailable| Undeleted::Unavailable)
+    };
+    if deleted.is_ok() {
+        live.lock().appends.sealed = true;
+    }
+    let _ = reply.send(deleted);
+}
+
+/// What handlers get to see of an event that is stored now.
+fn job<A: App>(
+    stored: &Stored,
+    mut message: Box<dyn AnyMessage>,
+    recipients: usize,
+    place: Place,
+) -> Job {
+    *message.position_mut() = stored.position;
+    let raw = A::HOOKS.follow().then(|| stored.clone());
+    Job { message: message.into(), raw, recipients, place }
+}

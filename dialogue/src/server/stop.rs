@@ -1,0 +1,152 @@
+//! Going down without losing anything.
+
+use std::{future::Future, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{DisconnectReason, gateway::Packet};
+use crate::{
+    App, Dialogue,
+    protocol::{Draining, event},
+};
+
+/// Over how long clients are told to come back, so that not all of them do at once.
+const RETURN: Duration = Duration::from_secs(5);
+/// How often it is looked what is left to do.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long answers have to leave before transports are closed.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// How far a server is on its way down.
+#[derive(Debug)]
+pub(crate) struct Stop(watch::Sender<Phase>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Draining,
+    /// Whether everything was done in time.
+    Stopped(bool),
+}
+
+impl Stop {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(Phase::Running))
+    }
+
+    /// Whether nobody may come in any more.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.0.borrow() != Phase::Running
+    }
+
+    /// Begins to drain; returns whether somebody else has.
+    fn begin(&self) -> bool {
+        !self.0.send_if_modified(|phase| {
+            let running = *phase == Phase::Running;
+            if running {
+                *phase = Phase::Draining;
+            }
+            running
+        })
+    }
+
+    /// Waits until nobody may come in any more.
+    pub(crate) fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut phase = self.0.subscribe();
+        async move {
+            // Without a server, nobody may either.
+            let _ = phase.wait_for(|phase| *phase != Phase::Running).await;
+        }
+    }
+
+    /// Waits until the server has stopped; returns whether everything was done in time.
+    pub(crate) async fn stopped(&self) -> bool {
+        let mut phase = self.0.subscribe();
+        let stopped = phase.wait_for(|phase| matches!(phase, Phase::Stopped(_))).await;
+        // The sender is ours.
+        matches!(stopped.as_deref(), Ok(Phase::Stopped(true)))
+    }
+}
+
+/// Stops a server, or waits until it has: half of the time is for what was accepted, some for giving up
+/// what cannot be done, and the rest for the store.
+pub(crate) async fn stop<A: App>(dialogue: &Dialogue<A>, deadline: Duration) -> bool {
+    let stop = dialogue.stopping();
+    if stop.begin() {
+        return stop.stopped().await;
+    }
+    // Whoever asked may go away.
+    let this = dialogue.clone();
+    let stopped = tokio::spawn(async move {
+        let done = drain(&this, Instant::now(), deadline).await;
+        this.stopping().0.send_replace(Phase::Stopped(done));
+        done
+    });
+    stopped.await.unwrap_or(false)
+}
+
+async fn drain<A: App>(dialogue: &Dialogue<A>, begun: Instant, deadline: Duration) -> bool {
+    tracing::info!(?deadline, "stopping");
+    let until = |part: u32| begun + deadline * part / 10;
+    invite_back(dialogue);
+    // What was asked for is done, and acknowledged, before anybody leaves.
+    let mut done = finished(dialogue, until(4)).await;
+    done &= ended(dialogue, DisconnectReason::ServerStopped, until(5)).await;
+    if !done {
+        // Whoever reads no answers keeps nobody waiting.
+        ended(dialogue, DisconnectReason::ServerClosed, until(7)).await;
+    }
+    tokio::time::sleep(FLUSH.min(deadline / 10)).await;
+    let closed = tokio::time::timeout_at(until(8), dialogue.gateway().close()).await;
+    let stored = tokio::time::timeout_at(until(10), dialogue.store().close()).await;
+    let stats = dialogue.stats();
+    tracing::info!(done, ?stats, "stopped");
+    done && closed.is_ok() && stored.is_ok()
+}
+
+/// Tells all clients when to come back, one after the other.
+fn invite_back<A: App>(dialogue: &Dialogue<A>) {
+    let clients = dialogue.clients();
+    let most = clients.len().max(1);
+    for (n, client) in (0_u32..).zip(&clients) {
+        let wait = RETURN * n / u32::try_from(most).unwrap_or(u32::MAX);
+        let reconnect_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        client.tell(&Packet::event(event::DRAINING, &Draining { reconnect_after_ms }));
+    }
+}
+
+/// Takes on nothing more, and waits until nothing is left to do; returns whether it was in time.
+async fn finished<A: App>(dialogue: &Dialogue<A>, until: Instant) -> bool {
+    loop {
+        let mut idle = true;
+        for client in dialogue.clients() {
+            idle &= client.connection().inbox.seal();
+        }
+        if idle && dialogue.stats().queued == 0 {
+            return true;
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Ends all sessions and waits until they have, and until handlers have seen everything; returns
+/// whether it was in time.
+async fn ended<A: App>(dialogue: &Dialogue<A>, reason: DisconnectReason, until: Instant) -> bool {
+    loop {
+        // Some may have been about to come in.
+        for client in dialogue.clients() {
+            client.end(reason);
+        }
+        let stats = dialogue.stats();
+        if stats.connections + stats.queued == 0 {
+            return true;
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

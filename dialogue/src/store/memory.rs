@@ -1,0 +1,514 @@
+//! Logs in memory.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    Appended, Archive, Batch, Before, Head, KEY_WINDOW, Key, NewEvent, Page, Part, Query, Store,
+    StoreError, Stored,
+};
+use crate::{Epoch, Position, RawMessage};
+
+/// For how long the log of a room that nobody is in stays in memory.
+const RELEASED_FOR: Duration = Duration::from_mins(10);
+/// How often it is looked whether such a log may go.
+const SWEEP: Duration = Duration::from_secs(10);
+/// How many events the app is handed at once.
+const HAND_OVER: usize = 100;
+/// How many events of one name may wait for the app to take them; with more, appending waits.
+const MAX_LEAVING: usize = 1_000;
+
+/// Logs in memory: the default. A log keeps as many events of each name as it declares.
+///
+/// Where the app has [`evicted`](crate::App::evicted), it is handed what does not stay: on overflow,
+/// when the room is deleted, when an empty room of a family is let go of (after ten minutes, or sooner
+/// where there are [many](Memory::released_rooms)), and when the server stops. Where it has
+/// [`load`](crate::App::load), reading by index goes on there, with nothing missing and nothing twice in
+/// between; reading by `seq` ends with what is in memory.
+///
+/// What is in memory is gone with the process: the next one begins new epochs.
+pub struct Memory {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    logs: DashMap<Arc<str>, Log>,
+    archive: OnceLock<Archive>,
+    released: Mutex<Released>,
+    released_rooms: AtomicUsize,
+    events: AtomicUsize,
+    /// How many queues of leaving events are being handed over.
+    leaving: AtomicUsize,
+    left: Notify,
+}
+
+/// Logs of rooms that nobody is in, and since when, the first to become so first.
+#[derive(Default)]
+struct Released {
+    rooms: BTreeMap<u64, (Arc<str>, Instant)>,
+    next: u64,
+}
+
+struct Log {
+    epoch: Epoch,
+    seq: u64,
+    names: HashMap<Cow<'static, str>, Kept>,
+    keys: Keys,
+    /// Its place among those of rooms that nobody is in.
+    released: Option<u64>,
+}
+
+/// The events of one name.
+#[derive(Default)]
+struct Kept {
+    /// The `seq` of the last one.
+    last: u64,
+    /// Oldest first.
+    events: VecDeque<Stored>,
+    /// Those before them that the app does not have yet.
+    leaving: Option<Arc<Leaving>>,
+}
+
+/// What the app is to take, in order.
+#[derive(Default)]
+struct Leaving {
+    queue: Mutex<LeavingQueue>,
+    taken: Notify,
+}
+
+#[derive(Default)]
+struct LeavingQueue {
+    /// Oldest first. What the app is taking is still among them.
+    events: VecDeque<Stored>,
+    busy: bool,
+}
+
+/// The keys of a log's last two minutes.
+#[derive(Default)]
+struct Keys {
+    known: HashMap<KeyName, ([u8; 16], Position)>,
+    /// Oldest first.
+    order: VecDeque<(Instant, KeyName)>,
+}
+
+/// Whose key it is, and which.
+type KeyName = (Arc<str>, Arc<str>);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Self {
+        let shared = Shared {
+            logs: DashMap::new(),
+            archive: OnceLock::new(),
+            released: Mutex::default(),
+            released_rooms: AtomicUsize::new(1_000),
+            events: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            left: Notify::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Of how many rooms that nobody is in to keep the logs. Default: 1,000.
+    pub fn released_rooms(self, most: usize) -> Self {
+        self.shared.released_rooms.store(most, Ordering::Relaxed);
+        self
+    }
+}
+
+impl Store for Memory {
+    async fn head(&self, room: &str) -> Result<Option<Head>, StoreError> {
+        Ok(self.shared.logs.get_mut(room).map(|mut log| {
+            self.shared.use_again(&mut log);
+            let last = log.names.iter().map(|(name, kept)| (name.clone(), kept.last)).collect();
+            Head { epoch: log.epoch, seq: log.seq, last }
+        }))
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {
+        let Batch { room, epoch, events } = batch;
+        // Whoever appends faster than the app takes what leaves is slowed down to its pace.
+        if self.shared.archive().is_some() {
+            for event in &events {
+                self.shared.room_to_leave(&room, &event.message.event).await;
+            }
+        }
+        let mut log = self.shared.logs.entry(room.clone()).or_insert_with(|| Log::new(epoch));
+        self.shared.use_again(&mut log);
+        let append = |event| self.shared.append(&room, &mut log, event);
+        Ok(events.into_iter().map(append).collect())
+    }
+
+    async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>, StoreError> {
+        Ok(self.shared.logs.get_mut(room).and_then(|mut log| log.keys.find(key)))
+    }
+
+    async fn read(&self, room: &str, query: &Query) -> Result<Page, StoreError> {
+        match &query.part {
+            Part::Newest { event, skip } => Ok(self.shared.newest(room, event, *skip, query).await),
+            Part::After { seq, events } => {
+                let mut found = self.shared.found(room, events, |at| at > *seq);
+                found.sort_unstable_by_key(seq_of);
+                Ok(Page::of(found, query))
+            }
+            Part::Before { seq, events } => {
+                let mut found = self.shared.found(room, events, |at| at < *seq);
+                found.sort_unstable_by_key(|event| std::cmp::Reverse(seq_of(event)));
+                Ok(Page::of(found, query))
+            }
+        }
+    }
+
+    async fn delete(&self, room: &str) -> Result<(), StoreError> {
+        if let Some((room, mut log)) = self.shared.logs.remove(room) {
+            self.shared.use_again(&mut log);
+            self.shared.let_go(&room, log);
+        }
+        Ok(())
+    }
+
+    fn release(&self, room: &str) {
+        if let Some(mut log) = self.shared.logs.get_mut(room) {
+            self.shared.use_again(&mut log);
+            let mut released = self.shared.lock_released();
+            let place = released.next;
+            released.next += 1;
+            released.rooms.insert(place, (log.key().clone(), Instant::now()));
+            log.released = Some(place);
+        }
+        let most = self.shared.released_rooms.load(Ordering::Relaxed);
+        let too_many = |released: &Released, _: Instant| released.rooms.len() > most;
+        self.shared.forget(too_many);
+    }
+
+    fn attach(&self, archive: Archive) {
+        if self.shared.archive.set(archive).is_err() {
+            tracing::error!("a store in memory has one server; events go to the first one's app");
+        }
+        let shared = Arc::downgrade(&self.shared);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(shared) = shared.upgrade() else { break };
+                shared.sweep();
+            }
+        });
+    }
+
+    async fn close(&self) {
+        let rooms: Vec<_> = self.shared.logs.iter().map(|log| log.key().clone()).collect();
+        for room in rooms {
+            if let Some((room, log)) = self.shared.logs.remove(&room) {
+                self.shared.let_go(&room, log);
+            }
+        }
+        loop {
+            let left = self.shared.left.notified();
+            if self.shared.leaving.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            left.await;
+        }
+    }
+
+    fn in_memory(&self) -> usize {
+        self.shared.events.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn append(self: &Arc<Self>, room: &Arc<str>, log: &mut Log, event: NewEvent) -> Appended {
+        let NewEvent { mut message, keep, key } = event;
+        if let Some(before) = key.as_ref().and_then(|key| log.keys.find(key)) {
+            return Appended::Before(before);
+        }
+        log.seq += 1;
+        let kept = log.names.entry(message.event.clone()).or_default();
+        let prev = std::mem::replace(&mut kept.last, log.seq);
+        let position = Position { epoch: log.epoch, seq: log.seq, prev };
+        message.position = Some(position);
+        if let Some(key) = key {
+            log.keys.note(key, position);
+        }
+        let event: Stored = Arc::new(message);
+        kept.events.push_back(event.clone());
+        let surplus = kept.events.len().saturating_sub(keep.get());
+        self.events.fetch_add(1, Ordering::Relaxed);
+        self.events.fetch_sub(surplus, Ordering::Relaxed);
+        let surplus: VecDeque<_> = kept.events.drain(..surplus).collect();
+        if let Some(archive) = self.archive()
+            && !surplus.is_empty()
+        {
+            let leaving = kept.leaving.get_or_insert_default();
+            self.hand_over(archive, room, event.event.clone(), leaving, surplus);
+        }
+        Appended::Now(event)
+    }
+
+    /// Waits while too many events of this name wait for the app to take them.
+    async fn room_to_leave(&self, room: &str, name: &str) {
+        let leaving = self.logs.get(room).and_then(|log| log.names.get(name)?.leaving.clone());
+        if let Some(leaving) = leaving {
+            leaving.has_room().await;
+        }
+    }
+
+    /// The app, if it keeps events.
+    fn archive(&self) -> Option<&Archive> {
+        self.archive.get().filter(|archive| archive.keeps())
+    }
+
+    /// The events of these names whose `seq` is wanted, in no particular order.
+    fn found(
+        &self,
+        room: &str,
+        names: &[Cow<'static, str>],
+        wanted: impl Fn(u64) -> bool,
+    ) -> Vec<Stored> {
+        let Some(log) = self.logs.get(room) else { return Vec::new() };
+        let mut found = Vec::new();
+        for kept in names.iter().filter_map(|name| log.names.get(name)) {
+            // The newest are at the end, and most reads are about them.
+            let newest = kept.events.iter().rev();
+            let leaving = kept.leaving.as_ref().map(|leaving| leaving.events());
+            let leaving = leaving.iter().flatten().rev();
+            found.extend(newest.chain(leaving).filter(|event| wanted(seq_of(event))).cloned());
+        }
+        found
+    }
+
+    /// The events of one name, newest first, from memory and then from the app.
+    async fn newest(&self, room: &str, event: &str, skip: usize, query: &Query) -> Page {
+        let wanted = skip..skip.saturating_add(query.limit).saturating_add(1);
+        let (mut found, held, oldest) = self.held(room, event, wanted.clone());
+        if let Some(archive) = self.archive()
+            && wanted.end > held
+        {
+            let from = wanted.start.max(held) - held;
+            let missing = from..wanted.end - held;
+            found.extend(load(archive, room, event, missing, oldest).await);
+        }
+        Page::of(found, query)
+    }
+
+    /// The events of one name in `range`, how many there are in all, and the position of the oldest.
+    fn held(
+        &self,
+        room: &str,
+        event: &str,
+        range: Range<usize>,
+    ) -> (Vec<Stored>, usize, Option<Position>) {
+        let log = self.logs.get(room);
+        let Some(kept) = log.as_ref().and_then(|log| log.names.get(event)) else {
+            return (Vec::new(), 0, None);
+        };
+        let leaving = kept.leaving.as_ref().map(|leaving| leaving.events()).unwrap_or_default();
+        let held = kept.events.len() + leaving.len();
+        let oldest = leaving.front().or(kept.events.front()).and_then(|event| event.position);
+        let newest = kept.events.iter().rev().chain(leaving.iter().rev());
+        (newest.skip(range.start).take(range.len()).cloned().collect(), held, oldest)
+    }
+
+    /// Hands a whole log over, that is in nobody's way any more.
+    fn let_go(self: &Arc<Self>, room: &Arc<str>, log: Log) {
+        for (name, mut kept) in log.names {
+            self.events.fetch_sub(kept.events.len(), Ordering::Relaxed);
+            if let Some(archive) = self.archive()
+                && !kept.events.is_empty()
+            {
+                let leaving = kept.leaving.get_or_insert_default();
+                self.hand_over(archive, room, name, leaving, kept.events);
+            }
+        }
+    }
+
+    /// Has the app take events, in their order and after those that it is already to take.
+    fn hand_over(
+        self: &Arc<Self>,
+        archive: &Archive,
+        room: &Arc<str>,
+        name: Cow<'static, str>,
+        leaving: &Arc<Leaving>,
+        events: VecDeque<Stored>,
+    ) {
+        let busy = {
+            let mut queue = leaving.lock();
+            queue.events.extend(events);
+            std::mem::replace(&mut queue.busy, true)
+        };
+        if busy {
+            return;
+        }
+        self.leaving.fetch_add(1, Ordering::AcqRel);
+        let (archive, room, leaving) = (archive.clone(), room.clone(), leaving.clone());
+        let shared = self.clone();
+        tokio::spawn(async move {
+            while let Some(batch) = leaving.next() {
+                let count = batch.len();
+                archive.evicted(&room, &name, batch).await;
+                leaving.took(count);
+            }
+            shared.leaving.fetch_sub(1, Ordering::AcqRel);
+            shared.left.notify_waiters();
+        });
+    }
+
+    /// The room is not one that nobody is in any more.
+    fn use_again(&self, log: &mut Log) {
+        if let Some(place) = log.released.take() {
+            self.lock_released().rooms.remove(&place);
+        }
+    }
+
+    /// Lets go of logs that nobody has used for long, and of old keys.
+    fn sweep(self: &Arc<Self>) {
+        self.forget(|_, since| since.elapsed() >= RELEASED_FOR);
+        for mut log in self.logs.iter_mut() {
+            log.keys.expire();
+        }
+    }
+
+    /// Lets go of logs that nobody uses, the first to be released first, for as long as the first of
+    /// them, released at the given time, may go.
+    fn forget(self: &Arc<Self>, may_go: impl Fn(&Released, Instant) -> bool) {
+        loop {
+            let first = {
+                let mut released = self.lock_released();
+                let first = released.rooms.first_key_value();
+                if !first.is_some_and(|(_, (_, since))| may_go(&released, *since)) {
+                    break;
+                }
+                released.rooms.pop_first()
+            };
+            let Some((place, (room, _))) = first else { break };
+            // Not if it is used again since.
+            let forgotten = self.logs.remove_if(&room, |_, log| log.released == Some(place));
+            if let Some((room, log)) = forgotten {
+                self.let_go(&room, log);
+            }
+        }
+    }
+
+    fn lock_released(&self) -> MutexGuard<'_, Released> {
+        // No code that can panic runs under the lock.
+        self.released.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Loads a range of what the app has taken. While it does, the app may take more: what was in memory
+/// before is then among what it returns, and is asked for further on.
+async fn load(
+    archive: &Archive,
+    room: &str,
+    event: &str,
+    mut range: Range<usize>,
+    oldest: Option<Position>,
+) -> Vec<Stored> {
+    let seen = |message: &RawMessage| {
+        let known = message.position.zip(oldest);
+        known.is_some_and(|(at, oldest)| at.epoch == oldest.epoch && at.seq >= oldest.seq)
+    };
+    let mut loaded = Vec::new();
+    while !range.is_empty() {
+        let found = archive.load(room, event, range.clone()).await;
+        let (asked, count) = (range.len(), found.len());
+        let new = found.into_iter().take(asked).filter(|message| !seen(message)).map(Arc::new);
+        let before = loaded.len();
+        loaded.extend(new);
+        let missing = asked - (loaded.len() - before);
+        // The app has no more, or it took nothing meanwhile.
+        if count < asked {
+            break;
+        }
+        range = range.end..range.end + missing;
+    }
+    loaded
+}
+
+fn seq_of(event: &Stored) -> u64 {
+    event.position.map_or(0, |position| position.seq)
+}
+
+impl Log {
+    fn new(epoch: Epoch) -> Self {
+        Self { epoch, seq: 0, names: HashMap::new(), keys: Keys::default(), released: None }
+    }
+}
+
+impl Keys {
+    fn find(&mut self, key: &Key) -> Option<Before> {
+        self.expire();
+        let (digest, position) = self.known.get(&(key.user.clone(), key.text.clone()))?;
+        Some(if *digest == key.digest { Before::Same(*position) } else { Before::Other })
+    }
+
+    fn note(&mut self, key: Key, position: Position) {
+        let Key { user, text, digest } = key;
+        self.order.push_back((Instant::now(), (user.clone(), text.clone())));
+        self.known.insert((user, text), (digest, position));
+    }
+
+    fn expire(&mut self) {
+        while let Some((at, _)) = self.order.front()
+            && at.elapsed() >= KEY_WINDOW
+            && let Some((_, key)) = self.order.pop_front()
+        {
+            self.known.remove(&key);
+        }
+    }
+}
+
+impl Leaving {
+    /// The next that the app is to take; they stay until it has.
+    fn next(&self) -> Option<Vec<RawMessage>> {
+        let mut queue = self.lock();
+        queue.busy = !queue.events.is_empty();
+        let batch = queue.events.iter().take(HAND_OVER).map(|event| (**event).clone());
+        queue.busy.then(|| batch.collect())
+    }
+
+    fn took(&self, count: usize) {
+        self.lock().events.drain(..count);
+        self.taken.notify_waiters();
+    }
+
+    fn is_full(&self) -> bool {
+        self.lock().events.len() > MAX_LEAVING
+    }
+
+    async fn has_room(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if !self.is_full() {
+                return;
+            }
+            taken.await;
+        }
+    }
+
+    fn events(&self) -> VecDeque<Stored> {
+        self.lock().events.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LeavingQueue> {
+        // No code that can panic runs under the lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

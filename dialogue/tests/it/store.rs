@@ -1,0 +1,185 @@
+//! What becomes of a room whose store fails.
+
+use axum::Router;
+use dialogue::{DeleteError, Dialogue, HistoryError, RoomConfig, TriggerError};
+use serde_json::json;
+
+use crate::{
+    app::{Message, Notice, Test, doc, general},
+    server::{Server, unpaced},
+    shaky::Shaky,
+};
+
+async fn start() -> (Server<Test>, Shaky) {
+    let store = Shaky::default();
+    let mut limits = unpaced();
+    limits.store_time = std::time::Duration::from_millis(500);
+    let builder = Dialogue::builder(Test::default()).limits(limits).store(store.clone());
+    (Server::built(builder, Router::new()).await, store)
+}
+
+fn hi() -> serde_json::Value {
+    json!({ "text": "hi" })
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_ephemeral_events_go_on_and_nothing_else() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "general").await;
+    assert_eq!(ann.trigger("general", "message", hi()).await["seq"], 1);
+    assert_eq!(ann.message().await["seq"], 1);
+    store.set_down(true);
+    let failed = ann.trigger("general", "message", hi()).await;
+    assert_eq!(
+        (&failed["code"], &failed["roomId"], &failed["event"]),
+        (&json!("STORE_UNAVAILABLE"), &json!("general"), &json!("message"))
+    );
+    // Its cause is nobody's business.
+    assert!(!failed.to_string().contains("told to"), "{failed}");
+    assert_eq!(ann.trigger("general", "ping", json!(null)).await, json!({ "ok": true }));
+    let page = json!({ "roomId": "general", "eventName": "message" });
+    assert_eq!(ann.ask("dialogue:getHistory", page).await["code"], "STORE_UNAVAILABLE");
+    let mut bob = server.connect("bob").await;
+    assert_eq!(bob.join("doc:1").await["code"], "STORE_UNAVAILABLE");
+    // A room without history needs no store.
+    assert_eq!(bob.join("single").await["ok"], true);
+    let room = server.dialogue.room(general::Room);
+    assert_eq!(room.trigger(Message::new("hi")).await, Err(TriggerError::StoreUnavailable));
+    assert_eq!(room.history::<Message>(0..1).await.err(), Some(HistoryError::StoreUnavailable));
+
+    store.set_down(false);
+    // Whoever is in the room is told that nothing was missed.
+    let (name, position) = ann.event().await;
+    assert_eq!((&*name, &position["seq"]), ("dialogue:position", &json!(1)));
+    assert_eq!(ann.trigger("general", "message", hi()).await["seq"], 2);
+    assert_eq!(bob.join("general").await["seq"], 2);
+    let stats = server.dialogue.stats();
+    assert_eq!((stats.members, stats.queued), (3, 0));
+}
+
+#[tokio::test]
+async fn what_was_stored_after_all_is_told_in_its_order() {
+    let (server, store) = start().await;
+    let (mut ann, mut bob) =
+        (server.join("ann", "general").await, server.join("bob", "general").await);
+    let keyed = json!({ "roomId": "general", "event": "message", "data": hi(), "key": "k" });
+    store.set_deaf(true);
+    assert_eq!(ann.ask("dialogue:trigger", keyed.clone()).await["code"], "STORE_UNAVAILABLE");
+    store.set_deaf(false);
+    // The retry finds it; nobody has heard of it before, and everybody does now, once.
+    assert_eq!(ann.ask("dialogue:trigger", keyed).await["seq"], 1);
+    assert_eq!(ann.trigger("general", "message", hi()).await["seq"], 2);
+    for peer in [&mut ann, &mut bob] {
+        let mut heard = Vec::new();
+        while heard.last() != Some(&json!(2)) {
+            let (name, body) = peer.event().await;
+            if name == "dialogue:event" {
+                heard.push(body["seq"].clone());
+            }
+        }
+        assert_eq!(heard, [1, 2]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_after_all_is_told_even_if_nobody_asks_again() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "general").await;
+    store.set_deaf(true);
+    assert_eq!(ann.trigger("general", "message", hi()).await["code"], "STORE_UNAVAILABLE");
+    store.set_deaf(false);
+    assert_eq!(ann.message().await["seq"], 1);
+    let (name, position) = ann.event().await;
+    assert_eq!((&*name, &position["seq"]), ("dialogue:position", &json!(1)));
+    // Nothing is left of it.
+    assert_eq!(server.settled(|stats| stats.queued == 0).await.members, 1);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_or_panics_costs_the_request() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "general").await;
+    store.set_open(false);
+    assert_eq!(ann.trigger("general", "message", hi()).await["code"], "STORE_UNAVAILABLE");
+    store.set_open(true);
+    store.set_panics(true);
+    assert_eq!(ann.trigger("general", "message", hi()).await["code"], "STORE_UNAVAILABLE");
+    store.set_panics(false);
+    assert_eq!(ann.trigger("general", "message", hi()).await["seq"], 1);
+}
+
+#[tokio::test]
+async fn a_room_whose_log_cannot_be_deleted_stays() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "doc:1").await;
+    ann.trigger("doc:1", "message", hi()).await;
+    ann.message().await;
+    store.set_down(true);
+    let deleted = server.dialogue.delete_room("doc:1").await;
+    assert_eq!(deleted, Err(DeleteError::StoreUnavailable));
+    ann.silent().await;
+    store.set_down(false);
+    assert_eq!(ann.trigger("doc:1", "message", hi()).await["seq"], 2);
+    assert_eq!(server.dialogue.delete_room("doc:1").await, Ok(()));
+    let room = server.dialogue.room(doc::Room { id: 1 });
+    assert_eq!(room.history::<Message>(0..10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_trigger_that_waits_while_its_room_is_deleted_goes_nowhere() {
+    let (server, store) = start().await;
+    let room = server.dialogue.room(doc::Room { id: 1 });
+    room.trigger(Message::new("first")).await.unwrap();
+    let mut ann = server.join("ann", "doc:1").await;
+    store.set_open(false);
+    let dialogue = server.dialogue.clone();
+    let deleted = tokio::spawn(async move { dialogue.delete_room("doc:1").await });
+    server.settled(|stats| stats.queued == 0).await;
+    tokio::task::yield_now().await;
+    let waiting = tokio::spawn(async move { ann.trigger("doc:1", "message", hi()).await });
+    server.settled(|stats| stats.queued > 0).await;
+    store.set_open(true);
+    assert_eq!(deleted.await.unwrap(), Ok(()));
+    assert_eq!(waiting.await.unwrap()["code"], "NOT_IN_ROOM");
+}
+
+#[tokio::test]
+async fn what_a_user_creates_has_nothing_of_what_was_there_before() {
+    let (server, store) = start().await;
+    let notice = || Notice { text: "secret".into() };
+    let config = || RoomConfig::new("Game").event::<Notice>().sync_history(10);
+    let game = server.dialogue.create_room("game", config()).await.unwrap();
+    game.trigger(notice()).await.unwrap();
+
+    // Another process: code creates its rooms again, and their logs go on.
+    let builder = Dialogue::builder(Test::default()).limits(unpaced()).store(store.clone());
+    let next = Server::built(builder, Router::new()).await;
+    let game = next.dialogue.create_room("game", config()).await.unwrap();
+    assert_eq!(game.history_raw("notice", 0..10).await.unwrap().len(), 1);
+    assert_eq!(game.trigger(notice()).await.unwrap().position.unwrap().seq, 2);
+}
+
+#[tokio::test]
+async fn members_are_told_where_the_log_ends_after_a_while() {
+    let mut limits = unpaced();
+    limits.quiet_time = std::time::Duration::from_millis(50);
+    let server = Server::with_limits(Test::default(), limits).await;
+    let mut ann = server.join("ann", "general").await;
+    let notices = json!({ "roomId": "general", "subscribe": ["notice"] });
+    let mut bob = server.connect("bob").await;
+    let epoch = bob.ask("dialogue:join", notices).await["epoch"].clone();
+    let mut eve = server.connect("eve").await;
+    eve.ask("dialogue:join", json!({ "roomId": "general", "subscribe": ["typing"] })).await;
+    let room = server.dialogue.room(general::Room);
+    room.trigger(Notice { text: "noon".into() }).await.unwrap();
+    room.trigger(Message::new("hi")).await.unwrap();
+    assert_eq!(ann.message().await["seq"], 1);
+    assert_eq!(ann.message().await["seq"], 2);
+    assert_eq!(bob.message().await["seq"], 1);
+    // As far as each is subscribed.
+    for (peer, seq) in [(&mut ann, 2), (&mut bob, 1)] {
+        let position = json!({ "roomId": "general", "epoch": epoch, "seq": seq });
+        assert_eq!(peer.event().await, ("dialogue:position".into(), position));
+    }
+    eve.silent().await;
+}

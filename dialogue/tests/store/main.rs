@@ -1,0 +1,5 @@
+//! Stores, by themselves.
+#![allow(missing_docs, unreachable_pub)]
+
+mod history;
+mod memory;
