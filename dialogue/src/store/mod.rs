@@ -1,4 +1,5 @@
-//! Where rooms keep their events: [`Memory`], or what outlives the process.
+//! Where rooms keep their events: [`Memory`], or what outlives the process: `Sqlite`, with the feature
+//! `sqlite`, or `Postgres`, with the feature `postgres`, which several servers may share.
 //!
 //! An event with `history` is appended to its room's log before anybody hears of it: the log gives
 //! it its place, and whoever triggered it is answered once it is there. [`Store`] is what a log needs
@@ -11,6 +12,10 @@ pub mod conformance;
 pub(crate) mod erased;
 mod history;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::{
     borrow::Cow, error::Error, fmt, future::Future, num::NonZeroUsize, sync::Arc, time::Duration,
@@ -20,6 +25,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::archive::Keeper;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{Sqlite, SqliteOptions, Synchronous};
 pub use self::{archive::Archive, history::History, memory::Memory};
 use crate::{Epoch, Position, RawMessage};
 

@@ -3,3 +3,7 @@
 
 mod history;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;

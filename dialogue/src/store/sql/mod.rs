@@ -1,0 +1,202 @@
+//! What the stores in SQL databases share: rows, pages, retention.
+//!
+//! A room's log is one row of `dialogue_rooms`, one of `dialogue_names` for each name that it ever had,
+//! and one of `dialogue_events` for each event that is left. Short keys stand for rooms and names, which
+//! keeps the indexes small.
+
+mod read;
+mod retention;
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    future::Future,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::value::RawValue;
+use sqlx::{
+    SqlSafeStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+};
+
+pub(super) use self::{
+    read::{From, read},
+    retention::{Retention, STEP, Sweeper},
+};
+use super::{Batch, Before, Head, Key, Stored};
+use crate::{Epoch, Position, RawMessage, envelope::NotAnEpoch};
+
+/// How many events are read by one statement at most; those of Postgres say it themselves.
+pub(super) const CHUNK: usize = 256;
+
+pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Why an SQL store does not do what it is asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error("the database's tables are not as expected: {0}")]
+    Tables(#[from] MigrateError),
+    #[error("the folder `{0}` does not exist: create it first")]
+    NoFolder(PathBuf),
+    #[error("the database `{0}` cannot be opened: {1}")]
+    Unopened(String, sqlx::Error),
+    #[error("the database has an epoch that is none: {0}")]
+    Epoch(#[from] NotAnEpoch),
+    #[error("the database has an event that is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("zero characters cannot be stored")]
+    Zero,
+    #[error("the store is closed")]
+    Closed,
+    /// What was to be done in one transaction fails as one.
+    #[error(transparent)]
+    Together(#[from] Arc<Failure>),
+}
+
+/// What is asked of a database that has these tables.
+pub(super) trait Tables: Send + Sync + 'static {
+    /// At most `limit` events, not more than [`CHUNK`], that are next to a place, and not many more than
+    /// have `bytes` of `data`.
+    fn events(
+        &self,
+        room: &str,
+        names: &[Cow<'static, str>],
+        from: From,
+        limit: i64,
+        bytes: i64,
+    ) -> impl Future<Output = Result<Vec<EventRow>>> + Send;
+
+    /// The `seq` of the newest event of a name but `skip`.
+    fn newest(
+        &self,
+        room: &str,
+        event: &str,
+        skip: i64,
+    ) -> impl Future<Output = Result<Option<i64>>> + Send;
+
+    /// Forgets old keys. Says how many.
+    fn forget_keys(&self) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Events from before a time, in milliseconds since the Unix epoch.
+    fn aged(&self, before: i64) -> impl Future<Output = Result<Vec<Place>>> + Send;
+
+    /// The oldest events of names of which a room has more than it keeps.
+    fn surplus(&self, room: i64) -> impl Future<Output = Result<Vec<Place>>> + Send;
+
+    /// The oldest events of a room that has more bytes than this.
+    fn heavy(&self, room: i64, bytes: i64) -> impl Future<Output = Result<Vec<Place>>> + Send;
+
+    /// Removes events. Says how many were there.
+    fn remove(&self, places: Places) -> impl Future<Output = Result<u64>> + Send;
+}
+
+/// Where an event is: the key of its name, and its `seq`.
+pub(super) type Place = (i64, i64);
+
+/// The `seq`s of events, by the keys of their names.
+pub(super) type Places = BTreeMap<i64, Vec<i64>>;
+
+/// Epoch, name, `seq`, `prev`, sender, time, data and meta.
+pub(super) type EventRow = (String, String, i64, i64, String, i64, String, Option<String>);
+
+/// Epoch, `seq`, and a name with its last `seq`.
+pub(super) type HeadRow = (String, i64, Option<String>, Option<i64>);
+
+/// Digest, epoch, `seq` and `prev`.
+pub(super) type KeyRow = (Vec<u8>, String, i64, i64);
+
+/// Takes a room's id.
+pub(super) const HEAD: &str = "
+    select r.epoch, r.seq, n.event, n.last
+    from dialogue_rooms r left join dialogue_names n on n.room = r.key and n.last > 0
+    where r.id = $1";
+
+/// Takes a room's key, and how many bytes it may have.
+pub(super) const HEAVY: &str = "
+    select name, seq
+    from (
+        select name, seq, cast(sum(size) over (
+            order by seq rows between unbounded preceding and 1 preceding
+        ) as bigint) as gone
+        from (
+            select name, seq, octet_length(data) + coalesce(octet_length(meta), 0) as size
+            from dialogue_events where room = $1 order by seq limit 500
+        ) as oldest
+    ) as summed
+    where coalesce(gone, 0) < (select sum(bytes) from dialogue_names where room = $1) - $2";
+
+pub(super) fn stored(room: &Arc<str>, row: EventRow) -> Result<Stored> {
+    let (epoch, event, seq, prev, from, at, data, meta) = row;
+    let mut message = RawMessage::new(event, room.clone(), RawValue::from_string(data)?);
+    message.from = from;
+    message.timestamp = at.cast_unsigned();
+    message.meta = meta.as_deref().map(serde_json::from_str).transpose()?;
+    message.position = Some(position(epoch.parse()?, seq, prev));
+    Ok(Arc::new(message))
+}
+
+/// What is read of a place is what was written: never less than zero.
+pub(super) fn position(epoch: Epoch, seq: i64, prev: i64) -> Position {
+    Position { epoch, seq: seq.cast_unsigned(), prev: prev.cast_unsigned() }
+}
+
+pub(super) fn head(rows: Vec<HeadRow>) -> Result<Option<Head>> {
+    let Some((epoch, seq, ..)) = rows.first() else { return Ok(None) };
+    let (epoch, seq) = (epoch.parse()?, seq.cast_unsigned());
+    let last = |(.., event, last): HeadRow| Some((event?.into(), last?.cast_unsigned()));
+    Ok(Some(Head { epoch, seq, last: rows.into_iter().filter_map(last).collect() }))
+}
+
+pub(super) fn before(key: &Key, row: KeyRow) -> Result<Before> {
+    let (digest, epoch, seq, prev) = row;
+    let same = digest == key.digest;
+    Ok(if same { Before::Same(position(epoch.parse()?, seq, prev)) } else { Before::Other })
+}
+
+/// How much of an event counts where bytes are counted.
+pub(super) fn size(data: &str, meta: Option<&str>) -> i64 {
+    signed(data.len() + meta.map_or(0, str::len))
+}
+
+pub(super) fn meta(message: &RawMessage) -> Result<Option<String>> {
+    Ok(message.meta.as_ref().map(serde_json::to_string).transpose()?)
+}
+
+/// Neither database keeps zero characters in texts reliably. In JSON, they are escaped.
+pub(super) fn storable(batch: &Batch) -> Result<()> {
+    let texts = batch.events.iter().flat_map(|event| {
+        let key = event.key.iter().flat_map(|key| [&*key.user, &*key.text]);
+        key.chain([&*event.message.event, &*event.message.from])
+    });
+    let zero = texts.chain([&*batch.room]).any(|text| text.contains('\0'));
+    if zero { Err(Failure::Zero) } else { Ok(()) }
+}
+
+/// As much of a number as the database can count with.
+pub(super) fn signed(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+/// What the clock says, in milliseconds since the Unix epoch.
+pub(super) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    millis(now)
+}
+
+pub(super) fn millis(time: Duration) -> i64 {
+    signed(time.as_millis())
+}
+
+/// Makes the tables. Its own table has a name that the app's migrations do not have.
+pub(super) fn migrator(tables: &'static str) -> Migrator {
+    let sql = tables.into_sql_str();
+    let tables = Migration::new(1, "logs".into(), MigrationType::Simple, sql, false);
+    let mut migrator = Migrator::with_migrations(vec![tables]);
+    migrator.dangerous_set_table_name("dialogue_migrations");
+    migrator
+}

@@ -1,0 +1,230 @@
+//! Logs in a file.
+
+mod append;
+mod known;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use self::{tables::File, writer::Writer};
+use super::{
+    Appended, Batch, Before, Head, Key, Page, Query, Store, StoreError,
+    sql::{self, Failure, Retention, Sweeper},
+};
+
+/// How long to wait for another process that writes to the file.
+const BUSY: Duration = Duration::from_secs(5);
+/// How many reads there are at once.
+const READERS: u32 = 4;
+
+/// Logs in a file: a `SQLite` database, for one server.
+///
+/// ```no_run
+/// # async fn open() -> Result<(), dialogue::store::StoreError> {
+/// use dialogue::store::Sqlite;
+///
+/// let store = Sqlite::open("chat.db").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The file is made if it is not there; two more are beside it while it is open. What waits to be appended
+/// to any room goes in together, so that many rooms cost the disk little more than one. Where the disk is
+/// full, calls fail until it is not.
+///
+/// Of each event, a log keeps as many as the event declares, and up to ten seconds' worth more.
+pub struct Sqlite {
+    file: Arc<File>,
+    retention: Arc<Retention>,
+    sweeper: Sweeper,
+}
+
+/// How a [`Sqlite`] is opened: [`Sqlite::options`].
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    path: PathBuf,
+    synchronous: Synchronous,
+    keep_for: Option<Duration>,
+    keep_bytes: Option<u64>,
+    /// The most pages that the file may have.
+    #[cfg(test)]
+    pages: Option<u32>,
+}
+
+/// What is left of acknowledged events when the power fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// All of them: an append waits for the disk.
+    #[default]
+    Full,
+    /// The last ones may be missing. Nothing is if only the process ends.
+    Normal,
+}
+
+impl SqliteOptions {
+    /// What is to be left when the power fails. Default: [`Synchronous::Full`].
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// For how long events are kept at most, by their timestamps. Default: as long as their number allows.
+    pub fn keep_for(mut self, time: Duration) -> Self {
+        self.keep_for = Some(time);
+        self
+    }
+
+    /// How many bytes of `data` and `meta` a room's log keeps at most; the oldest events go first. Default:
+    /// as many as there are.
+    pub fn keep_bytes(mut self, bytes: u64) -> Self {
+        self.keep_bytes = Some(bytes);
+        self
+    }
+
+    /// Opens the file. Fails if its folder is not there, or if it is something else or cannot be written.
+    pub async fn open(self) -> Result<Sqlite, StoreError> {
+        let retention = Arc::new(Retention::new(self.keep_for, self.keep_bytes));
+        let file = Arc::new(self.file(&retention).await.map_err(StoreError::new)?);
+        let sweeper = Sweeper::start(retention.clone(), file.clone());
+        Ok(Sqlite { file, retention, sweeper })
+    }
+
+    async fn file(&self, retention: &Arc<Retention>) -> sql::Result<File> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(Failure::NoFolder(folder.into()));
+        }
+        let unopened = |error| Failure::Unopened(self.path.display().to_string(), error);
+        let options = self.writing();
+        let mut connection = options.connect().await.map_err(unopened)?;
+        // Of several processes that open the file at once, one makes the tables.
+        let mut tables = connection.begin_with("begin immediate").await.map_err(unopened)?;
+        sql::migrator(include_str!("../../../migrations/sqlite/1_logs.sql"))
+            .run(&mut *tables)
+            .await?;
+        tables.commit().await.map_err(unopened)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(BUSY)
+            .test_before_acquire(false)
+            .connect_lazy_with(self.reading());
+        let writer = Writer::start(options, connection, retention.clone());
+        Ok(File { path: self.path.clone(), readers, writer })
+    }
+
+    fn reading(&self) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .read_only(true)
+            .busy_timeout(BUSY)
+            .disable_statement_logging()
+    }
+
+    fn writing(&self) -> SqliteConnectOptions {
+        let synchronous = match self.synchronous {
+            Synchronous::Full => SqliteSynchronous::Full,
+            Synchronous::Normal => SqliteSynchronous::Normal,
+        };
+        let options = self
+            .reading()
+            .read_only(false)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(synchronous);
+        #[cfg(test)]
+        if let Some(pages) = self.pages {
+            return options.pragma("max_page_count", pages.to_string());
+        }
+        options
+    }
+}
+
+impl Sqlite {
+    /// Opens a file, with the defaults of [`SqliteOptions`]. Fails like [`SqliteOptions::open`].
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::options(path).open().await
+    }
+
+    /// How to open a file otherwise.
+    ///
+    /// ```no_run
+    /// # async fn open() -> Result<(), dialogue::store::StoreError> {
+    /// use std::time::Duration;
+    ///
+    /// use dialogue::store::{Sqlite, Synchronous};
+    ///
+    /// let store = Sqlite::options("chat.db")
+    ///     .synchronous(Synchronous::Normal)
+    ///     .keep_for(Duration::from_hours(24 * 30))
+    ///     .keep_bytes(10_000_000)
+    ///     .open()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn options(path: impl AsRef<Path>) -> SqliteOptions {
+        SqliteOptions {
+            path: path.as_ref().to_path_buf(),
+            synchronous: Synchronous::default(),
+            keep_for: None,
+            keep_bytes: None,
+            #[cfg(test)]
+            pages: None,
+        }
+    }
+
+    /// Lets go of what is not to be kept. That happens every ten seconds anyway; a log that nothing was
+    /// appended to since the file was opened is looked at for old events alone.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        self.retention.sweep(&*self.file).await.map_err(StoreError::new)
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").field("path", &self.file.path).finish_non_exhaustive()
+    }
+}
+
+impl Store for Sqlite {
+    async fn head(&self, room: &str) -> Result<Option<Head>, StoreError> {
+        self.file.head(room).await.map_err(StoreError::new)
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {
+        sql::storable(&batch).map_err(StoreError::new)?;
+        self.file.writer.append(batch).await.map_err(StoreError::new)
+    }
+
+    async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>, StoreError> {
+        self.file.find(room, key).await.map_err(StoreError::new)
+    }
+
+    async fn read(&self, room: &str, query: &Query) -> Result<Page, StoreError> {
+        sql::read(&*self.file, room, query).await.map_err(StoreError::new)
+    }
+
+    async fn delete(&self, room: &str) -> Result<(), StoreError> {
+        self.file.writer.delete(room).await.map_err(StoreError::new)
+    }
+
+    /// Returns when everything that was to be appended is, and the file is closed.
+    async fn close(&self) {
+        self.sweeper.stop();
+        self.file.writer.close().await;
+        self.file.readers.close().await;
+    }
+}

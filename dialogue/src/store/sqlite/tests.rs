@@ -1,0 +1,92 @@
+//! What cannot be seen from outside.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use serde_json::value::to_raw_value;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, query};
+
+use super::{
+    super::{Batch, NewEvent, Part, Query, Store, sql},
+    Sqlite, append, known, tables,
+};
+use crate::{Epoch, RawMessage};
+
+/// What a statement goes through from end to end, instead of looking it up.
+async fn scans(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let explain = AssertSqlSafe(format!("explain query plan {statement}"));
+    let plan = query(explain).fetch_all(connection).await.unwrap();
+    let steps = plan.iter().map(|step| step.get::<String, _>("detail"));
+    steps.filter(|step| step.starts_with("SCAN")).collect()
+}
+
+#[tokio::test]
+async fn no_statement_goes_through_a_whole_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    let _store = Sqlite::open(&path).await.unwrap();
+    let url = format!("sqlite://{}", path.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let statements = [
+        sql::HEAD,
+        sql::HEAVY,
+        tables::AFTER,
+        tables::BEFORE,
+        tables::NEWEST,
+        tables::FIND,
+        tables::AGED,
+        tables::SURPLUS,
+        tables::OLDEST,
+        known::ROOM,
+        known::NAME,
+        append::ROOMS,
+        append::NAMES,
+        append::REMOVE,
+        append::REMOVED,
+        append::FORGET,
+    ];
+    // What a statement has made itself, and what it was given.
+    let own = ["SCAN found", "SCAN w", "SCAN oldest", "SCAN summed", "SCAN (subquery"];
+    for statement in statements.into_iter().chain(append::DELETE) {
+        for scan in scans(&mut connection, statement).await {
+            let bounded =
+                scan.contains("VIRTUAL TABLE") || own.iter().any(|own| scan.starts_with(own));
+            assert!(bounded, "{scan} in {statement}");
+        }
+    }
+    let whole = scans(&mut connection, "select data from dialogue_events where prev = 1").await;
+    assert_eq!(whole, ["SCAN dialogue_events"], "that is what it would look like");
+}
+
+#[tokio::test]
+async fn a_full_file_takes_events_again_when_a_room_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Sqlite::options(folder.path().join("logs.db"));
+    options.pages = Some(100);
+    let store = options.open().await.unwrap();
+    let append = async |room: &str| {
+        let room: Arc<str> = room.into();
+        let data = to_raw_value(&"x".repeat(10_000)).unwrap();
+        let message = RawMessage::new("a", room.clone(), data);
+        let keep = NonZeroUsize::new(1_000).unwrap();
+        let event = NewEvent { message, keep, key: None };
+        store.append(Batch { room, epoch: Epoch::random(), events: vec![event; 10] }).await
+    };
+    let mut seq = 0;
+    let error = loop {
+        match append("big").await {
+            Ok(_) => seq += 10,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("full"), "{error}");
+    assert!(append("small").await.is_err());
+    assert_eq!(store.head("big").await.unwrap().unwrap().seq, seq, "all or none");
+    let part = Part::After { seq: 0, events: vec!["a".into()] };
+    let query = Query { part, limit: usize::MAX, bytes: usize::MAX };
+    let read = store.read("big", &query).await.unwrap();
+    assert_eq!(read.events.len() as u64, seq, "what was acknowledged is there");
+
+    store.delete("big").await.unwrap();
+    append("small").await.unwrap();
+    assert_eq!(store.head("small").await.unwrap().unwrap().seq, 10);
+}

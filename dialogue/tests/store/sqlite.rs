@@ -1,0 +1,250 @@
+//! Logs in a file.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use dialogue::store::{Before, Sqlite, Store, StoreError, Synchronous, conformance};
+use futures_util::future::join_all;
+use sqlx::{Connection, SqliteConnection, query, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use super::sql::{self, Kept, append, batch, event, key, keyed, position};
+
+impl Kept for Sqlite {
+    async fn sweep(&self) -> Result<(), StoreError> {
+        Sqlite::sweep(self).await
+    }
+}
+
+/// A store in a folder of its own.
+async fn open() -> (Sqlite, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
+    (store, folder)
+}
+
+/// Another process.
+async fn connect(folder: &TempDir) -> SqliteConnection {
+    let file = SqliteConnectOptions::new().filename(folder.path().join("logs.db"));
+    SqliteConnection::connect_with(&file).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_is_a_store() {
+    let (store, folder) = open().await;
+    conformance::check(&store).await;
+    let normal = Sqlite::options(folder.path().join("normal.db")).synchronous(Synchronous::Normal);
+    conformance::check(&normal.open().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_is_stored_outlives_the_process() {
+    let (store, folder) = open().await;
+    let log = sql::fill(&store).await;
+    store.close().await;
+    let store = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
+    sql::goes_on(&store, log).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_has_what_it_acknowledged() {
+    let (store, folder) = open().await;
+    let log = sql::fill(&store).await;
+    drop(store);
+    let store = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
+    sql::goes_on(&store, log).await;
+}
+
+#[tokio::test]
+async fn closing_waits_for_appends_and_what_comes_later_fails() {
+    let (store, folder) = open().await;
+    let appends = (0..100).map(|n| store.append(batch("room", vec![event("room", "a", n)])));
+    let (appended, ()) = tokio::join!(join_all(appends), store.close());
+    assert!(appended.iter().all(Result::is_ok), "they were first");
+    let late = store.append(batch("room", vec![event("room", "a", 0)])).await.unwrap_err();
+    assert_eq!(late.to_string(), "the store is closed");
+    store.head("room").await.unwrap_err();
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(files.len(), 1, "what is beside an open file is gone: {files:?}");
+    let store = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
+    assert_eq!(sql::head(&store, "room").await.seq, 100);
+}
+
+#[tokio::test]
+async fn a_key_is_remembered_for_two_minutes() {
+    let (store, folder) = open().await;
+    let first = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;
+    let mut other = connect(&folder).await;
+    let age = async |connection: &mut SqliteConnection, millis: i64| {
+        let keys = query("update dialogue_keys set at = at - $1").bind(millis);
+        assert_eq!(keys.execute(connection).await.unwrap().rows_affected(), 1);
+    };
+    age(&mut other, 110_000).await;
+    let same = Some(Before::Same(position(&first[0])));
+    assert_eq!(store.find("room", &key("k")).await.unwrap(), same);
+    store.sweep().await.unwrap();
+    let again = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;
+    assert_eq!(position(&again[0]), position(&first[0]));
+
+    age(&mut other, 10_000).await;
+    assert_eq!(store.find("room", &key("k")).await.unwrap(), None);
+    let anew = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;
+    assert_eq!(position(&anew[0]).seq, 2);
+    age(&mut other, 120_000).await;
+    store.sweep().await.unwrap();
+    let keys = query("select 1 from dialogue_keys").fetch_all(&mut other);
+    assert!(keys.await.unwrap().is_empty(), "swept keys are gone");
+}
+
+#[tokio::test]
+async fn pages_are_those_of_memory() {
+    sql::pages_are_those_of_memory(&open().await.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_of_each_name_are_kept_as_declared() {
+    sql::as_many_of_each_name_are_kept(&open().await.0).await;
+}
+
+#[tokio::test]
+async fn events_that_are_older_than_allowed_are_let_go_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Sqlite::options(folder.path().join("logs.db"));
+    let store = options.keep_for(Duration::from_hours(24)).open().await.unwrap();
+    sql::old_events_are_let_go_of(&store).await;
+}
+
+#[tokio::test]
+async fn a_room_that_is_too_heavy_lets_go_of_its_oldest_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Sqlite::options(folder.path().join("logs.db"));
+    let options = options.synchronous(Synchronous::Normal).keep_bytes(10_000);
+    sql::heavy_rooms_let_go_of_their_oldest(&options.open().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_large_batch_is_one_batch() {
+    sql::a_large_batch_is_one_batch(&open().await.0).await;
+}
+
+#[tokio::test]
+async fn appends_whose_callers_go_away_are_in_nobodys_way() {
+    sql::abandoned_appends_are_in_nobodys_way(&open().await.0).await;
+}
+
+#[tokio::test]
+async fn zero_characters_are_refused() {
+    sql::zero_characters_are_refused(&open().await.0).await;
+}
+
+#[tokio::test]
+async fn an_append_waits_for_another_process_that_writes() {
+    let (store, folder) = open().await;
+    let mut other = connect(&folder).await;
+    query("begin immediate").execute(&mut other).await.unwrap();
+    let mut waiting = Box::pin(append(&store, "room", vec![event("room", "a", 0)]));
+    let reading = async {
+        for _ in 0..100 {
+            assert!(store.head("room").await.unwrap().is_none());
+        }
+    };
+    tokio::select! {
+        _ = &mut waiting => panic!("two write at once"),
+        () = reading => {}
+    }
+    query("rollback").execute(&mut other).await.unwrap();
+    assert_eq!(position(&waiting.await[0]).seq, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_stores_on_one_file_agree() {
+    let (one, folder) = open().await;
+    let other = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
+    sql::two_servers_agree(&one, &other).await;
+}
+
+#[tokio::test]
+async fn many_may_open_a_new_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    let opened = join_all((0..8).map(|_| Sqlite::open(&path))).await;
+    for store in opened {
+        append(&store.unwrap(), "room", vec![event("room", "a", 0)]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = async |path: &Path| Sqlite::open(path).await.map(drop).unwrap_err().to_string();
+    let nowhere = open(&folder.path().join("missing/logs.db")).await;
+    assert!(nowhere.ends_with("missing` does not exist: create it first"), "{nowhere}");
+    let a_folder = open(folder.path()).await;
+    assert!(a_folder.contains("cannot be opened"), "{a_folder}");
+    let text = folder.path().join("text.db");
+    fs::write(&text, "not a database, but long enough to be one ".repeat(100)).unwrap();
+    let corrupt = open(&text).await;
+    assert!(corrupt.contains("text.db` cannot be opened"), "{corrupt}");
+    assert!(corrupt.contains("file is not a database"), "{corrupt}");
+}
+
+/// A disk of its own, where the test may mount one.
+struct Disk(TempDir);
+
+impl Disk {
+    fn mount(bytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(folder.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("SKIPPED {}: mounting a disk takes root", std::thread::current().name()?);
+        }
+        mounted.then_some(Self(folder))
+    }
+
+    fn remount(&self, how: &str) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,{how}")]).arg(self.0.path());
+        assert!(mount.status().unwrap().success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_fails_appends_until_there_is_space() {
+    let Some(disk) = Disk::mount(2_000_000) else { return };
+    let store = Sqlite::open(disk.0.path().join("logs.db")).await.unwrap();
+    append(&store, "room", vec![event("room", "a", 0)]).await;
+    let filler = disk.0.path().join("filler");
+    // As much as there is space for.
+    let _ = fs::write(&filler, vec![0; 2_000_000]);
+    let failed = async |room: &'static str| {
+        let events = (0..200).map(|n| keyed(event(room, "a", n), &n.to_string())).collect();
+        store.append(batch(room, events)).await.is_err()
+    };
+    let (one, other) = tokio::join!(failed("room"), failed("other"));
+    assert!(one && other, "nothing is acknowledged that is not stored");
+    assert_eq!(sql::head(&store, "room").await.seq, 1);
+    assert!(store.head("other").await.unwrap().is_none(), "all or none");
+    assert_eq!(store.find("room", &key("7")).await.unwrap(), None);
+
+    fs::remove_file(filler).unwrap();
+    let next = append(&store, "room", vec![keyed(event("room", "a", 1), "7")]).await;
+    assert_eq!((position(&next[0]).seq, position(&next[0]).prev), (2, 1));
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_written_says_so() {
+    let Some(disk) = Disk::mount(2_000_000) else { return };
+    let path = disk.0.path().join("logs.db");
+    Sqlite::open(&path).await.unwrap().close().await;
+    disk.remount("ro");
+    let error = Sqlite::open(&path).await.map(drop).unwrap_err().to_string();
+    assert!(error.contains("logs.db` cannot be opened"), "{error}");
+    assert!(error.contains("readonly") || error.contains("unable to open"), "{error}");
+}
