@@ -33,7 +33,8 @@ const MAX_LEAVING: usize = 1_000;
 ///
 /// Where the app has [`evicted`](crate::App::evicted), it is handed what does not stay: on overflow,
 /// when the room is deleted, when an empty room of a family is let go of (after ten minutes, or sooner
-/// where there are [many](Memory::released_rooms)), and when the server stops. Where it has
+/// where there are [many](Memory::released_rooms) or [large](Memory::released_bytes) ones), and when the
+/// server stops. Where it has
 /// [`load`](crate::App::load), reading by index goes on there, with nothing missing and nothing twice in
 /// between; reading by `seq` ends with what is in memory.
 ///
@@ -47,17 +48,25 @@ struct Shared {
     archive: OnceLock<Archive>,
     released: Mutex<Released>,
     released_rooms: AtomicUsize,
+    released_bytes: AtomicUsize,
     events: AtomicUsize,
     /// How many queues of leaving events are being handed over.
     leaving: AtomicUsize,
     left: Notify,
 }
 
-/// Logs of rooms that nobody is in, and since when, the first to become so first.
+/// Logs of rooms that nobody is in, the first to become so first.
 #[derive(Default)]
 struct Released {
-    rooms: BTreeMap<u64, (Arc<str>, Instant)>,
+    rooms: BTreeMap<u64, ReleasedLog>,
     next: u64,
+    bytes: usize,
+}
+
+struct ReleasedLog {
+    room: Arc<str>,
+    since: Instant,
+    bytes: usize,
 }
 
 struct Log {
@@ -119,6 +128,7 @@ impl Memory {
             archive: OnceLock::new(),
             released: Mutex::default(),
             released_rooms: AtomicUsize::new(1_000),
+            released_bytes: AtomicUsize::new(64_000_000),
             events: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
             left: Notify::new(),
@@ -129,6 +139,13 @@ impl Memory {
     /// Of how many rooms that nobody is in to keep the logs. Default: 1,000.
     pub fn released_rooms(self, most: usize) -> Self {
         self.shared.released_rooms.store(most, Ordering::Relaxed);
+        self
+    }
+
+    /// How many bytes of payloads the logs of rooms that nobody is in may have together. Default:
+    /// 64,000,000.
+    pub fn released_bytes(self, most: usize) -> Self {
+        self.shared.released_bytes.store(most, Ordering::Relaxed);
         self
     }
 }
@@ -187,14 +204,15 @@ impl Store for Memory {
     fn release(&self, room: &str) {
         if let Some(mut log) = self.shared.logs.get_mut(room) {
             self.shared.use_again(&mut log);
-            let mut released = self.shared.lock_released();
-            let place = released.next;
-            released.next += 1;
-            released.rooms.insert(place, (log.key().clone(), Instant::now()));
-            log.released = Some(place);
+            let released =
+                ReleasedLog { room: log.key().clone(), since: Instant::now(), bytes: log.bytes() };
+            log.released = Some(self.shared.lock_released().add(released));
         }
-        let most = self.shared.released_rooms.load(Ordering::Relaxed);
-        let too_many = |released: &Released, _: Instant| released.rooms.len() > most;
+        let rooms = self.shared.released_rooms.load(Ordering::Relaxed);
+        let bytes = self.shared.released_bytes.load(Ordering::Relaxed);
+        let too_many = |released: &Released, _: Instant| {
+            released.rooms.len() > rooms || released.bytes > bytes
+        };
         self.shared.forget(too_many);
     }
 
@@ -373,7 +391,7 @@ impl Shared {
     /// The room is not one that nobody is in any more.
     fn use_again(&self, log: &mut Log) {
         if let Some(place) = log.released.take() {
-            self.lock_released().rooms.remove(&place);
+            self.lock_released().take(place);
         }
     }
 
@@ -392,14 +410,14 @@ impl Shared {
             let first = {
                 let mut released = self.lock_released();
                 let first = released.rooms.first_key_value();
-                if !first.is_some_and(|(_, (_, since))| may_go(&released, *since)) {
-                    break;
-                }
-                released.rooms.pop_first()
+                let first = first.filter(|(_, log)| may_go(&released, log.since));
+                first
+                    .map(|(place, _)| *place)
+                    .and_then(|place| released.take(place).map(|log| (place, log)))
             };
-            let Some((place, (room, _))) = first else { break };
+            let Some((place, log)) = first else { break };
             // Not if it is used again since.
-            let forgotten = self.logs.remove_if(&room, |_, log| log.released == Some(place));
+            let forgotten = self.logs.remove_if(&log.room, |_, log| log.released == Some(place));
             if let Some((room, log)) = forgotten {
                 self.let_go(&room, log);
             }
@@ -446,7 +464,29 @@ fn seq_of(event: &Stored) -> u64 {
     event.position.map_or(0, |position| position.seq)
 }
 
+impl Released {
+    fn add(&mut self, log: ReleasedLog) -> u64 {
+        let place = self.next;
+        self.next += 1;
+        self.bytes += log.bytes;
+        self.rooms.insert(place, log);
+        place
+    }
+
+    fn take(&mut self, place: u64) -> Option<ReleasedLog> {
+        let log = self.rooms.remove(&place)?;
+        self.bytes -= log.bytes;
+        Some(log)
+    }
+}
+
 impl Log {
+    /// How many bytes of payloads there are.
+    fn bytes(&self) -> usize {
+        let events = self.names.values().flat_map(|kept| &kept.events);
+        events.map(|event| event.data.get().len()).sum()
+    }
+
     fn new(epoch: Epoch) -> Self {
         Self { epoch, seq: 0, names: HashMap::new(), keys: Keys::default(), released: None }
     }

@@ -1,7 +1,7 @@
 //! A consumer that does what the contract asks of clients: it drops what it has seen, fetches what is
 //! missing, and comes back with the place that it had reached.
 
-use std::net::SocketAddr;
+use std::{collections::HashMap, net::SocketAddr};
 
 use serde_json::{Value, json};
 
@@ -14,8 +14,11 @@ pub struct Follower {
     pub user: String,
     pub events: Vec<String>,
     pub stretches: Vec<Stretch>,
-    /// Everything that is subscribed to was seen up to here.
+    /// How far it has come.
     at: u64,
+    /// Up to where everything was told, and the last event of each name that came since.
+    whole: u64,
+    last: HashMap<String, u64>,
     buffer: Option<u32>,
     pub fetches: usize,
     pub recoveries: usize,
@@ -28,6 +31,8 @@ impl Follower {
             events: events.iter().map(|event| (*event).to_owned()).collect(),
             stretches: Vec::new(),
             at: 0,
+            whole: 0,
+            last: HashMap::new(),
             buffer: None,
             fetches: 0,
             recoveries: 0,
@@ -63,7 +68,7 @@ impl Follower {
                 let whole = self.see(event);
                 assert!(whole, "a recovery is whole: {event}");
             }
-            self.at = joined["seq"].as_u64().unwrap();
+            self.is_whole(joined["seq"].as_u64().unwrap());
         } else {
             self.begin(&joined);
         }
@@ -72,8 +77,15 @@ impl Follower {
 
     fn begin(&mut self, position: &Value) {
         let epoch = position["epoch"].as_str().unwrap().to_owned();
-        self.at = position["seq"].as_u64().unwrap();
+        self.at = 0;
+        self.is_whole(position["seq"].as_u64().unwrap());
         self.stretches.push(Stretch { epoch, after: self.at, seen: Vec::new() });
+    }
+
+    fn is_whole(&mut self, seq: u64) {
+        self.at = self.at.max(seq);
+        self.whole = self.at;
+        self.last.clear();
     }
 
     /// Follows until it has reached `end`, or the connection is gone.
@@ -120,10 +132,11 @@ impl Follower {
         if seen.seq <= self.at {
             return true;
         }
-        if seen.prev > self.at {
+        if seen.prev > self.last.get(&seen.event).copied().unwrap_or(self.whole) {
             return false;
         }
         self.at = seen.seq;
+        self.last.insert(seen.event.clone(), seen.seq);
         let stretch = self.stretches.last_mut().unwrap();
         assert_eq!(seen.epoch, stretch.epoch);
         stretch.seen.push(seen);
@@ -146,7 +159,7 @@ impl Follower {
                 return Ok(());
             }
             if page["complete"] == true {
-                self.at = self.at.max(page["seq"].as_u64().unwrap());
+                self.is_whole(page["seq"].as_u64().unwrap());
                 return Ok(());
             }
         }

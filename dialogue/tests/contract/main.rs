@@ -3,10 +3,14 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod app;
+mod crashes;
 mod disconnects;
+#[path = "../support/disk.rs"]
+mod disk;
 mod follower;
 mod link;
 mod oracle;
+mod process;
 mod producer;
 mod slow;
 mod world;

@@ -5,15 +5,22 @@ use std::{net::SocketAddr, time::Duration};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::link::{Gone, Link};
+use crate::{
+    link::{Gone, Link},
+    world::Dice,
+};
 
-/// Sends until told to stop; returns which numbers were acknowledged. `pause` is between two of them,
-/// `next` finds the server.
+/// How many of its connections break while it waits for an answer: one in so many triggers.
+const BREAKS: u64 = 10;
+
+/// Sends to wherever the server is until told to stop, with a pause after each; returns which numbers were
+/// acknowledged.
 pub async fn produce(
     name: String,
     mut address: watch::Receiver<SocketAddr>,
     stop: watch::Receiver<bool>,
     pause: Duration,
+    mut dice: Dice,
 ) -> Vec<(String, u64)> {
     let mut acknowledged = Vec::new();
     let mut link = None;
@@ -29,7 +36,14 @@ pub async fn produce(
             "key": format!("{name}-{n}"),
         });
         loop {
-            match attempt(&mut link, &mut address, &name, &request).await {
+            let attempt = attempt(&mut link, &mut address, &name, &request);
+            let answered = if dice.below(BREAKS) == 0 {
+                let patience = dice.millis(0, 5);
+                tokio::time::timeout(patience, attempt).await.unwrap_or(Err(Gone))
+            } else {
+                attempt.await
+            };
+            match answered {
                 Ok(answer) if answer["ok"] == true => break,
                 Ok(answer) => {
                     // Whatever else it is, it passes.

@@ -52,3 +52,18 @@ async fn what_is_in_memory_is_counted() {
     store.close().await;
     assert_eq!(store.in_memory(), 0);
 }
+
+#[tokio::test]
+async fn logs_of_rooms_that_nobody_is_in_take_only_so_many_bytes() {
+    let store = Memory::new().released_bytes(2);
+    for room in ["one", "two", "three"] {
+        append(&store, room, None).await;
+        store.release(room);
+    }
+    assert_eq!(store.in_memory(), 2);
+    // One that is used again does not count.
+    assert!(store.head("two").await.unwrap().is_some());
+    append(&store, "four", None).await;
+    store.release("four");
+    assert_eq!(store.in_memory(), 3);
+}

@@ -1,0 +1,185 @@
+//! Servers that are killed, stores that go away, and disks that are full.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use dialogue::{Dialogue, TriggerError, store::Sqlite};
+use serde_json::json;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    app::{Blink, Tick, Town, square},
+    disk::Disk,
+    follower::Follower,
+    process::Process,
+    producer::produce,
+    world::{Dice, Server, limits, log, record},
+};
+
+const PRODUCERS: u64 = 8;
+const FOLLOWERS: u64 = 24;
+
+/// Producers and consumers that find the server wherever it is.
+struct Load {
+    address: watch::Sender<SocketAddr>,
+    stop: watch::Sender<bool>,
+    end: watch::Sender<Option<u64>>,
+    producers: Vec<JoinHandle<Vec<(String, u64)>>>,
+    followers: Vec<JoinHandle<Follower>>,
+}
+
+impl Load {
+    fn start(first: SocketAddr) -> Self {
+        let (address, stop, end) =
+            (watch::Sender::new(first), watch::Sender::new(false), watch::Sender::new(None));
+        let producers = (0..PRODUCERS).map(|n| {
+            let name = format!("producer {n}");
+            let pause = Duration::from_millis(20);
+            tokio::spawn(produce(name, address.subscribe(), stop.subscribe(), pause, Dice::new(n)))
+        });
+        let producers = producers.collect();
+        let followers = (0..FOLLOWERS).map(|n| {
+            let (address, ended) = (address.subscribe(), end.subscribe());
+            let events: &[&str] = if n % 3 == 0 { &["tock"] } else { &["tick", "tock"] };
+            let follower = Follower::new(&format!("follower {n}"), events);
+            tokio::spawn(follow(follower, address, ended))
+        });
+        let followers = followers.collect();
+        Self { address, stop, end, producers, followers }
+    }
+
+    /// Stops producing and checks everything; returns the summary.
+    async fn check(self) -> String {
+        self.stop.send_replace(true);
+        let mut acknowledged = Vec::new();
+        for producer in self.producers {
+            acknowledged.extend(producer.await.unwrap());
+        }
+        let address = *self.address.borrow();
+        let log = log(address).await;
+        self.end.send_replace(Some(log.1.last().map_or(0, |seen| seen.seq)));
+        let mut followers = Vec::new();
+        for follower in self.followers {
+            followers.push(follower.await.unwrap());
+        }
+        let record = record(log, acknowledged, followers);
+        record.check();
+        // The log outlives the server: nobody had to begin anew.
+        assert!(record.consumers.iter().all(|(_, stretches)| stretches.len() == 1));
+        record.summary()
+    }
+}
+
+/// Follows until everything was seen, on as many connections as it takes.
+async fn follow(
+    mut follower: Follower,
+    mut address: watch::Receiver<SocketAddr>,
+    mut ended: watch::Receiver<Option<u64>>,
+) -> Follower {
+    loop {
+        let (server, last) = (*address.borrow_and_update(), *ended.borrow_and_update());
+        let Ok(mut link) = follower.connect(server).await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        if last.is_some_and(|last| follower.at().1 == last) {
+            break follower;
+        }
+        tokio::select! {
+            _ = follower.follow(&mut link, None) => {}
+            _ = ended.changed() => {}
+        }
+    }
+}
+
+/// Kills a server a few times under load and starts it again, with the same store.
+async fn is_killed(store: &str) {
+    let mut dice = Dice::new(9);
+    let mut server = Process::start(store).await;
+    let load = Load::start(server.address);
+    for _ in 0..6 {
+        tokio::time::sleep(dice.millis(1_000, 3_000)).await;
+        server.kill().await;
+        server = Process::start(store).await;
+        load.address.send_replace(server.address);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    println!("killed six times: {}", load.check().await);
+}
+
+/// Stops a server a few times under load, while it cannot get rid of what it broadcasts, and starts it
+/// again, with the same store.
+async fn is_stopped(store: &str) {
+    let mut server = Process::start(store).await;
+    let load = Load::start(server.address);
+    for _ in 0..3 {
+        // It reads nothing of what somebody else is loud about.
+        let mut stalled = Follower::new("stalled", &["tick", "blink"]).buffer(4_096);
+        let unread = stalled.connect(server.address).await.unwrap();
+        let mut loud = Follower::new("loud", &["tock"]).connect(server.address).await.unwrap();
+        let data = json!({ "ballast": "x".repeat(500_000) });
+        let blink = json!({ "roomId": "square", "event": "blink", "data": data });
+        for _ in 0..20 {
+            assert_eq!(loud.ask("dialogue:trigger", blink.clone()).await.unwrap()["ok"], true);
+        }
+        assert!(server.terminate().await, "the server ended well");
+        drop(unread);
+        server = Process::start(store).await;
+        load.address.send_replace(server.address);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    println!("stopped three times: {}", load.check().await);
+}
+
+/// The path of a database in a folder.
+fn database(folder: &Path) -> String {
+    folder.join("logs.db").to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_on_sqlite_is_killed_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    is_killed(&database(folder.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_told_to_end_under_load_with_a_stalled_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    is_stopped(&database(folder.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_under_load_loses_nothing_that_was_acknowledged() {
+    let Some(disk) = Disk::mount(40_000_000) else { return };
+    let store = Sqlite::open(database(disk.path())).await.unwrap();
+    let town = Dialogue::builder(Town::default()).limits(limits()).store(store);
+    let server = Server::built(town).await;
+    let load = Load::start(server.address);
+    let square = server.dialogue.room(square::Room);
+    let mut heavy = 0;
+    for n in 0..3 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let filler = disk.fill();
+        // The database has some space of its own.
+        let refused = loop {
+            heavy += 1;
+            let ballast = "x".repeat(100_000);
+            let tick = Tick { producer: "a full disk".into(), n: heavy, ballast };
+            if let Err(refused) = square.trigger(tick).await {
+                break refused;
+            }
+            assert!(heavy < 100, "the disk is full");
+        };
+        assert_eq!(refused, TriggerError::StoreUnavailable);
+        // What nobody stores goes on.
+        square.trigger(Blink { ballast: String::new() }).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::fs::remove_file(filler).unwrap();
+        // The log goes on, too.
+        let producer = format!("a disk with space {n}");
+        let tick = || Tick { producer: producer.clone(), n: 1, ballast: String::new() };
+        while square.trigger(tick()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    println!("full three times: {}", load.check().await);
+}
