@@ -58,6 +58,9 @@
 //! - `server` (default) is everything that serves. Without it, only types and macros are left, for
 //!   a protocol crate that servers and clients share.
 //! - `jwt` (default) is [`auth::JwtVerifier`], which takes some seconds to compile.
+//! - `sqlite` is `store::Sqlite`, and `postgres` is `store::Postgres`: rooms whose events outlive the
+//!   process, in a file or in a database that several servers may share. Each takes most of a minute to
+//!   compile.
 //! - `conformance` is [`store::conformance`], the tests that every store passes.
 //! - `dev-log` is [`log_events`], a logger for development.
 

@@ -12,6 +12,8 @@ pub mod conformance;
 pub(crate) mod erased;
 mod history;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -25,6 +27,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::archive::Keeper;
+#[cfg(feature = "postgres")]
+pub use self::postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{Sqlite, SqliteOptions, Synchronous};
 pub use self::{archive::Archive, history::History, memory::Memory};

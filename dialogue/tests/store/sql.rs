@@ -168,23 +168,27 @@ pub async fn pages_are_those_of_memory(store: &impl Store) {
     }
 }
 
-/// Of each name as many as declared, in a room that is appended to all the while.
-pub async fn as_many_of_each_name_are_kept(store: &impl Kept) {
+/// Of each name as many as declared, in rooms that are appended to all the while, however many servers
+/// share the store.
+pub async fn as_many_of_each_name_are_kept(stores: &[impl Kept]) {
     let rooms = ["one", "other"];
     let writing = rooms.iter().map(|room| async move {
-        for n in 0..300 {
+        for (n, store) in (0..300).zip(stores.iter().cycle()) {
             let events = [("few", 3), ("some", 50), ("all", 1_000)];
             let events = events.map(|(name, keep)| kept(event(room, name, n), keep)).into();
             append(store, room, events).await;
         }
     });
-    let sweeping = async {
+    let sweeping = stores.iter().map(|store| async {
         for _ in 0..10 {
             store.sweep().await.unwrap();
         }
-    };
-    tokio::join!(join_all(writing), sweeping);
-    store.sweep().await.unwrap();
+    });
+    tokio::join!(join_all(writing), join_all(sweeping));
+    for swept in join_all(stores.iter().map(Kept::sweep)).await {
+        swept.unwrap();
+    }
+    let store = &stores[0];
     for room in rooms {
         for (name, place, keep) in [("few", 1, 3), ("some", 2, 50), ("all", 3, 300)] {
             let left = seqs(&read(store, room, after(0, &[name])).await);
@@ -234,9 +238,10 @@ pub async fn heavy_rooms_let_go_of_their_oldest(store: &impl Kept) {
         event.message.data = to_raw_value(&"x".repeat(bytes - 2)).unwrap();
         event
     };
-    for n in 0..1_500 {
-        let name = ["a", "b", "c"][n % 3];
-        append(store, "heavy", vec![heavy("heavy", name, 99)]).await;
+    for _ in 0..10 {
+        let names = ["a", "b", "c"].into_iter().cycle().take(150);
+        let events = names.map(|name| heavy("heavy", name, 99)).collect();
+        append(store, "heavy", events).await;
     }
     append(store, "light", vec![heavy("light", "a", 10_000)]).await;
     store.sweep().await.unwrap();

@@ -11,7 +11,6 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     future::Future,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -24,13 +23,15 @@ use sqlx::{
 
 pub(super) use self::{
     read::{From, read},
-    retention::{Retention, STEP, Sweeper},
+    retention::{Retention, Sweeper},
 };
 use super::{Batch, Before, Head, Key, Stored};
 use crate::{Epoch, Position, RawMessage, envelope::NotAnEpoch};
 
 /// How many events are read by one statement at most; those of Postgres say it themselves.
 pub(super) const CHUNK: usize = 256;
+/// How many rows go at once; the statements say it themselves.
+pub(super) const STEP: usize = 500;
 
 pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -41,8 +42,9 @@ pub(super) enum Failure {
     Database(#[from] sqlx::Error),
     #[error("the database's tables are not as expected: {0}")]
     Tables(#[from] MigrateError),
+    #[cfg(feature = "sqlite")]
     #[error("the folder `{0}` does not exist: create it first")]
-    NoFolder(PathBuf),
+    NoFolder(std::path::PathBuf),
     #[error("the database `{0}` cannot be opened: {1}")]
     Unopened(String, sqlx::Error),
     #[error("the database has an epoch that is none: {0}")]
@@ -51,6 +53,9 @@ pub(super) enum Failure {
     Json(#[from] serde_json::Error),
     #[error("zero characters cannot be stored")]
     Zero,
+    #[cfg(feature = "postgres")]
+    #[error("the database could not be connected to within {0:?}")]
+    Unreachable(Duration),
     #[error("the store is closed")]
     Closed,
     /// What was to be done in one transaction fails as one.

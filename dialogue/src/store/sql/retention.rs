@@ -8,12 +8,10 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::{Place, Places, Result, Tables, millis, now, signed};
+use super::{Place, Places, Result, STEP, Tables, millis, now, signed};
 
 /// How often a store is swept.
 const SWEEP: Duration = Duration::from_secs(10);
-/// How many rows go at once; the statements say it themselves.
-pub(in crate::store) const STEP: usize = 500;
 /// How long others have the database for themselves between two steps.
 const PAUSE: Duration = Duration::from_millis(5);
 

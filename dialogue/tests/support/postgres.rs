@@ -1,0 +1,145 @@
+//! A `PostgreSQL` server in a folder of its own, which nobody else knows of. Of the standard library alone:
+//! `cargo xtask test` starts one too.
+
+use std::{
+    env,
+    fs::{self, File},
+    io,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{self, Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to be ready.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Where the server's programs are.
+pub fn find() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = env::split_paths(&path).collect();
+    // Debian has them in a folder of each version, and none of them in the path.
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    folders.extend(versions.map(|version| version.path().join("bin")));
+    folders.into_iter().find(|folder| {
+        ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).is_file())
+    })
+}
+
+/// A server, which ends with this, and its folder too.
+pub struct Server {
+    programs: PathBuf,
+    folder: PathBuf,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// Starts one with these programs.
+    pub fn start(programs: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("dialogue-postgres-{}-{count}", process::id());
+        let folder = env::temp_dir().join(name);
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let mut server = Self { programs: programs.into(), folder, port, process: None };
+        fs::create_dir(&server.folder)?;
+        if let Some((user, _)) = another_user() {
+            done(Command::new("chown").arg(user).arg(&server.folder))?;
+        }
+        let data = server.folder.join("data");
+        let options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"];
+        done(server.program("initdb").args(options).args(["--no-sync", "--pgdata"]).arg(data))?;
+        server.boot()?;
+        Ok(server)
+    }
+
+    /// How to connect to it.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends the server as if its machine had lost power.
+    pub fn crash(&mut self) -> io::Result<()> {
+        self.end("-QUIT")
+    }
+
+    /// Starts the server again, on the same port.
+    pub fn boot(&mut self) -> io::Result<()> {
+        let log = File::create(self.folder.join("log"))?;
+        let mut postgres = self.program("postgres");
+        postgres.arg("-D").arg(self.folder.join("data"));
+        postgres.args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        postgres.args(["-c", "unix_socket_directories=", "-c", "max_connections=300"]);
+        postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let process = self.process.insert(postgres.spawn()?);
+        let started = Instant::now();
+        let mut ready = Command::new(self.programs.join("pg_isready"));
+        ready.args(["--quiet", "--host=127.0.0.1", &format!("--port={}", self.port)]);
+        while !ready.status()?.success() {
+            if process.try_wait()?.is_some() || started.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.folder.join("log"))?;
+                return Err(io::Error::other(format!("PostgreSQL did not start:\n{log}")));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, signal: &str) -> io::Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        done(Command::new("kill").args([signal, &process.id().to_string()]))?;
+        process.wait().map(drop)
+    }
+
+    /// A program, by a user that it accepts. On Linux, it ends with whoever runs it, however that ends.
+    fn program(&self, name: &str) -> Command {
+        let program = self.programs.join(name);
+        let mut command = if cfg!(target_os = "linux") {
+            let mut command = Command::new("setpriv");
+            if let Some((user, group)) = another_user() {
+                command.args(["--reuid", &user, "--regid", &group, "--clear-groups"]);
+            }
+            command.args(["--pdeathsig", "INT", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        // Where that user may be.
+        command.current_dir(&self.folder);
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.end("-INT");
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Who runs the server, and their group, if we are root, whom it does not accept.
+fn another_user() -> Option<(String, String)> {
+    let id = |arguments: &[&str]| {
+        let output = Command::new("id").args(arguments).output().ok()?;
+        let id = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        output.status.success().then_some(id)
+    };
+    if id(&["-u"])? != "0" {
+        return None;
+    }
+    let ids = |user| Some((id(&["-u", user])?, id(&["-g", user])?));
+    ids("postgres").or_else(|| ids("nobody"))
+}
+
+fn done(command: &mut Command) -> io::Result<()> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let program = command.get_program().to_string_lossy();
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("`{program}` failed: {said}")))
+}
