@@ -3,6 +3,7 @@
 mod browser;
 mod command;
 mod node;
+mod postgres;
 mod rust;
 
 use std::{env, fs, path::Path, process::ExitCode};
@@ -10,7 +11,7 @@ use std::{env, fs, path::Path, process::ExitCode};
 use crate::command::{Failure, run};
 
 const USAGE: &str = "\
-cargo xtask test         everything CI runs: format, lints, docs, tests, browsers
+cargo xtask test         everything CI runs: format, lints, docs, tests, databases, browsers
 cargo xtask bundle       builds the TypeScript client into dialogue/assets/client.js
 cargo xtask screenshot   takes the picture of the chat page for the README";
 
@@ -43,12 +44,15 @@ fn test() -> Result<(), Failure> {
     // What is missing is said before the long part, not after it.
     node::require()?;
     let chromium = browser::require()?;
+    let programs = postgres::require()?;
 
     rust::format()?;
     rust::protocol_crate_alone()?;
     rust::lints()?;
     rust::docs()?;
-    rust::tests()?;
+    let database = postgres::start(&programs)?;
+    rust::tests(&database.url())?;
+    drop(database);
 
     node::install(CLIENT)?;
     node::script(CLIENT, "typecheck")?;

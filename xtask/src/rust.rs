@@ -53,8 +53,11 @@ pub(crate) fn docs() -> Result<(), Failure> {
         .env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
-pub(crate) fn tests() -> Result<(), Failure> {
-    run(cargo().args(["test", "--locked", "--workspace", "--all-features"]))
+/// With the URL of a database, in which the tests make what they need.
+pub(crate) fn tests(database: &str) -> Result<(), Failure> {
+    run(cargo()
+        .args(["test", "--locked", "--workspace", "--all-features"])
+        .env("DIALOGUE_TEST_POSTGRES", database))
 }
 
 /// The servers that the tests of clients and pages start.

@@ -17,7 +17,7 @@ use std::{
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the server's programs are.
-pub fn find() -> Option<PathBuf> {
+pub(crate) fn find() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = env::split_paths(&path).collect();
     // Debian has them in a folder of each version, and none of them in the path.
@@ -29,7 +29,7 @@ pub fn find() -> Option<PathBuf> {
 }
 
 /// A server, which ends with this, and its folder too.
-pub struct Server {
+pub(crate) struct Server {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
@@ -38,7 +38,7 @@ pub struct Server {
 
 impl Server {
     /// Starts one with these programs.
-    pub fn start(programs: &Path) -> io::Result<Self> {
+    pub(crate) fn start(programs: &Path) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("dialogue-postgres-{}-{count}", process::id());
@@ -57,17 +57,17 @@ impl Server {
     }
 
     /// How to connect to it.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
     /// Ends the server as if its machine had lost power.
-    pub fn crash(&mut self) -> io::Result<()> {
+    pub(crate) fn crash(&mut self) -> io::Result<()> {
         self.end("-QUIT")
     }
 
     /// Starts the server again, on the same port.
-    pub fn boot(&mut self) -> io::Result<()> {
+    pub(crate) fn boot(&mut self) -> io::Result<()> {
         let log = File::create(self.folder.join("log"))?;
         let mut postgres = self.program("postgres");
         postgres.arg("-D").arg(self.folder.join("data"));
@@ -94,7 +94,8 @@ impl Server {
         process.wait().map(drop)
     }
 
-    /// A program, by a user that it accepts. On Linux, it ends with whoever runs it, however that ends.
+    /// A program, by a user that it accepts. On Linux, it ends with the thread that runs it, however that
+    /// ends.
     fn program(&self, name: &str) -> Command {
         let program = self.programs.join(name);
         let mut command = if cfg!(target_os = "linux") {
