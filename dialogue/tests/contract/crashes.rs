@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use dialogue::{Dialogue, TriggerError, store::Sqlite};
+use dialogue::{
+    Dialogue, TriggerError,
+    store::{Postgres, Sqlite},
+};
 use serde_json::json;
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -10,8 +13,10 @@ use crate::{
     app::{Blink, Tick, Town, square},
     disk::Disk,
     follower::Follower,
+    postgres,
     process::Process,
     producer::produce,
+    skipped::skipped,
     world::{Dice, Server, limits, log, record},
 };
 
@@ -115,11 +120,11 @@ async fn is_stopped(store: &str) {
         // It reads nothing of what somebody else is loud about.
         let mut stalled = Follower::new("stalled", &["tick", "blink"]).buffer(4_096);
         let unread = stalled.connect(server.address).await.unwrap();
-        let mut loud = Follower::new("loud", &["tock"]).connect(server.address).await.unwrap();
+        let mut noisy = Follower::new("noisy", &["tock"]).connect(server.address).await.unwrap();
         let data = json!({ "ballast": "x".repeat(500_000) });
         let blink = json!({ "roomId": "square", "event": "blink", "data": data });
         for _ in 0..20 {
-            assert_eq!(loud.ask("dialogue:trigger", blink.clone()).await.unwrap()["ok"], true);
+            assert_eq!(noisy.ask("dialogue:trigger", blink.clone()).await.unwrap()["ok"], true);
         }
         assert!(server.terminate().await, "the server ended well");
         drop(unread);
@@ -139,6 +144,42 @@ fn database(folder: &Path) -> String {
 async fn a_server_on_sqlite_is_killed_under_load() {
     let folder = tempfile::tempdir().unwrap();
     is_killed(&database(folder.path())).await;
+}
+
+/// A database server of the test's own, where the tests of databases are to run.
+fn database_server() -> Option<postgres::Server> {
+    let programs = std::env::var_os("DIALOGUE_TEST_POSTGRES").and_then(|_| postgres::find());
+    if programs.is_none() {
+        skipped("set DIALOGUE_TEST_POSTGRES or run `cargo xtask test`");
+    }
+    programs.map(|programs| postgres::Server::start(&programs).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_on_postgres_is_killed_under_load() {
+    let Some(database) = database_server() else { return };
+    is_killed(&database.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_crashes_under_load_loses_nothing_that_was_acknowledged() {
+    let Some(mut database) = database_server() else { return };
+    let store = Postgres::connect(database.url()).await.unwrap();
+    let town = Dialogue::builder(Town::default()).limits(limits()).store(store);
+    let server = Server::built(town).await;
+    let load = Load::start(server.address);
+    let square = server.dialogue.room(square::Room);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        database.crash().unwrap();
+        let tick = || Tick { producer: "nowhere".into(), n: 0, ballast: String::new() };
+        assert_eq!(square.trigger(tick()).await, Err(TriggerError::StoreUnavailable));
+        // What nobody stores goes on.
+        square.trigger(Blink { ballast: String::new() }).await.unwrap();
+        database.boot().unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    println!("crashed three times: {}", load.check().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

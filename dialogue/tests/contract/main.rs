@@ -10,7 +10,11 @@ mod disk;
 mod follower;
 mod link;
 mod oracle;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod process;
 mod producer;
+#[path = "../support/skipped.rs"]
+mod skipped;
 mod slow;
 mod world;

@@ -66,6 +66,8 @@ async fn serve() {
     let town: Builder<Town> = Dialogue::builder(Town::default()).limits(limits);
     let town = if store == "memory" {
         town
+    } else if store.contains("://") {
+        town.store(dialogue::store::Postgres::connect(&store).await.unwrap())
     } else {
         town.store(dialogue::store::Sqlite::open(&store).await.unwrap())
     };

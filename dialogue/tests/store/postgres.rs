@@ -1,11 +1,6 @@
 //! Logs in a Postgres database.
 
-use std::{
-    env,
-    io::{self, Write},
-    thread,
-    time::Duration,
-};
+use std::{env, thread, time::Duration};
 
 use dialogue::{
     Epoch,
@@ -16,6 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, query};
 
 use super::{
     server::{self, Server},
+    skipped::skipped,
     sql::{self, Kept, append, batch, event, key, keyed, position},
 };
 
@@ -78,13 +74,6 @@ impl Drop for Schema {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _ = thread::spawn(move || runtime.block_on(dropping)).join();
     }
-}
-
-/// Says so past the test harness, which keeps what a test that passes prints to itself.
-fn skipped(why: &str) {
-    let test = thread::current();
-    let line = format!("SKIPPED {}: {why}\n", test.name().unwrap_or("a test"));
-    io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,19 +1,16 @@
 //! Logs in a file.
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use dialogue::store::{Before, Sqlite, Store, StoreError, Synchronous, conformance};
 use futures_util::future::join_all;
 use sqlx::{Connection, SqliteConnection, query, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use super::sql::{self, Kept, append, batch, event, key, keyed, position};
+use super::{
+    disk::Disk,
+    sql::{self, Kept, append, batch, event, key, keyed, position},
+};
 
 impl Kept for Sqlite {
     async fn sweep(&self) -> Result<(), StoreError> {
@@ -194,44 +191,12 @@ async fn what_cannot_be_opened_says_why() {
     assert!(corrupt.contains("file is not a database"), "{corrupt}");
 }
 
-/// A disk of its own, where the test may mount one.
-struct Disk(TempDir);
-
-impl Disk {
-    fn mount(bytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(folder.path());
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        if !mounted {
-            // Past the test harness, which keeps what a test that passes prints to itself.
-            let test = std::thread::current();
-            let _ = writeln!(io::stderr(), "SKIPPED {}: only root may mount a disk", test.name()?);
-        }
-        mounted.then_some(Self(folder))
-    }
-
-    fn remount(&self, how: &str) {
-        let mut mount = Command::new("mount");
-        mount.args(["-o", &format!("remount,{how}")]).arg(self.0.path());
-        assert!(mount.status().unwrap().success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_fails_appends_until_there_is_space() {
     let Some(disk) = Disk::mount(2_000_000) else { return };
-    let store = Sqlite::open(disk.0.path().join("logs.db")).await.unwrap();
+    let store = Sqlite::open(disk.path().join("logs.db")).await.unwrap();
     append(&store, "room", vec![event("room", "a", 0)]).await;
-    let filler = disk.0.path().join("filler");
-    // As much as there is space for.
-    let _ = fs::write(&filler, vec![0; 2_000_000]);
+    let filler = disk.fill();
     let failed = async |room: &'static str| {
         let events = (0..200).map(|n| keyed(event(room, "a", n), &n.to_string())).collect();
         store.append(batch(room, events)).await.is_err()
@@ -250,9 +215,9 @@ async fn a_full_disk_fails_appends_until_there_is_space() {
 #[tokio::test]
 async fn a_disk_that_cannot_be_written_says_so() {
     let Some(disk) = Disk::mount(2_000_000) else { return };
-    let path = disk.0.path().join("logs.db");
+    let path = disk.path().join("logs.db");
     Sqlite::open(&path).await.unwrap().close().await;
-    disk.remount("ro");
+    disk.protect();
     let error = Sqlite::open(&path).await.map(drop).unwrap_err().to_string();
     assert!(error.contains("logs.db` cannot be opened"), "{error}");
     assert!(error.contains("readonly") || error.contains("unable to open"), "{error}");

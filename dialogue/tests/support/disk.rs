@@ -1,8 +1,11 @@
 //! A disk of a test's own.
+#![allow(dead_code, reason = "not every test needs everything")]
 
 use std::{io::Write, path::Path, process::Command};
 
 use tempfile::TempDir;
+
+use crate::skipped::skipped;
 
 pub struct Disk(TempDir);
 
@@ -14,10 +17,7 @@ impl Disk {
         mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(folder.path());
         let mounted = mount.output().is_ok_and(|output| output.status.success());
         if !mounted {
-            let test = std::thread::current();
-            let name = test.name().unwrap_or("a test");
-            // Past the harness, which keeps to itself what a test that passes prints.
-            let _ = writeln!(std::io::stderr(), "SKIPPED {name}: only root may mount a disk");
+            skipped("only root may mount a disk");
         }
         mounted.then_some(Self(folder))
     }
@@ -33,6 +33,15 @@ impl Disk {
         let mut file = std::fs::File::create(&filler).unwrap();
         while file.write_all(&[0; 4_096]).is_ok() {}
         filler
+    }
+}
+
+impl Disk {
+    /// Lets nobody write any more.
+    pub fn protect(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,ro"]).arg(self.path());
+        assert!(mount.status().unwrap().success());
     }
 }
 
