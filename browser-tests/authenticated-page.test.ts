@@ -1,39 +1,21 @@
-import type { Browser, BrowserContextOptions } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ExampleServer } from "../dialogue-client/typescript/tests/support/example-server.js";
+import type { BrowserContextOptions } from "playwright-core";
+import { beforeEach, describe, expect, test } from "vitest";
 import { contrast } from "./support/contrast.js";
-import { launch, PersonsPage } from "./support/persons-page.js";
+import { PersonsPage } from "./support/persons-page.js";
+import { NARROW, Stage } from "./support/stage.js";
 
 /** What the browser itself says of a refused login. */
 const REFUSED = /401/;
 
-let browser: Browser;
-let server: ExampleServer;
-let pages: PersonsPage[];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-beforeEach(() => {
-  pages = [];
-});
-afterEach(async () => {
-  const problems = pages.flatMap((page) => page.problems);
-  for (const { page } of pages) await page.context().close();
-  await server.kill();
-  expect(problems).toEqual([]);
-});
-afterAll(() => browser.close());
+const stage = new Stage();
 
 /** Starts a server whose tokens are good for so long. */
-async function start(seconds: number): Promise<void> {
-  server = await ExampleServer.start("authenticated", { TOKEN_SECONDS: String(seconds) });
+function start(seconds: number): Promise<void> {
+  return stage.start("authenticated", { TOKEN_SECONDS: String(seconds) });
 }
 
 async function visit(options?: BrowserContextOptions): Promise<PersonsPage> {
-  const person = await PersonsPage.visit(browser, server.url, options);
-  pages.push(person);
-  return person;
+  return stage.admit(await PersonsPage.visit(stage.browser, stage.server.url, options));
 }
 
 async function logIn({ page }: PersonsPage, name: string, password: string): Promise<void> {
@@ -135,10 +117,9 @@ describe("how it looks", () => {
   beforeEach(() => start(60));
 
   test("at 360 px nothing makes the page scroll sideways", async () => {
-    const narrow = { viewport: { width: 360, height: 640 } };
-    const door = await visit(narrow);
+    const door = await visit(NARROW);
     expect(await door.scrollsSideways()).toBe(false);
-    const bob = await open("bob", "builder", narrow);
+    const bob = await open("bob", "builder", NARROW);
     await bob.page.getByRole("button", { name: "VIP room" }).click();
     await alert(bob);
     await say(bob, "Donaudampfschifffahrtsgesellschaftskapitän".repeat(4));

@@ -1,49 +1,27 @@
-import type { Browser, BrowserContextOptions, WebSocketRoute } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ExampleServer } from "../dialogue-client/typescript/tests/support/example-server.js";
+import type { BrowserContextOptions, WebSocketRoute } from "playwright-core";
+import { beforeEach, describe, expect, test } from "vitest";
 import { ChatPage } from "./support/chat-page.js";
 import { contrast } from "./support/contrast.js";
-import { launch } from "./support/persons-page.js";
 import { PlainSocket } from "./support/plain-socket.js";
+import { LOST_CONNECTION, NARROW, Stage } from "./support/stage.js";
 
-const LOST_CONNECTION = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_FAILED|WebSocket/;
 const LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitän".repeat(4);
 
-let browser: Browser;
-let server: ExampleServer;
-let pages: ChatPage[];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-beforeEach(async () => {
-  server = await ExampleServer.start("chat");
-  pages = [];
-});
-afterEach(async () => {
-  const problems = pages.flatMap((page) => page.problems);
-  for (const { page } of pages) await page.context().close();
-  await server.kill();
-  expect(problems).toEqual([]);
-});
-afterAll(() => browser.close());
+const stage = new Stage();
+beforeEach(() => stage.start("chat"));
 
 async function open(name: string, options?: BrowserContextOptions): Promise<ChatPage> {
-  const page = await ChatPage.open(browser, server.url, name, options);
-  pages.push(page);
-  return page;
+  return stage.admit(await ChatPage.open(stage.browser, stage.server.url, name, options));
 }
 
 async function blank(options?: BrowserContextOptions): Promise<ChatPage> {
-  const page = await ChatPage.blank(browser, options);
-  pages.push(page);
-  return page;
+  return stage.admit(await ChatPage.blank(stage.browser, options));
 }
 
 describe("the name", () => {
   test("is asked for, and remembered", async () => {
     const chat = await blank();
-    await chat.page.goto(server.url);
+    await chat.page.goto(stage.server.url);
     await chat.page.getByLabel("Your name").fill("Ann");
     await chat.page.getByRole("button", { name: "Join" }).click();
     await chat.connection("connected");
@@ -71,7 +49,7 @@ describe("the name", () => {
 
   test("that the server refuses is asked for again, with the reason", async () => {
     const chat = await blank();
-    await chat.page.goto(`${server.url}/?name=system`);
+    await chat.page.goto(`${stage.server.url}/?name=system`);
     const alert = chat.page.locator("#welcome-alert[role=alert]");
     await alert.waitFor();
     expect(await alert.innerText()).toMatch(/^This name cannot be used/);
@@ -232,7 +210,7 @@ describe("a lost connection", () => {
     const [ann, bob] = [await open("Ann"), await open("Bob")];
     await ann.say("Before");
     await bob.hears("Before");
-    await server.kill();
+    await stage.server.kill();
     await ann.connection("reconnecting");
     await bob.connection("reconnecting");
     await ann.page.fill("#text", "Written meanwhile");
@@ -240,7 +218,7 @@ describe("a lost connection", () => {
     expect(await ann.page.locator("#send").isDisabled()).toBe(true);
     expect(await ann.page.locator("#offline").innerText()).toContain("Your text stays here");
 
-    await server.restart();
+    await stage.server.restart();
     await ann.connection("connected");
     await bob.connection("connected");
     expect(await ann.page.inputValue("#text")).toBe("Written meanwhile");
@@ -265,13 +243,13 @@ describe("a lost connection", () => {
       wire.connectToServer();
       wires.push(wire);
     });
-    await ann.enter(server.url, "Ann");
+    await ann.enter(stage.server.url, "Ann");
     await ann.say("Before");
 
     await ann.page.route("**/socket.io/**", (route) => route.abort());
     await Promise.all(wires.map((wire) => wire.close()));
     await ann.connection("reconnecting");
-    const { socket: bob } = await PlainSocket.connect(server.url, "websocket", { userId: "Bob" });
+    const { socket: bob } = await PlainSocket.connect(stage.server.url, "websocket", { userId: "Bob" });
     await bob.ask("dialogue:join", { roomId: "general" });
     const texts = Array.from({ length: missed }, (_, index) => `Missed ${index}`);
     for (const text of texts) {
@@ -289,12 +267,12 @@ describe("a lost connection", () => {
 
   test("to a server that is not up yet is made once it is", async () => {
     const ann = await open("Ann");
-    await server.kill();
+    await stage.server.kill();
     await ann.connection("reconnecting");
     await ann.page.getByRole("button", { name: "change your name" }).click();
     await ann.page.getByRole("button", { name: "Join" }).click();
     await ann.connection("connecting");
-    await server.restart();
+    await stage.server.restart();
     await ann.connection("connected");
     await ann.say("Here at last");
     expect(await ann.texts()).toEqual(["Here at last"]);
@@ -304,13 +282,12 @@ describe("a lost connection", () => {
 
 describe("how it looks", () => {
   test("at 360 px nothing makes the page scroll sideways", async () => {
-    const narrow = { viewport: { width: 360, height: 640 } };
-    const prompt = await blank(narrow);
-    await prompt.page.goto(server.url);
+    const prompt = await blank(NARROW);
+    await prompt.page.goto(stage.server.url);
     await prompt.page.getByLabel("Your name").waitFor();
     expect(await prompt.scrollsSideways()).toBe(false);
 
-    const [ann, bob] = [await open("Ann", narrow), await open(LONG_WORD.slice(0, 40), narrow)];
+    const [ann, bob] = [await open("Ann", NARROW), await open(LONG_WORD.slice(0, 40), NARROW)];
     await bob.say(LONG_WORD);
     await ann.hears(LONG_WORD);
     await bob.page.locator("#text").pressSequentially("Hm");

@@ -1,34 +1,15 @@
-import type { Browser, BrowserContextOptions } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ExampleServer } from "../dialogue-client/typescript/tests/support/example-server.js";
+import type { BrowserContextOptions } from "playwright-core";
+import { beforeEach, describe, expect, test } from "vitest";
 import { contrast } from "./support/contrast.js";
-import { launch, PersonsPage } from "./support/persons-page.js";
+import { PersonsPage } from "./support/persons-page.js";
+import { LOST_CONNECTION, NARROW, Stage } from "./support/stage.js";
 
-const LOST_CONNECTION = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|WebSocket/;
-
-let browser: Browser;
-let server: ExampleServer;
-let pages: PersonsPage[];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-beforeEach(async () => {
-  server = await ExampleServer.start("rooms");
-  pages = [];
-});
-afterEach(async () => {
-  const problems = pages.flatMap((page) => page.problems);
-  for (const { page } of pages) await page.context().close();
-  await server.kill();
-  expect(problems).toEqual([]);
-});
-afterAll(() => browser.close());
+const stage = new Stage();
+beforeEach(() => stage.start("rooms"));
 
 /** Opens the page under a name; resolves when it is in the lobby. */
 async function open(name: string, options?: BrowserContextOptions): Promise<PersonsPage> {
-  const person = await PersonsPage.visit(browser, `${server.url}/?name=${name}`, options);
-  pages.push(person);
+  const person = stage.admit(await PersonsPage.visit(stage.browser, `${stage.server.url}/?name=${name}`, options));
   await connected(person);
   await inRoom(person, "Lobby");
   return person;
@@ -133,9 +114,9 @@ describe("a room", () => {
     const ann = await open("Ann");
     await create(ann, "Tea time");
     await inRoom(ann, "Tea time");
-    await server.kill();
+    await stage.server.kill();
     await ann.page.locator('#connection:not([data-state="connected"])').waitFor();
-    await server.restart();
+    await stage.server.restart();
     await connected(ann);
     await inRoom(ann, "Lobby");
     await hears(ann, "is gone");
@@ -145,7 +126,7 @@ describe("a room", () => {
 
 describe("how it looks", () => {
   test("at 360 px nothing makes the page scroll sideways", async () => {
-    const ann = await open("Ann", { viewport: { width: 360, height: 640 } });
+    const ann = await open("Ann", NARROW);
     await create(ann, "Donaudampfschifffahrtsgesellschaftskapitänskajüte im Hafen", "12");
     await inRoom(ann, "Donau");
     await say(ann, "Donaudampfschifffahrtsgesellschaftskapitän".repeat(4));
