@@ -62,6 +62,6 @@ pub(crate) fn tests(database: &str) -> Result<(), Failure> {
 
 /// The servers that the tests of clients and pages start.
 pub(crate) fn build_examples() -> Result<(), Failure> {
-    let packages = ["chat", "rooms", "authenticated"];
+    let packages = ["chat", "rooms", "authenticated", "persistence"];
     run(cargo().args(["build", "--locked"]).args(packages.map(|name| format!("--package={name}"))))
 }

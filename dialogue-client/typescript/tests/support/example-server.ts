@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const BINARIES = process.env.DIALOGUE_EXAMPLES ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
 
 /** The example to run: `authenticated` takes what `login` makes. */
-export type Example = "authenticated" | "chat" | "rooms";
+export type Example = "authenticated" | "chat" | "persistence" | "rooms";
 
 /** What `authenticated` signs its tokens with. */
 export const SECRET = "a secret of the tests, long enough";
