@@ -52,7 +52,6 @@ fn test() -> Result<(), Failure> {
     rust::docs()?;
     let database = postgres::start(&programs)?;
     rust::tests(&database.url())?;
-    drop(database);
 
     node::install(CLIENT)?;
     node::script(CLIENT, "typecheck")?;
@@ -62,7 +61,10 @@ fn test() -> Result<(), Failure> {
 
     node::install(BROWSER_TESTS)?;
     node::script(BROWSER_TESTS, "typecheck")?;
-    run(node::npm(BROWSER_TESTS).args(["run", "test"]).env("CHROMIUM", chromium))
+    run(node::npm(BROWSER_TESTS)
+        .args(["run", "test"])
+        .env("CHROMIUM", chromium)
+        .env(postgres::URL, database.url()))
 }
 
 /// The embedded client is what its source makes.

@@ -13,6 +13,9 @@ use std::{
 use self::server::Server;
 use crate::command::{Failure, output, run};
 
+/// Where tests find the server.
+pub(crate) const URL: &str = "DIALOGUE_TEST_POSTGRES";
+
 /// Where Debian's package looks whether to make a database of its own, and to run a server for it.
 const CLUSTERS: &str = "/etc/postgresql-common/createcluster.d";
 

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::command::{Failure, output, run};
+use crate::{
+    command::{Failure, output, run},
+    postgres,
+};
 
 fn cargo() -> Command {
     Command::new(env!("CARGO"))
@@ -57,7 +60,7 @@ pub(crate) fn docs() -> Result<(), Failure> {
 pub(crate) fn tests(database: &str) -> Result<(), Failure> {
     run(cargo()
         .args(["test", "--locked", "--workspace", "--all-features"])
-        .env("DIALOGUE_TEST_POSTGRES", database))
+        .env(postgres::URL, database))
 }
 
 /// The servers that the tests of clients and pages start.

@@ -13,7 +13,10 @@ mod chat;
 use std::env;
 
 use axum::{Router, response::Html, routing::get};
-use dialogue::{Dialogue, store::Sqlite};
+use dialogue::{
+    Dialogue,
+    store::{Postgres, Sqlite},
+};
 use tokio::net::TcpListener;
 
 use crate::chat::Chat;
@@ -33,8 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let builder = Dialogue::builder(Chat);
     let builder = match database.strip_prefix("sqlite:") {
         Some(path) => builder.store(Sqlite::open(path.strip_prefix("//").unwrap_or(path)).await?),
-        // TODO(postgres): `None => builder.store(Postgres::connect(&database).await?),`
-        None => return Err("`DATABASE_URL` is `sqlite:` and a path".into()),
+        None => builder.store(Postgres::connect(&database).await?),
     };
     let chat = builder.build().await?;
     let tcp = TcpListener::bind(("127.0.0.1", port)).await?;
