@@ -148,7 +148,9 @@ pub trait App: Registry + Send + Sync + 'static {
         async {}
     }
 
-    /// A room was deleted, by a client or by the server's own code; nobody is in it any more.
+    /// A room was deleted, by a client or by the server's own code; nobody is in it any more. What the
+    /// app keeps of it by [`evicted`](App::evicted), all of which it has by now, is the app's to delete:
+    /// [`load`](App::load) is asked for the events of the next room with this id, too.
     fn room_deleted(&self, room_id: &str) -> impl Future<Output = ()> + Send {
         let _ = room_id;
         async {}

@@ -57,6 +57,7 @@ type Rooms<A> = Option<HashMap<Arc<str>, Arc<Live<A>>>>;
 /// How often the client does what it may do only so often.
 pub(crate) struct Paces {
     pub(crate) triggers: Pace,
+    pub(crate) joins: Pace,
     pub(crate) creations: Pace,
     /// Everything else but history, which is the user's.
     pub(crate) requests: Pace,
@@ -68,6 +69,7 @@ impl Paces {
     fn new(limits: &Limits) -> Self {
         Self {
             triggers: Pace::new(limits.triggers),
+            joins: Pace::new(limits.joins),
             creations: Pace::new(limits.creations),
             requests: Pace::new(limits.requests),
             events: Mutex::default(),

@@ -201,6 +201,16 @@ impl Connection {
         try_send(&self.socket, packet)
     }
 
+    /// Sends an event once, if there is room: only then is it encoded.
+    pub(crate) fn try_event(&self, name: &str, body: &impl Serialize) -> Result<(), Unsent> {
+        outcome(self.socket.emit(name, body))
+    }
+
+    /// Acknowledges once, if there is room: only then is it encoded.
+    pub(crate) fn try_ack(&self, id: i64, body: &impl Serialize) -> Result<(), Unsent> {
+        outcome(ack_sender(&self.socket, id).send(body))
+    }
+
     /// Sends, waiting for room as long as the connection lives. Returns whether it did.
     pub(crate) async fn send(&self, packet: &Packet) -> bool {
         let sent = self.retry(|| match self.try_send(packet) {
@@ -277,19 +287,23 @@ impl Drop for Seat {
 }
 
 fn try_send(socket: &Arc<Socket>, packet: &Packet) -> Result<(), Unsent> {
-    let sent = match packet.to {
+    outcome(match packet.to {
         Address::Event(name) => socket.emit(name, &*packet.body),
-        Address::Ack(id) => {
-            // A sender is used up by a failed attempt: each gets its own.
-            let Ok(sender) = AckSender::from_message_parts(socket, &mut empty(), &Some(id));
-            sender.send(&*packet.body)
-        }
-    };
-    match sent {
-        Ok(()) => Ok(()),
-        Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(Unsent::Full),
-        Err(SendError::Socket(_) | SendError::Serialize(_)) => Err(Unsent::Closed),
-    }
+        Address::Ack(id) => ack_sender(socket, id).send(&*packet.body),
+    })
+}
+
+/// A sender is used up by a failed attempt: each gets its own.
+fn ack_sender(socket: &Arc<Socket>, id: i64) -> AckSender {
+    let Ok(sender) = AckSender::from_message_parts(socket, &mut empty(), &Some(id));
+    sender
+}
+
+fn outcome(sent: Result<(), SendError>) -> Result<(), Unsent> {
+    sent.map_err(|error| match error {
+        SendError::Socket(SocketError::InternalChannelFull) => Unsent::Full,
+        SendError::Socket(_) | SendError::Serialize(_) => Unsent::Closed,
+    })
 }
 
 fn empty() -> Value {

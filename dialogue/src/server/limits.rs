@@ -45,6 +45,8 @@ pub struct Limits {
     pub triggers: Option<Rate>,
     /// How often one user may ask for history. Default: 5/s, 20 at once.
     pub history: Option<Rate>,
+    /// How often one connection may join rooms, whose answers may be long. Default: 10/s, 200 at once.
+    pub joins: Option<Rate>,
     /// How often one connection may create or delete rooms. Default: 1/s, 20 at once.
     pub creations: Option<Rate>,
     /// How often one connection may ask for anything else. Default: 100/s, 200 at once.
@@ -89,7 +91,7 @@ pub struct Limits {
     /// Events that a client may have missed to be sent them all when it comes back; with more, it starts
     /// anew. Default: 1,000.
     pub recovery_events: usize,
-    /// Bytes of their payloads. Default: 1,000,000.
+    /// Bytes of their payloads. Default: 256,000.
     pub recovery_bytes: usize,
 }
 
@@ -108,6 +110,7 @@ impl Default for Limits {
             connects: Some(Rate::per_second(1).burst(10)),
             triggers: Some(Rate::per_second(100).burst(200)),
             history: Some(Rate::per_second(5).burst(20)),
+            joins: Some(Rate::per_second(10).burst(200)),
             creations: Some(Rate::per_second(1).burst(20)),
             requests: Some(Rate::per_second(100).burst(200)),
             hook_time: Duration::from_secs(5),
@@ -126,7 +129,7 @@ impl Default for Limits {
             page_events: 100,
             page_bytes: 256_000,
             recovery_events: 1_000,
-            recovery_bytes: 1_000_000,
+            recovery_bytes: 256_000,
         }
     }
 }

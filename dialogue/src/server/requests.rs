@@ -95,6 +95,7 @@ fn check_pace<A: App>(client: &Client<A>, request: &str) -> Result<(), Failure> 
     let paces = client.paces();
     let checked = match request {
         event::TRIGGER => paces.triggers.check(),
+        event::JOIN => paces.joins.check(),
         event::GET_HISTORY => client.dialogue().check_history(client.user_id()),
         event::CREATE_ROOM | event::DELETE_ROOM => paces.creations.check(),
         _ => paces.requests.check(),
@@ -308,8 +309,10 @@ async fn get_history<A: App>(
     let limit = wanted.min(limits.page_events);
     let query = Query { part, limit, bytes: limits.page_bytes };
     let read = live.page(client.dialogue(), query).await;
-    // The room may have been deleted meanwhile.
-    member(client, room_id)?;
+    // The room may have been deleted meanwhile, and another one have its id.
+    if !Arc::ptr_eq(&member(client, room_id)?, &live) {
+        return Err(no_member(client, room_id));
+    }
     let unavailable = |Unavailable| Failure::from(JoinError::StoreUnavailable).in_room(room_id);
     let (epoch, seq, page) = read.map_err(unavailable)?;
     let events = &page.events;

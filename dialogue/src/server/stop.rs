@@ -1,7 +1,8 @@
 //! Going down without losing anything.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{sync::watch, time::Instant};
 
 use super::{DisconnectReason, gateway::Packet};
@@ -10,6 +11,8 @@ use crate::{
     protocol::{Draining, event},
 };
 
+/// What clocks can count with.
+const LONGEST: Duration = Duration::from_hours(24);
 /// Over how long clients are told to come back, so that not all of them do at once.
 const RETURN: Duration = Duration::from_secs(5);
 /// How often it is looked what is left to do.
@@ -74,17 +77,18 @@ impl Stop {
 /// what cannot be done, and the rest for the store.
 pub(crate) async fn stop<A: App>(dialogue: &Dialogue<A>, deadline: Duration) -> bool {
     let stop = dialogue.stopping();
+    let deadline = deadline.min(LONGEST);
     if stop.begin() {
-        return stop.stopped().await;
+        return tokio::time::timeout(deadline, stop.stopped()).await.unwrap_or(false);
     }
     // Whoever asked may go away.
     let this = dialogue.clone();
-    let stopped = tokio::spawn(async move {
-        let done = drain(&this, Instant::now(), deadline).await;
+    tokio::spawn(async move {
+        let drained = AssertUnwindSafe(drain(&this, Instant::now(), deadline)).catch_unwind();
+        let done = drained.await.unwrap_or(false);
         this.stopping().0.send_replace(Phase::Stopped(done));
-        done
     });
-    stopped.await.unwrap_or(false)
+    stop.stopped().await
 }
 
 async fn drain<A: App>(dialogue: &Dialogue<A>, begun: Instant, deadline: Duration) -> bool {
@@ -124,7 +128,7 @@ async fn finished<A: App>(dialogue: &Dialogue<A>, until: Instant) -> bool {
         for client in dialogue.clients() {
             idle &= client.connection().inbox.seal();
         }
-        if idle && dialogue.stats().queued == 0 {
+        if idle && dialogue.hub().is_idle() {
             return true;
         }
         if Instant::now() >= until {
@@ -142,8 +146,7 @@ async fn ended<A: App>(dialogue: &Dialogue<A>, reason: DisconnectReason, until: 
         for client in dialogue.clients() {
             client.end(reason);
         }
-        let stats = dialogue.stats();
-        if stats.connections + stats.queued == 0 {
+        if dialogue.stats().connections == 0 && dialogue.hub().is_idle() {
             return true;
         }
         if Instant::now() >= until {

@@ -107,11 +107,17 @@ impl AnyStore {
     }
 
     pub(crate) fn release(&self, room: &str) {
-        self.store.release(room);
+        Self::guarded("release", || self.store.release(room));
     }
 
     pub(crate) fn attach(&self, archive: Archive) {
-        self.store.attach(archive);
+        Self::guarded("attach", || self.store.attach(archive));
+    }
+
+    fn guarded(call: &'static str, what: impl FnOnce()) {
+        if std::panic::catch_unwind(AssertUnwindSafe(what)).is_err() {
+            tracing::error!(call, "the store panicked");
+        }
     }
 
     pub(crate) async fn close(&self) {

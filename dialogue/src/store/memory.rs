@@ -196,7 +196,10 @@ impl Store for Memory {
     async fn delete(&self, room: &str) -> Result<(), StoreError> {
         if let Some((room, mut log)) = self.shared.logs.remove(room) {
             self.shared.use_again(&mut log);
-            self.shared.let_go(&room, log);
+            // Whatever the app does about the deletion, it does with all of it.
+            for leaving in self.shared.let_go(&room, log) {
+                leaving.is_empty().await;
+            }
         }
         Ok(())
     }
@@ -345,7 +348,8 @@ impl Shared {
     }
 
     /// Hands a whole log over, that is in nobody's way any more.
-    fn let_go(self: &Arc<Self>, room: &Arc<str>, log: Log) {
+    fn let_go(self: &Arc<Self>, room: &Arc<str>, log: Log) -> Vec<Arc<Leaving>> {
+        let mut all = Vec::new();
         for (name, mut kept) in log.names {
             self.events.fetch_sub(kept.events.len(), Ordering::Relaxed);
             if let Some(archive) = self.archive()
@@ -354,7 +358,9 @@ impl Shared {
                 let leaving = kept.leaving.get_or_insert_default();
                 self.hand_over(archive, room, name, leaving, kept.events);
             }
+            all.extend(kept.leaving);
         }
+        all
     }
 
     /// Has the app take events, in their order and after those that it is already to take.
@@ -529,14 +535,19 @@ impl Leaving {
         self.taken.notify_waiters();
     }
 
-    fn is_full(&self) -> bool {
-        self.lock().events.len() > MAX_LEAVING
+    async fn has_room(&self) {
+        self.has(|events| events <= MAX_LEAVING).await;
     }
 
-    async fn has_room(&self) {
+    async fn is_empty(&self) {
+        self.has(|events| events == 0).await;
+    }
+
+    /// Waits until it has as few events.
+    async fn has(&self, few: impl Fn(usize) -> bool) {
         loop {
             let taken = self.taken.notified();
-            if !self.is_full() {
+            if few(self.lock().events.len()) {
                 return;
             }
             taken.await;

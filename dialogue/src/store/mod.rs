@@ -84,7 +84,8 @@ pub trait Store: Send + Sync + 'static {
     fn delete(&self, room: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Nobody is in the room any more, and nobody triggers there for now. A store that keeps logs in
-    /// memory may let go of this one after a while. Default: does nothing.
+    /// memory may let go of this one after a while. It is called while the room is being closed, and must
+    /// not ask the server for anything. Default: does nothing.
     fn release(&self, room: &str) {
         let _ = room;
     }

@@ -157,6 +157,77 @@ async fn what_waits_for_stalled_readers_is_bounded() {
     drop(stalled);
 }
 
+/// Not a test: how long events take to the others, with one reader that stalls and without, in pairs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: run it alone, in release"]
+async fn measure_what_a_stalled_reader_costs_the_others() {
+    let mut ratios = Vec::new();
+    for pair in 0..8 {
+        // Which comes first takes turns.
+        let (first, second) = (latencies(pair % 2 == 0).await, latencies(pair % 2 == 1).await);
+        let (with, without) = if pair % 2 == 0 { (first, second) } else { (second, first) };
+        let ratio = with.1.as_secs_f64() / without.1.as_secs_f64();
+        println!("with {with:?}, without {without:?}: p99 x {ratio:.2}");
+        ratios.push(ratio);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("median of p99 ratios: {:.2}, of {ratios:.2?}", f64::midpoint(ratios[3], ratios[4]));
+}
+
+/// The median and the 99th percentile of how long events take to good readers.
+async fn latencies(stall: bool) -> (Duration, Duration) {
+    const READERS: usize = 50;
+    const TICKS: u64 = 600;
+    let server = Server::start(limits()).await;
+    let square = server.dialogue.room(square::Room);
+    let mut stalled = Follower::new("stalled", &["tick", "blink"]).buffer(BUFFER);
+    let unread = if stall { Some(stalled.connect(server.address).await.unwrap()) } else { None };
+    if stall {
+        // More than everything on the way to it holds.
+        for _ in 0..200 {
+            square.trigger(Blink { ballast: "x".repeat(BALLAST) }).await.unwrap();
+        }
+    }
+    let begun = std::time::Instant::now();
+    let readers: Vec<_> = (0..READERS)
+        .map(|n| {
+            let address = server.address;
+            tokio::spawn(async move {
+                let mut reader = Follower::new(&format!("reader {n}"), &["tick"]);
+                let mut link = reader.connect(address).await.unwrap();
+                let mut taken = Vec::new();
+                while reader.at().1 < TICKS {
+                    reader.step(&mut link).await.unwrap();
+                    let last = reader.stretches[0].seen.last();
+                    if let Some(seen) = last {
+                        // The number says when it was sent.
+                        let sent = Duration::from_micros(seen.n);
+                        taken.push(begun.elapsed().saturating_sub(sent));
+                    }
+                }
+                taken
+            })
+        })
+        .collect();
+    while server.dialogue.stats().members < READERS + usize::from(stall) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    for _ in 0..TICKS {
+        ticks.tick().await;
+        let n = u64::try_from(begun.elapsed().as_micros()).unwrap();
+        let tick = Tick { producer: "clock".into(), n, ballast: "x".repeat(200) };
+        square.trigger(tick).await.unwrap();
+    }
+    let mut taken = Vec::new();
+    for reader in readers {
+        taken.extend(reader.await.unwrap());
+    }
+    drop(unread);
+    taken.sort();
+    (taken[taken.len() / 2], taken[taken.len() * 99 / 100])
+}
+
 /// The memory of this process, in KiB.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();

@@ -37,7 +37,7 @@ impl Dice {
 pub fn limits() -> Limits {
     let mut limits = Limits::default();
     (limits.triggers, limits.requests, limits.history) = (None, None, None);
-    (limits.creations, limits.connects) = (None, None);
+    (limits.creations, limits.connects, limits.joins) = (None, None, None);
     limits.connections_per_address = 10_000;
     limits
 }

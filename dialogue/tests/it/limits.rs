@@ -69,6 +69,7 @@ async fn an_event_may_have_a_rate_of_its_own() {
 async fn a_user_reads_history_and_asks_for_other_things_only_so_often() {
     let mut limits = unpaced();
     (limits.history, limits.requests) = (Some(hourly(3)), Some(hourly(5)));
+    limits.joins = Some(hourly(2));
     let server = Server::with_limits(Lobby::default(), limits).await;
     let mut ann = server.guest("ann").await;
     let mut other = server.guest("ann").await;
@@ -84,10 +85,12 @@ async fn a_user_reads_history_and_asks_for_other_things_only_so_often() {
         let refused = peer.ask("dialogue:getHistory", history.clone()).await;
         assert_eq!(refusal(&refused), (Some("RATE_LIMITED"), true), "{refused}");
     }
-    for _ in 0..4 {
-        assert_eq!(ann.join("hall").await["ok"], true);
-    }
+    assert_eq!(ann.join("hall").await["ok"], true);
     assert_eq!(refusal(&ann.join("hall").await), (Some("RATE_LIMITED"), true));
+    for _ in 0..5 {
+        let unknown = ann.ask("dialogue:unheard-of", json!(null)).await;
+        assert_eq!(refusal(&unknown).0, Some("INVALID_REQUEST"));
+    }
     assert_eq!(refusal(&ann.ask("dialogue:unheard-of", json!(null)).await).0, Some("RATE_LIMITED"));
     assert_eq!(other.join("hall").await["ok"], true);
     assert_eq!(ann.trigger("hall", "say", json!({ "text": "hi" })).await["ok"], true);
@@ -98,6 +101,7 @@ fn the_defaults_are_those_of_the_protocol() {
     let limits = Limits::default();
     assert_eq!(limits.triggers, Some(Rate::per_second(100).burst(200)));
     assert_eq!(limits.history, Some(Rate::per_second(5).burst(20)));
+    assert_eq!(limits.joins, Some(Rate::per_second(10).burst(200)));
     assert_eq!((limits.payload, limits.attachments, limits.depth), (1_000_000, 10, 128));
     assert_eq!(
         (limits.handshake_time, limits.hook_time),

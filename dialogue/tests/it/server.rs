@@ -12,7 +12,7 @@ use crate::peer::Peer;
 pub fn unpaced() -> Limits {
     let mut limits = Limits::default();
     (limits.triggers, limits.requests, limits.history) = (None, None, None);
-    (limits.creations, limits.connects) = (None, None);
+    (limits.creations, limits.connects, limits.joins) = (None, None, None);
     limits
 }
 

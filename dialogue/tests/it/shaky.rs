@@ -18,6 +18,8 @@ struct Inner {
     pub down: AtomicBool,
     /// Appends fail after they were done.
     pub deaf: AtomicBool,
+    /// Heads and parts cannot be read.
+    blind: AtomicBool,
     panics: AtomicBool,
     open: watch::Sender<bool>,
     pub heads: AtomicUsize,
@@ -30,6 +32,7 @@ impl Default for Shaky {
             memory: Memory::new(),
             down: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
+            blind: AtomicBool::new(false),
             panics: AtomicBool::new(false),
             open: watch::Sender::new(true),
             heads: AtomicUsize::new(0),
@@ -47,6 +50,16 @@ impl Shaky {
     /// Whether appends are done and then said to have failed.
     pub fn set_deaf(&self, deaf: bool) {
         self.0.deaf.store(deaf, Ordering::SeqCst);
+    }
+
+    /// Whether heads and parts cannot be read.
+    pub fn set_blind(&self, blind: bool) {
+        self.0.blind.store(blind, Ordering::SeqCst);
+    }
+
+    fn sees(&self) -> Result<(), StoreError> {
+        let blind = self.0.blind.load(Ordering::SeqCst);
+        if blind { Err(StoreError::new("told to be blind")) } else { Ok(()) }
     }
 
     pub fn set_panics(&self, panics: bool) {
@@ -76,6 +89,7 @@ impl Store for Shaky {
     async fn head(&self, room: &str) -> Result<Option<Head>, StoreError> {
         self.0.heads.fetch_add(1, Ordering::SeqCst);
         self.enter().await?;
+        self.sees()?;
         self.0.memory.head(room).await
     }
 
@@ -94,6 +108,7 @@ impl Store for Shaky {
     async fn read(&self, room: &str, query: &Query) -> Result<Page, StoreError> {
         self.0.reads.fetch_add(1, Ordering::SeqCst);
         self.enter().await?;
+        self.sees()?;
         self.0.memory.read(room, query).await
     }
 

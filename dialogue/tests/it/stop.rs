@@ -152,6 +152,36 @@ async fn an_apps_own_requests_are_answered() {
 }
 
 #[tokio::test]
+async fn a_deadline_may_be_as_long_as_it_likes() {
+    let server = Server::start(Test::default()).await;
+    server.join("ann", "general").await;
+    let (one, other) =
+        tokio::join!(server.dialogue.stop(Duration::MAX), server.dialogue.stop(Duration::MAX));
+    assert!(one && other);
+}
+
+#[tokio::test]
+async fn a_handler_that_runs_is_waited_for() {
+    let server = Server::start(Test::default()).await;
+    let room = server.dialogue.room(general::Room);
+    let again = room.clone();
+    room.on(move |message: std::sync::Arc<dialogue::EventMessage<Message>>| {
+        let again = again.clone();
+        async move {
+            if message.data.text == "first" {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                again.trigger(Message::new("second")).await.unwrap();
+            }
+        }
+    })
+    .keep();
+    room.trigger(Message::new("first")).await.unwrap();
+    assert!(server.dialogue.stop(LONG).await);
+    let notes = server.dialogue.app().notes();
+    assert!(notes.contains(&"second on second".into()), "{notes:?}");
+}
+
+#[tokio::test]
 async fn nobody_connects_on_a_transport_that_was_open_before() {
     let server = Server::start(Test::default()).await;
     let socket = Peer::open(server.address).await;

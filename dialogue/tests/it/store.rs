@@ -96,6 +96,69 @@ async fn what_was_stored_after_all_is_told_even_if_nobody_asks_again() {
 }
 
 #[tokio::test]
+async fn nothing_is_told_over_what_was_stored_after_all_and_cannot_be_read_yet() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "general").await;
+    let room = server.dialogue.room(general::Room);
+    store.set_deaf(true);
+    store.set_blind(true);
+    let notice = || Notice { text: "noon".into() };
+    assert_eq!(room.trigger(notice()).await, Err(TriggerError::StoreUnavailable));
+    store.set_deaf(false);
+    // It is appended, but what is before it is not known: nobody knows what became of it either.
+    assert_eq!(room.trigger(Message::new("hi")).await, Err(TriggerError::StoreUnavailable));
+    store.set_blind(false);
+    assert_eq!(room.trigger(Message::new("bye")).await.unwrap().position.unwrap().seq, 3);
+    for seq in 1..=3 {
+        loop {
+            let (name, body) = ann.event().await;
+            if name == "dialogue:event" {
+                assert_eq!(body["seq"], seq);
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_gone_is_another_one_from_then_on() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "general").await;
+    for _ in 0..3 {
+        ann.trigger("general", "message", hi()).await;
+    }
+    let joined = ann.join("general").await;
+    // Another server deletes it.
+    dialogue::store::Store::delete(&store, "general").await.unwrap();
+    let first = ann.trigger("general", "message", hi()).await;
+    assert_eq!(first["seq"], 1);
+    assert_ne!(first["epoch"], joined["epoch"]);
+    let since = json!({ "epoch": joined["epoch"], "seq": 1 });
+    let back = json!({ "roomId": "general", "since": since });
+    let back = ann.ask("dialogue:join", back).await;
+    assert_eq!((&back["recovered"], &back["epoch"]), (&json!(false), &first["epoch"]));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_store_that_hangs_waits_once() {
+    let (server, store) = start().await;
+    store.set_open(false);
+    let mut joins = Vec::new();
+    for _ in 0..20 {
+        let mut ann = server.connect("ann").await;
+        joins.push(tokio::spawn(async move { ann.join("doc:1").await }));
+    }
+    for join in joins {
+        assert_eq!(join.await.unwrap()["code"], "STORE_UNAVAILABLE");
+    }
+    // Not one attempt for each, one after the other.
+    assert!(store.asked().0 <= 3, "{:?}", store.asked());
+    store.set_open(true);
+    let mut ann = server.connect("ann").await;
+    while ann.join("doc:1").await["ok"] != true {}
+}
+
+#[tokio::test]
 async fn a_store_that_hangs_or_panics_costs_the_request() {
     let (server, store) = start().await;
     let mut ann = server.join("ann", "general").await;

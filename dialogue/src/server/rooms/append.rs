@@ -1,7 +1,7 @@
 //! Events on their way into a room's log: one batch at a time, so that the order in which subscribers
 //! are told is the log's.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -18,8 +18,9 @@ use crate::{
     store::{Appended, Batch, Before, Head, NewEvent, Part, Query, Stored, erased::Unavailable},
 };
 
-/// How many events are appended at once.
+/// How many events are appended at once, and how many bytes of them; but one always is.
 const MOST_AT_ONCE: usize = 256;
+const MOST_BYTES: usize = 1_000_000;
 /// How many batches one task appends before it lets others have its thread.
 const IN_A_ROW: u32 = 32;
 /// How long to wait before asking a store that failed where the log ends; twice as long each time.
@@ -73,18 +74,26 @@ impl<A: App> Appends<A> {
         self.working || self.uncertain || self.sealed
     }
 
+    pub(crate) fn is_working(&self) -> bool {
+        self.working
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
     /// The next batch, or something else to do.
     fn next(&mut self) -> Option<Next<A>> {
-        let mut batch = Vec::new();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < MOST_AT_ONCE
+            && bytes < MOST_BYTES
             && let Some(work) = self.queue.pop_front()
         {
             match work {
-                Work::Append(append) => batch.push(*append),
+                Work::Append(append) => {
+                    bytes += append.event.message.data.get().len();
+                    batch.push(*append);
+                }
                 other if batch.is_empty() => {
                     return Some(match other {
                         Work::Delete(reply) => Next::Delete(reply),
@@ -210,12 +219,18 @@ impl<A: App> Live<A> {
 async fn work<A: App>(dialogue: Dialogue<A>, live: Arc<Live<A>>) {
     let mut batches = 0_u32;
     loop {
-        let next = live.lock().appends.next();
-        match next {
-            None => break,
-            Some(Next::Batch(batch)) => append(&dialogue, &live, batch).await,
-            Some(Next::Look) => look(&dialogue, &live).await,
-            Some(Next::Delete(reply)) => delete(&dialogue, &live, reply).await,
+        let Some(next) = live.lock().appends.next() else { break };
+        let step = async {
+            match next {
+                Next::Batch(batch) => append(&dialogue, &live, batch).await,
+                Next::Look => look(&dialogue, &live).await,
+                Next::Delete(reply) => delete(&dialogue, &live, reply).await,
+            }
+        };
+        // This guards what dropping a payload runs.
+        if AssertUnwindSafe(step).catch_unwind().await.is_err() {
+            tracing::error!(room = ?live.id(), "an event panicked while it was stored");
+            live.look_later(&dialogue);
         }
         batches = batches.wrapping_add(1);
         if batches.is_multiple_of(IN_A_ROW) {
@@ -230,7 +245,7 @@ async fn append<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, batch: Vec<
     let mut events = Vec::with_capacity(batch.len());
     for Append { event, except, message, place, reply } in batch {
         events.push(event);
-        waiting.push((except, place.map(|place| (message, place)), reply));
+        waiting.push((except, (message, place), reply));
     }
     if live.lock().appends.sealed {
         for (.., reply) in waiting {
@@ -246,23 +261,36 @@ async fn append<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, batch: Vec<
         }
         return;
     };
+    // What is the user's is dropped without the lock.
+    let mut done = Vec::with_capacity(waiting.len());
     let mut state = live.lock();
     for (appended, (except, handled, reply)) in appended.into_iter().zip(waiting) {
         let result = match appended {
             Appended::Now(stored) => {
                 let recipients = live.deliver_stored(&mut state, dialogue, &stored, &except);
-                if let Some((message, place)) = handled {
-                    live.handle(dialogue, job::<A>(&stored, message, recipients, place));
+                match handled {
+                    (message, Some(place)) => {
+                        live.handle(dialogue, job::<A>(&stored, message, recipients, place));
+                        done.push((except, None));
+                    }
+                    (message, None) => done.push((except, Some(message))),
                 }
                 Ok(Receipt { recipients, position: stored.position })
             }
-            Appended::Before(Before::Same(position)) => {
-                Ok(Receipt { recipients: 0, position: Some(position) })
+            Appended::Before(before) => {
+                done.push((except, Some(handled.0)));
+                match before {
+                    Before::Same(position) => {
+                        Ok(Receipt { recipients: 0, position: Some(position) })
+                    }
+                    Before::Other => Err(TriggerError::KeyConflict),
+                }
             }
-            Appended::Before(Before::Other) => Err(TriggerError::KeyConflict),
         };
         let _ = reply.send(result);
     }
+    drop(state);
+    drop(done);
 }
 
 /// Appends events, and makes sure that subscribers were told of everything before them: an append that
@@ -273,9 +301,8 @@ async fn store<A: App>(
     events: Vec<NewEvent>,
 ) -> Result<Vec<Appended>, Unavailable> {
     live.open_log(dialogue.store()).await?;
-    let Some(epoch) = live.lock().log.as_ref().map(|log| log.epoch) else {
-        return Err(Unavailable);
-    };
+    // If the log is gone, the next one is another one, whatever was told of this one.
+    let epoch = live.with_log(|log| if log.seq == 0 { log.epoch } else { Epoch::random() })?;
     let batch = Batch { room: live.id().clone(), epoch, events };
     let appended = dialogue.store().append(batch).await?;
     // Up to where subscribers must have been told before they are told of these.
@@ -288,47 +315,58 @@ async fn store<A: App>(
         Appended::Before(Before::Other) | Appended::Now(_) => None,
     });
     if let Some((epoch, seq)) = first.or(last_before.max_by_key(|(_, seq)| *seq)) {
-        catch_up(dialogue, live, epoch, seq).await;
+        catch_up(dialogue, live, epoch, seq).await?;
     }
     Ok(appended)
 }
 
 /// Tells subscribers of what the log has up to `seq` and they were not told of: an append that seemed to
-/// fail, or another server's.
-async fn catch_up<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, epoch: Epoch, seq: u64) {
-    let told = live.lock().log.as_ref().map(|log| (log.epoch, log.seq));
-    let Some((told_epoch, told)) = told.filter(|&told| told.0 != epoch || told.1 < seq) else {
-        return;
-    };
+/// fail, or another server's. If that fails, nothing after it may be told either.
+async fn catch_up<A: App>(
+    dialogue: &Dialogue<A>,
+    live: &Arc<Live<A>>,
+    epoch: Epoch,
+    seq: u64,
+) -> Result<(), Unavailable> {
+    let (told_epoch, told) = live.with_log(|log| (log.epoch, log.seq))?;
+    if told_epoch == epoch && told >= seq {
+        return Ok(());
+    }
     let limits = dialogue.limits();
-    if told_epoch == epoch && told < seq {
+    if told_epoch == epoch {
         let events = live.stored_events().cloned().collect();
         let part = Part::After { seq: told, events };
         let query = Query { part, limit: limits.recovery_events, bytes: limits.recovery_bytes };
-        let missed = dialogue.store().read(live.id(), &query).await;
-        if let Ok(missed) = missed
-            && !missed.more
-        {
+        let missed = dialogue.store().read(live.id(), &query).await?;
+        if !missed.more {
             let mut state = live.lock();
             let up_to = |event: &&Stored| event.position.is_some_and(|at| at.seq <= seq);
             for stored in missed.events.iter().filter(up_to) {
                 live.deliver_stored(&mut state, dialogue, stored, &[]);
             }
-            return;
+            return Ok(());
         }
     }
     // Too much, or another log: members are told where it ends, and fetch what they miss.
-    let Ok(Some(head)) = dialogue.store().head(live.id()).await else { return };
+    let head = dialogue.store().head(live.id()).await?.ok_or(Unavailable)?;
+    let last = head.last.into_iter().map(|(name, last)| (name, last.min(seq))).collect();
     let mut state = live.lock();
-    state.log = Some(Log::at(Head { seq, ..head }));
+    state.log = Some(Log::at(Head { epoch: head.epoch, seq, last }));
     live.tell_position(&mut state);
+    Ok(())
 }
 
 /// Finds out where the log ends, after the store failed, and tells members.
 async fn look<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>) {
+    // Whatever fails is tried again: the room stays uncertain.
+    if live.open_log(dialogue.store()).await.is_err() {
+        return;
+    }
     let Ok(head) = dialogue.store().head(live.id()).await else { return };
-    if let Some(Head { epoch, seq, .. }) = head {
-        catch_up(dialogue, live, epoch, seq).await;
+    if let Some(Head { epoch, seq, .. }) = head
+        && catch_up(dialogue, live, epoch, seq).await.is_err()
+    {
+        return;
     }
     let mut state = live.lock();
     state.appends.uncertain = false;
@@ -350,8 +388,11 @@ async fn delete<A: App>(
     } else {
         dialogue.store().delete(live.id()).await.map_err(|Unavailable| Undeleted::Unavailable)
     };
-    if deleted.is_ok() {
-        live.lock().appends.sealed = true;
+    match deleted {
+        Ok(()) => live.lock().appends.sealed = true,
+        // Perhaps it is gone all the same.
+        Err(Undeleted::Unavailable) => live.look_later(dialogue),
+        Err(_) => {}
     }
     let _ = reply.send(deleted);
 }

@@ -28,6 +28,8 @@ use crate::{
 /// as long each time that it was too slow again soon after.
 const ASIDE: Duration = Duration::from_millis(50);
 const LONGEST_ASIDE: Duration = Duration::from_secs(5);
+/// How often all members of a room are searched for those who are too slow.
+const SEARCH: Duration = Duration::from_millis(100);
 /// After how long a member that kept up is as good as any other.
 const FORGIVEN: Duration = Duration::from_secs(30);
 
@@ -64,6 +66,11 @@ pub(crate) struct Quiet {
     last: Option<Instant>,
     /// Whether somebody waits for the quiet.
     awaited: bool,
+    /// Since when a member may have missed what it was not told of: it is told in time even if it never
+    /// gets quiet.
+    owed: Option<Instant>,
+    /// When all members were last searched for those who are too slow.
+    searched: Option<Instant>,
 }
 
 /// What became of a broadcast.
@@ -144,10 +151,13 @@ impl<A: App> Live<A> {
         if let Some(log) = &mut state.log {
             log.follow(stored.clone());
         }
+        let now = Instant::now();
         if delivered.missed > 0 {
             self.find_slow(state, &stored.event, delivered.missed);
+            // Somebody else may have been found in place of one who missed it.
+            state.quiet.owed.get_or_insert(now);
         }
-        state.quiet.last = Some(Instant::now());
+        state.quiet.last = Some(now);
         if !std::mem::replace(&mut state.quiet.awaited, true) {
             tokio::spawn(await_quiet(Arc::downgrade(self), dialogue.limits().quiet_time));
         }
@@ -166,7 +176,8 @@ impl<A: App> Live<A> {
     }
 
     /// The transport says only how many subscribers of an event had no room for it. Who has no room
-    /// for its position either is one of them; whoever has learns of what it missed by it.
+    /// for its position either is one of them; whoever has learns of what it missed by it. Not more often
+    /// than readers can be slow: what is left is told later.
     fn find_slow(self: &Arc<Self>, state: &mut State<A>, event: &str, mut missed: usize) {
         let (suspects, others): (Vec<ClientId>, Vec<ClientId>) = state
             .members
@@ -174,6 +185,11 @@ impl<A: App> Live<A> {
             .filter(|(_, member)| !member.slowness.aside && member.subscriptions.covers(event))
             .map(|(id, _)| *id)
             .partition(|id| state.slow.contains(id));
+        let searched = state.quiet.searched.is_some_and(|last| last.elapsed() < SEARCH);
+        let others = if searched { Vec::new() } else { others };
+        if !others.is_empty() {
+            state.quiet.searched = Some(Instant::now());
+        }
         for id in suspects.into_iter().chain(others) {
             if missed == 0 {
                 break;
@@ -233,13 +249,15 @@ impl<A: App> Live<A> {
     /// to wait.
     fn tell_if_quiet(self: &Arc<Self>, quiet_time: Duration) -> Option<Duration> {
         let mut state = self.lock();
-        let left = quiet_time.saturating_sub(state.quiet.last?.elapsed());
+        let since = state.quiet.owed.or(state.quiet.last)?;
+        let left = quiet_time.saturating_sub(since.elapsed());
         if !left.is_zero() {
             return Some(left);
         }
-        state.quiet.awaited = false;
+        let told_early = state.quiet.owed.take().is_some();
+        state.quiet.awaited = told_early;
         self.tell_position(&mut state);
-        None
+        told_early.then_some(quiet_time)
     }
 }
 

@@ -233,6 +233,11 @@ impl<A: App> Hub<A> {
         all
     }
 
+    /// Whether no event waits for the store or for handlers, and none is being stored or handled.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.live.iter().all(|live| live.is_idle())
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         for live in &self.live {

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::OnceCell;
@@ -25,6 +26,9 @@ use crate::{
     store::erased::{AnyStore, Unavailable},
 };
 
+/// How soon a store that failed is asked again where a log ends.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
 pub(crate) struct Live<A: App> {
     room: Arc<dyn ErasedRoom<A>>,
     /// Its place among all rooms that were ever open.
@@ -35,6 +39,8 @@ pub(crate) struct Live<A: App> {
     /// Whether what an earlier room of this id left in the store is none of this one's.
     fresh: bool,
     opened: OnceCell<()>,
+    /// When the store last failed to say where the log ends.
+    unopened: Mutex<Option<Instant>>,
     pub(crate) handlers: Handlers,
     pub(super) reads: Reads,
 }
@@ -98,6 +104,7 @@ impl<A: App> Live<A> {
             state: Mutex::new(state),
             fresh,
             opened: OnceCell::new(),
+            unopened: Mutex::default(),
             handlers: Handlers::new(limits),
             reads: Reads::default(),
         }
@@ -106,14 +113,22 @@ impl<A: App> Live<A> {
     /// Finds out where the room's log ends. Nobody joins and nothing is stored before that.
     pub(crate) async fn open_log(&self, store: &AnyStore) -> Result<(), Unavailable> {
         let open = async || {
+            // Whoever waited for one attempt that failed does not wait for one of its own.
+            let unopened = || self.unopened.lock().unwrap_or_else(PoisonError::into_inner);
+            if unopened().is_some_and(|failed| failed.elapsed() < TRY_AGAIN) {
+                return Err(Unavailable);
+            }
             let head = if !self.is_stored() {
-                None
+                Ok(None)
             } else if self.fresh {
-                store.delete(self.id()).await?;
-                None
+                store.delete(self.id()).await.map(|()| None)
             } else {
-                store.head(self.id()).await?
+                store.head(self.id()).await
             };
+            if head.is_err() {
+                *unopened() = Some(Instant::now());
+            }
+            let head = head?;
             self.lock().log = Some(head.map_or_else(Log::empty, Log::at));
             Ok(())
         };
@@ -215,13 +230,12 @@ impl<A: App> Live<A> {
             events: &events,
             more,
         };
-        for packet in answer.packets(&joined, spec.sync_history) {
-            if let Err(Unsent::Full) = client.connection().try_send(&packet) {
-                if first {
-                    client.note_left(self);
-                }
-                return Ok(Admission::Unanswered);
+        let sent = answer.try_send(client.connection(), &joined, spec.sync_history);
+        if let Err(Unsent::Full) = sent {
+            if first {
+                client.note_left(self);
             }
+            return Ok(Admission::Unanswered);
         }
         state.change_subscriptions(self.number, client, subscriptions);
         // It has just been told everything.
@@ -323,6 +337,11 @@ impl<A: App> Live<A> {
             client
         });
         deafened.collect()
+    }
+
+    /// Whether no event waits for the store or for handlers, and none is being stored or handled.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.lock().appends.is_working() && !self.handlers.are_working()
     }
 
     pub(crate) fn is_needed(&self) -> bool {

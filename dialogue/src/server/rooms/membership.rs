@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    super::{Client, gateway::Packet, hook},
+    super::{
+        Client,
+        gateway::{Connection, Packet, Unsent},
+        hook,
+    },
     any::AnyRoom,
     erased::ErasedRoom,
     live::{Admission, Live},
@@ -28,17 +32,23 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    pub(crate) fn packets(&self, joined: &Joined<'_>, sync: SyncHistory) -> Vec<Packet> {
+    /// Sends it, if the connection has room: it may be large, and is encoded only then.
+    pub(crate) fn try_send(
+        &self,
+        connection: &Connection,
+        joined: &Joined<'_>,
+        sync: SyncHistory,
+    ) -> Result<(), Unsent> {
         let Joined { room_id, room_name, events, .. } = *joined;
         match *self {
-            Self::Ack(id) => vec![Packet::ack(id, &Ack { ok: true, body: joined })],
+            Self::Ack(id) => connection.try_ack(id, &Ack { ok: true, body: joined }),
             Self::Events => {
                 let membership = Membership { room_id, room_name: Some(room_name) };
-                let mut packets = vec![Packet::event(event::JOINED, &membership)];
-                if sync != SyncHistory::Nothing {
-                    packets.push(Packet::event(event::HISTORY, &History { room_id, events }));
+                connection.try_event(event::JOINED, &membership)?;
+                if sync == SyncHistory::Nothing && events.is_empty() {
+                    return Ok(());
                 }
-                packets
+                connection.try_event(event::HISTORY, &History { room_id, events })
             }
         }
     }

@@ -116,7 +116,12 @@ impl Handlers {
 
     /// Whether there are handlers added at run time, or events to handle.
     pub(crate) fn are_busy(&self) -> bool {
-        self.queue().working || !self.added().is_empty()
+        self.are_working() || !self.added().is_empty()
+    }
+
+    /// Whether there are events to handle, or one is being handled.
+    pub(crate) fn are_working(&self) -> bool {
+        self.queue().working
     }
 
     pub(crate) fn waiting(&self) -> usize {

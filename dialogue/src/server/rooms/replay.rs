@@ -26,7 +26,7 @@ use crate::{
 /// back at once read the store once.
 const SHARED_FOR: Duration = Duration::from_secs(10);
 /// How many different reads a room shares at once.
-const MOST_SHARED: usize = 32;
+const MOST_SHARED: usize = 16;
 
 /// What was read of a log for a joiner. What happened since, the room remembers.
 pub(crate) struct Base {
@@ -249,7 +249,11 @@ impl<A: App> Live<A> {
         if let Some(entry) = self.reads.find(&query)
             && self.with_log(|log| entry.is(age, log))?
         {
-            return Ok((entry.seq, entry.reading.await?));
+            let page = entry.reading.clone().await;
+            if page.is_err() {
+                self.reads.remove(&query, &entry.reading);
+            }
+            return Ok((entry.seq, page?));
         }
         let (store, room) = (dialogue.store().clone(), self.id().clone());
         let asked = query.clone();

@@ -11,11 +11,11 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
-    ConnectOptions, Connection,
+    ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -27,6 +27,8 @@ use super::{
 
 /// How long to wait for another process that writes to the file.
 const BUSY: Duration = Duration::from_secs(5);
+/// The error code for that.
+const LOCKED: &str = "5";
 /// How many reads there are at once.
 const READERS: u32 = 4;
 
@@ -109,7 +111,7 @@ impl SqliteOptions {
         }
         let unopened = |error| Failure::Unopened(self.path.display().to_string(), error);
         let options = self.writing();
-        let mut connection = options.connect().await.map_err(unopened)?;
+        let mut connection = patiently(&options).await.map_err(unopened)?;
         // Of several processes that open the file at once, one makes the tables.
         let mut tables = connection.begin_with("begin immediate").await.map_err(unopened)?;
         sql::migrator(include_str!("../../../migrations/sqlite/1_logs.sql"))
@@ -149,6 +151,22 @@ impl SqliteOptions {
             return options.pragma("max_page_count", pages.to_string());
         }
         options
+    }
+}
+
+/// Connects. Where several do so to a new file, and one of them sets its journal up, the others do not wait
+/// by themselves.
+async fn patiently(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let begun = Instant::now();
+    loop {
+        match options.connect().await {
+            Err(sqlx::Error::Database(error))
+                if error.code().as_deref() == Some(LOCKED) && begun.elapsed() < BUSY =>
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            connected => return connected,
+        }
     }
 }
 
