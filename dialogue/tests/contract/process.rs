@@ -42,6 +42,15 @@ impl Process {
         Self { child, address }
     }
 
+    /// Its memory, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn resident(&self) -> usize {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Ends it at once, as if the machine had.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();

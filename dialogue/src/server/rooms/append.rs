@@ -301,8 +301,7 @@ async fn store<A: App>(
     events: Vec<NewEvent>,
 ) -> Result<Vec<Appended>, Unavailable> {
     live.open_log(dialogue.store()).await?;
-    // If the log is gone, the next one is another one, whatever was told of this one.
-    let epoch = live.with_log(|log| if log.seq == 0 { log.epoch } else { Epoch::random() })?;
+    let epoch = live.with_log(Log::beginning)?;
     let batch = Batch { room: live.id().clone(), epoch, events };
     let appended = dialogue.store().append(batch).await?;
     // Up to where subscribers must have been told before they are told of these.

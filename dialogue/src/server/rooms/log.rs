@@ -19,6 +19,8 @@ const TAIL_BYTES: usize = 256_000;
 
 pub(crate) struct Log {
     pub(crate) epoch: Epoch,
+    /// The epoch of the next one, if this one is found to be gone.
+    next: Epoch,
     /// The last event that subscribers were told of.
     pub(crate) seq: u64,
     /// The last event of each name.
@@ -32,12 +34,18 @@ impl Log {
     /// The log that ends there.
     pub(crate) fn at(Head { epoch, seq, last }: Head) -> Self {
         let last = last.into_iter().collect();
-        Self { epoch, seq, last, tail: VecDeque::new(), tail_bytes: 0 }
+        let next = Epoch::random();
+        Self { epoch, next, seq, last, tail: VecDeque::new(), tail_bytes: 0 }
     }
 
     /// One that does not exist yet.
     pub(crate) fn empty() -> Self {
         Self::at(Head { epoch: Epoch::random(), seq: 0, last: Vec::new() })
+    }
+
+    /// The epoch that the log has if it begins now: another one, if it has begun before.
+    pub(crate) fn beginning(&self) -> Epoch {
+        if self.seq == 0 { self.epoch } else { self.next }
     }
 
     /// Goes on with an event, which need not be the next.
@@ -47,6 +55,9 @@ impl Log {
         if (position.epoch, position.seq) != (self.epoch, self.seq + 1) {
             self.tail.clear();
             self.tail_bytes = 0;
+        }
+        if position.epoch == self.next {
+            self.next = Epoch::random();
         }
         (self.epoch, self.seq) = (position.epoch, position.seq);
         self.last.insert(event.event.clone(), position.seq);
