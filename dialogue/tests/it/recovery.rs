@@ -1,8 +1,11 @@
 //! What whoever comes back is told, and how logs are read by cursor.
 
+use std::sync::Arc;
+
 use axum::Router;
 use dialogue::{Dialogue, Limits};
 use serde_json::{Value, json};
+use tokio::sync::{Barrier, Semaphore};
 
 use crate::{
     app::{Message, Notice, Test, doc, general},
@@ -243,13 +246,20 @@ async fn two_thousand_come_back_at_once_and_the_store_is_read_once_for_what_they
     let builder = Dialogue::builder(Test::default()).limits(limits).store(store.clone());
     let server = Server::built(builder, Router::new()).await;
     let (heads, reads) = store.asked();
+    // The system queues only so many connections that nobody has accepted yet.
+    let queue = Arc::new(Semaphore::new(200));
+    let connected = Arc::new(Barrier::new(CLIENTS));
     let tasks: Vec<_> = (0..CLIENTS)
         .map(|n| {
             let (address, epoch) = (server.address, joined["epoch"].clone());
+            let (queue, connected) = (queue.clone(), connected.clone());
             tokio::spawn(async move {
+                let place = queue.acquire().await.unwrap();
+                let mut peer = Peer::connect(address, r#"{"userId":"crowd"}"#).await.unwrap();
+                drop(place);
+                connected.wait().await;
                 // Of ten different places.
                 let seq = 10 + n % 10;
-                let mut peer = Peer::connect(address, r#"{"userId":"crowd"}"#).await.unwrap();
                 let back = rejoin(&mut peer, &json!({ "epoch": epoch, "seq": seq })).await;
                 let expected: Vec<_> = (seq + 1..=20).map(|n| n.to_string()).collect();
                 assert_eq!(
