@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::sync::OnceCell;
@@ -25,9 +25,6 @@ use crate::{
     protocol::{Joined, RoomInfo},
     store::erased::{AnyStore, Unavailable},
 };
-
-/// How soon a store that failed is asked again where a log ends.
-const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) struct Live<A: App> {
     room: Arc<dyn ErasedRoom<A>>,
@@ -112,10 +109,11 @@ impl<A: App> Live<A> {
 
     /// Finds out where the room's log ends. Nobody joins and nothing is stored before that.
     pub(crate) async fn open_log(&self, store: &AnyStore) -> Result<(), Unavailable> {
+        let asked = Instant::now();
         let open = async || {
             // Whoever waited for one attempt that failed does not wait for one of its own.
             let unopened = || self.unopened.lock().unwrap_or_else(PoisonError::into_inner);
-            if unopened().is_some_and(|failed| failed.elapsed() < TRY_AGAIN) {
+            if unopened().is_some_and(|failed| failed >= asked) {
                 return Err(Unavailable);
             }
             let head = if !self.is_stored() {
