@@ -123,30 +123,33 @@ fn invite_back<A: App>(dialogue: &Dialogue<A>) {
 
 /// Takes on nothing more, and waits until nothing is left to do; returns whether it was in time.
 async fn finished<A: App>(dialogue: &Dialogue<A>, until: Instant) -> bool {
-    loop {
+    let idle = || {
         let mut idle = true;
         for client in dialogue.clients() {
             idle &= client.connection().inbox.seal();
         }
-        if idle && dialogue.hub().is_idle() {
-            return true;
-        }
-        if Instant::now() >= until {
-            return false;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+        idle && dialogue.hub().is_idle()
+    };
+    soon(until, idle).await
 }
 
 /// Ends all sessions and waits until they have, and until handlers have seen everything; returns
 /// whether it was in time.
 async fn ended<A: App>(dialogue: &Dialogue<A>, reason: DisconnectReason, until: Instant) -> bool {
-    loop {
+    let gone = || {
         // Some may have been about to come in.
         for client in dialogue.clients() {
             client.end(reason);
         }
-        if dialogue.stats().connections == 0 && dialogue.hub().is_idle() {
+        dialogue.stats().connections == 0 && dialogue.hub().is_idle()
+    };
+    soon(until, gone).await
+}
+
+/// Looks again and again whether something is done; returns whether it was in time.
+async fn soon(until: Instant, is_done: impl Fn() -> bool) -> bool {
+    loop {
+        if is_done() {
             return true;
         }
         if Instant::now() >= until {

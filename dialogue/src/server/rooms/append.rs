@@ -82,35 +82,34 @@ impl<A: App> Appends<A> {
         self.queue.len()
     }
 
-    /// The next batch, or something else to do.
+    /// Queues something to do. Whoever is told so starts the work.
+    fn push(&mut self, work: Work<A>) -> bool {
+        self.queue.push_back(work);
+        !std::mem::replace(&mut self.working, true)
+    }
+
+    /// The next batch, or something else to do; without either, ends the work.
     fn next(&mut self) -> Option<Next<A>> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let first = match self.queue.pop_front() {
+            Some(Work::Append(first)) => *first,
+            Some(Work::Look) => return Some(Next::Look),
+            Some(Work::Delete(reply)) => return Some(Next::Delete(reply)),
+            None => {
+                // An idle room keeps no room for a queue.
+                self.queue = VecDeque::new();
+                self.working = false;
+                return None;
+            }
+        };
+        let size = |append: &Append<A>| append.event.message.data.get().len();
+        let (mut bytes, mut batch) = (size(&first), vec![first]);
         while batch.len() < MOST_AT_ONCE
             && bytes < MOST_BYTES
-            && let Some(work) = self.queue.pop_front()
+            && let Some(Work::Append(next)) =
+                self.queue.pop_front_if(|work| matches!(work, Work::Append(_)))
         {
-            match work {
-                Work::Append(append) => {
-                    bytes += append.event.message.data.get().len();
-                    batch.push(*append);
-                }
-                other if batch.is_empty() => {
-                    return Some(match other {
-                        Work::Delete(reply) => Next::Delete(reply),
-                        Work::Look | Work::Append(_) => Next::Look,
-                    });
-                }
-                other => {
-                    self.queue.push_front(other);
-                    break;
-                }
-            }
-        }
-        if batch.is_empty() {
-            // An idle room keeps no room for a queue.
-            self.queue = VecDeque::new();
-            self.working = false;
-            return None;
+            bytes += size(&next);
+            batch.push(*next);
         }
         Some(Next::Batch(batch))
     }
@@ -132,7 +131,7 @@ impl<A: App> Live<A> {
         admit: impl FnOnce(&State<A>) -> bool,
     ) -> Result<(), Box<Append<A>>> {
         let most = dialogue.limits().waiting_appends;
-        let working = {
+        let idle = {
             let mut state = self.lock();
             if state.closed || state.appends.sealed || !admit(&state) {
                 return Err(append);
@@ -141,10 +140,9 @@ impl<A: App> Live<A> {
                 let _ = append.reply.send(Err(TriggerError::TooManyWaiting));
                 return Ok(());
             }
-            state.appends.queue.push_back(Work::Append(append));
-            std::mem::replace(&mut state.appends.working, true)
+            state.appends.push(Work::Append(append))
         };
-        if !working {
+        if idle {
             self.work_on(dialogue);
         }
         Ok(())
@@ -156,7 +154,7 @@ impl<A: App> Live<A> {
         dialogue: &Dialogue<A>,
     ) -> Result<(), Undeleted> {
         let (reply, deleted) = oneshot::channel();
-        let working = {
+        let idle = {
             let mut state = self.lock();
             if state.appends.sealed {
                 return Err(Undeleted::Gone);
@@ -164,10 +162,9 @@ impl<A: App> Live<A> {
             if state.closed {
                 return Err(Undeleted::Closed);
             }
-            state.appends.queue.push_back(Work::Delete(reply));
-            std::mem::replace(&mut state.appends.working, true)
+            state.appends.push(Work::Delete(reply))
         };
-        if !working {
+        if idle {
             self.work_on(dialogue);
         }
         deleted.await.unwrap_or(Err(Undeleted::Gone))
@@ -193,16 +190,15 @@ impl<A: App> Live<A> {
                     pause = (pause * 2).min(LATER_LOOKS);
                     let Some(dialogue) = Dialogue::upgrade(&dialogue) else { break };
                     let Some(live) = live.upgrade() else { break };
-                    let working = {
+                    let idle = {
                         let mut state = live.lock();
                         if !state.appends.uncertain || state.closed || state.appends.sealed {
                             state.appends.uncertain = false;
                             break;
                         }
-                        state.appends.queue.push_back(Work::Look);
-                        std::mem::replace(&mut state.appends.working, true)
+                        state.appends.push(Work::Look)
                     };
-                    if !working {
+                    if idle {
                         live.work_on(&dialogue);
                     }
                 }

@@ -69,13 +69,25 @@ impl Log {
         }
     }
 
+    /// Whether the room remembers everything after `seq`. A place that the log has not reached yet is none
+    /// of it.
+    pub(crate) fn remembers(&self, seq: u64) -> bool {
+        self.forgotten().is_some_and(|forgotten| (forgotten..=self.seq).contains(&seq))
+    }
+
     /// The events after `seq` that are subscribed to, oldest first, if the room remembers that far.
     pub(crate) fn after(&self, seq: u64, subscriptions: &Subscriptions) -> Option<Vec<Stored>> {
-        let known = self.seq.checked_sub(self.tail.len() as u64)?;
-        // A place that the log has not reached yet is none of it.
-        let skip = usize::try_from(seq.checked_sub(known)?).ok()?;
-        let after = (seq <= self.seq).then(|| self.tail.iter().skip(skip))?;
+        if !self.remembers(seq) {
+            return None;
+        }
+        let skip = usize::try_from(seq - self.forgotten()?).ok()?;
+        let after = self.tail.iter().skip(skip);
         Some(after.filter(|event| subscriptions.covers(&event.event)).cloned().collect())
+    }
+
+    /// The last event that the room does not remember.
+    fn forgotten(&self) -> Option<u64> {
+        self.seq.checked_sub(self.tail.len() as u64)
     }
 
     /// The last event that is subscribed to.

@@ -105,7 +105,7 @@ impl Base {
         if since.epoch.parse() != Ok(epoch) || since.seq > seq {
             return Ok(None);
         }
-        let remembered = live.with_log(|log| log.after(since.seq, subscriptions).is_some())?;
+        let remembered = live.with_log(|log| log.remembers(since.seq))?;
         if remembered || events.is_empty() {
             let seq = if remembered { since.seq } else { seq };
             return Ok(missed(since.seq, seq, Vec::new()));
@@ -120,7 +120,7 @@ impl Base {
         let base = missed(since.seq, seq, page.events.clone());
         let tells = |log: &Log| {
             let told = base.as_ref().and_then(|base| base.up_to(log, subscriptions, limits));
-            told.is_some() || log.after(seq, subscriptions).is_none()
+            told.is_some() || !log.remembers(seq)
         };
         Ok(if live.with_log(tells)? { base } else { None })
     }
@@ -263,15 +263,14 @@ impl<A: App> Live<A> {
         if self.reads.share(query.clone(), entry) {
             tokio::spawn(tend(Arc::downgrade(self)));
         }
+        let at_once = reading.clone().now_or_never();
         // What needs no waiting needs no sharing, and what failed is tried again.
-        let page = match reading.clone().now_or_never() {
-            Some(page) => {
-                self.reads.remove(&query, &reading);
-                page
-            }
+        let shared = at_once.is_none();
+        let page = match at_once {
+            Some(page) => page,
             None => reading.clone().await,
         };
-        if page.is_err() {
+        if !shared || page.is_err() {
             self.reads.remove(&query, &reading);
         }
         Ok((seq, page?))
@@ -289,7 +288,7 @@ impl Entry {
         self.epoch == log.epoch
             && match age {
                 Age::Current => self.seq == log.seq,
-                Age::Remembered => log.after(self.seq, &Subscriptions::default()).is_some(),
+                Age::Remembered => log.remembers(self.seq),
             }
     }
 }
@@ -301,7 +300,7 @@ impl Reads {
         entry.cloned()
     }
 
-    /// Lets others take part. Returns whether somebody is to tend the shelf from now on.
+    /// Lets others take part. Returns whether somebody is to take away what is old from now on.
     fn share(&self, query: Query, entry: Entry) -> bool {
         let mut known = self.lock();
         if known.readings.len() >= MOST_SHARED && !known.readings.contains_key(&query) {

@@ -1,5 +1,8 @@
 //! Logs in memory.
 
+mod keys;
+mod leaving;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap, VecDeque},
@@ -14,29 +17,28 @@ use std::{
 use dashmap::DashMap;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{
-    Appended, Archive, Batch, Before, Head, KEY_WINDOW, Key, NewEvent, Page, Part, Query, Store,
-    StoreError, Stored,
+use self::{
+    keys::Keys,
+    leaving::{Leaving, load},
 };
-use crate::{Epoch, Position, RawMessage};
+use super::{
+    Appended, Archive, Batch, Before, Head, Key, NewEvent, Page, Part, Query, Store, StoreError,
+    Stored,
+};
+use crate::{Epoch, Position};
 
 /// For how long the log of a room that nobody is in stays in memory.
 const RELEASED_FOR: Duration = Duration::from_mins(10);
 /// How often it is looked whether such a log may go.
 const SWEEP: Duration = Duration::from_secs(10);
-/// How many events the app is handed at once.
-const HAND_OVER: usize = 100;
-/// How many events of one name may wait for the app to take them; with more, appending waits.
-const MAX_LEAVING: usize = 1_000;
 
 /// Logs in memory: the default. A log keeps as many events of each name as it declares.
 ///
 /// Where the app has [`evicted`](crate::App::evicted), it is handed what does not stay: on overflow,
 /// when the room is deleted, when an empty room of a family is let go of (after ten minutes, or sooner
 /// where there are [many](Memory::released_rooms) or [large](Memory::released_bytes) ones), and when the
-/// server stops. Where it has
-/// [`load`](crate::App::load), reading by index goes on there, with nothing missing and nothing twice in
-/// between; reading by `seq` ends with what is in memory.
+/// server stops. Where it has [`load`](crate::App::load), reading by index goes on there, with nothing
+/// missing and nothing twice in between; reading by `seq` ends with what is in memory.
 ///
 /// What is in memory is gone with the process: the next one begins new epochs.
 pub struct Memory {
@@ -88,31 +90,6 @@ struct Kept {
     /// Those before them that the app does not have yet.
     leaving: Option<Arc<Leaving>>,
 }
-
-/// What the app is to take, in order.
-#[derive(Default)]
-struct Leaving {
-    queue: Mutex<LeavingQueue>,
-    taken: Notify,
-}
-
-#[derive(Default)]
-struct LeavingQueue {
-    /// Oldest first. What the app is taking is still among them.
-    events: VecDeque<Stored>,
-    busy: bool,
-}
-
-/// The keys of a log's last two minutes.
-#[derive(Default)]
-struct Keys {
-    known: HashMap<KeyName, ([u8; 16], Position)>,
-    /// Oldest first.
-    order: VecDeque<(Instant, KeyName)>,
-}
-
-/// Whose key it is, and which.
-type KeyName = (Arc<str>, Arc<str>);
 
 impl Default for Memory {
     fn default() -> Self {
@@ -372,12 +349,7 @@ impl Shared {
         leaving: &Arc<Leaving>,
         events: VecDeque<Stored>,
     ) {
-        let busy = {
-            let mut queue = leaving.lock();
-            queue.events.extend(events);
-            std::mem::replace(&mut queue.busy, true)
-        };
-        if busy {
+        if !leaving.push(events) {
             return;
         }
         self.leaving.fetch_add(1, Ordering::AcqRel);
@@ -436,36 +408,6 @@ impl Shared {
     }
 }
 
-/// Loads a range of what the app has taken. While it does, the app may take more: what was in memory
-/// before is then among what it returns, and is asked for further on.
-async fn load(
-    archive: &Archive,
-    room: &str,
-    event: &str,
-    mut range: Range<usize>,
-    oldest: Option<Position>,
-) -> Vec<Stored> {
-    let seen = |message: &RawMessage| {
-        let known = message.position.zip(oldest);
-        known.is_some_and(|(at, oldest)| at.epoch == oldest.epoch && at.seq >= oldest.seq)
-    };
-    let mut loaded = Vec::new();
-    while !range.is_empty() {
-        let found = archive.load(room, event, range.clone()).await;
-        let (asked, count) = (range.len(), found.len());
-        let new = found.into_iter().take(asked).filter(|message| !seen(message)).map(Arc::new);
-        let before = loaded.len();
-        loaded.extend(new);
-        let missing = asked - (loaded.len() - before);
-        // The app has no more, or it took nothing meanwhile.
-        if count < asked {
-            break;
-        }
-        range = range.end..range.end + missing;
-    }
-    loaded
-}
-
 fn seq_of(event: &Stored) -> u64 {
     event.position.map_or(0, |position| position.seq)
 }
@@ -495,71 +437,5 @@ impl Log {
 
     fn new(epoch: Epoch) -> Self {
         Self { epoch, seq: 0, names: HashMap::new(), keys: Keys::default(), released: None }
-    }
-}
-
-impl Keys {
-    fn find(&mut self, key: &Key) -> Option<Before> {
-        self.expire();
-        let (digest, position) = self.known.get(&(key.user.clone(), key.text.clone()))?;
-        Some(if *digest == key.digest { Before::Same(*position) } else { Before::Other })
-    }
-
-    fn note(&mut self, key: Key, position: Position) {
-        let Key { user, text, digest } = key;
-        self.order.push_back((Instant::now(), (user.clone(), text.clone())));
-        self.known.insert((user, text), (digest, position));
-    }
-
-    fn expire(&mut self) {
-        while let Some((at, _)) = self.order.front()
-            && at.elapsed() >= KEY_WINDOW
-            && let Some((_, key)) = self.order.pop_front()
-        {
-            self.known.remove(&key);
-        }
-    }
-}
-
-impl Leaving {
-    /// The next that the app is to take; they stay until it has.
-    fn next(&self) -> Option<Vec<RawMessage>> {
-        let mut queue = self.lock();
-        queue.busy = !queue.events.is_empty();
-        let batch = queue.events.iter().take(HAND_OVER).map(|event| (**event).clone());
-        queue.busy.then(|| batch.collect())
-    }
-
-    fn took(&self, count: usize) {
-        self.lock().events.drain(..count);
-        self.taken.notify_waiters();
-    }
-
-    async fn has_room(&self) {
-        self.has(|events| events <= MAX_LEAVING).await;
-    }
-
-    async fn is_empty(&self) {
-        self.has(|events| events == 0).await;
-    }
-
-    /// Waits until it has as few events.
-    async fn has(&self, few: impl Fn(usize) -> bool) {
-        loop {
-            let taken = self.taken.notified();
-            if few(self.lock().events.len()) {
-                return;
-            }
-            taken.await;
-        }
-    }
-
-    fn events(&self) -> VecDeque<Stored> {
-        self.lock().events.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LeavingQueue> {
-        // No code that can panic runs under the lock.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
