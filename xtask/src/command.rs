@@ -1,6 +1,6 @@
 //! Running programs, and saying what went wrong.
 
-use std::{fmt, io, process::Command};
+use std::{env, fmt, io, path::PathBuf, process::Command};
 
 /// Why a command of ours ends: a sentence for the developer.
 pub(crate) struct Failure(String);
@@ -37,6 +37,14 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok()
+}
+
+/// The first program with one of these names, in the folders of `PATH`.
+pub(crate) fn find(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
+        .find(|path| path.is_file())
 }
 
 fn line(command: &Command) -> String {

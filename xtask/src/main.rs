@@ -2,6 +2,7 @@
 
 mod browser;
 mod command;
+mod debian;
 mod node;
 mod postgres;
 mod rust;

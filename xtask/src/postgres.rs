@@ -7,11 +7,10 @@ mod server;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use self::server::Server;
-use crate::command::{Failure, output, run};
+use crate::{command::Failure, debian};
 
 /// Where tests find the server.
 pub(crate) const URL: &str = "DIALOGUE_TEST_POSTGRES";
@@ -21,24 +20,20 @@ const CLUSTERS: &str = "/etc/postgresql-common/createcluster.d";
 
 /// The folder of the server's programs. Installs Debian's where that is allowed.
 pub(crate) fn require() -> Result<PathBuf, Failure> {
-    if let Some(programs) = server::find() {
-        return Ok(programs);
-    }
-    let root = output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
-    if root && output(Command::new("apt-get").arg("--version")).is_some() {
-        run(Command::new("apt-get").arg("update"))?;
-        let none = Path::new(CLUSTERS).join("dialogue.conf");
-        fs::create_dir_all(CLUSTERS)?;
-        fs::write(&none, "create_main_cluster = false\n")?;
-        let installed = run(Command::new("apt-get")
-            .args(["install", "--yes", "--no-install-recommends", "postgresql"])
-            .env("DEBIAN_FRONTEND", "noninteractive"));
-        fs::remove_file(none)?;
-        installed?;
-    }
-    server::find().ok_or_else(|| {
-        Failure::new("install PostgreSQL's server (on Debian, `apt-get install postgresql`), or put its programs into `PATH`")
-    })
+    debian::require(
+        server::find,
+        install,
+        "install PostgreSQL's server (on Debian, `apt-get install postgresql`), or put its programs into `PATH`",
+    )
+}
+
+fn install() -> Result<(), Failure> {
+    let none = Path::new(CLUSTERS).join("dialogue.conf");
+    fs::create_dir_all(CLUSTERS)?;
+    fs::write(&none, "create_main_cluster = false\n")?;
+    let installed = debian::install(&["postgresql"]);
+    fs::remove_file(none)?;
+    installed
 }
 
 /// Starts a server for the tests, which ends with what this returns.
