@@ -63,6 +63,7 @@
 //!   compile.
 //! - `conformance` is [`store::conformance`], the tests that every store passes.
 //! - `dev-log` is [`log_events`], a logger for development.
+//! - `bench` is for the benchmarks of Dialogue itself.
 
 mod deny;
 mod envelope;
@@ -210,6 +211,9 @@ pub use crate::{
     },
 };
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use crate::server::bench;
 #[cfg(feature = "dev-log")]
 pub use crate::server::log_events;
 

@@ -1,8 +1,9 @@
-//! Developer commands: `cargo xtask test`, `cargo xtask bundle`, `cargo xtask screenshot`.
+//! Developer commands: `cargo xtask test` and others; see [`USAGE`].
 
 mod browser;
 mod command;
 mod debian;
+mod instructions;
 mod node;
 mod postgres;
 mod rust;
@@ -12,9 +13,10 @@ use std::{env, fs, path::Path, process::ExitCode};
 use crate::command::{Failure, run};
 
 const USAGE: &str = "\
-cargo xtask test         everything CI runs: format, lints, docs, tests, databases, browsers
-cargo xtask bundle       builds the TypeScript client into dialogue/assets/client.js
-cargo xtask screenshot   takes the picture of the chat page for the README";
+cargo xtask test           everything CI runs: format, lints, docs, tests, databases, browsers
+cargo xtask instructions   counts the instructions that a trigger takes, against their bounds
+cargo xtask bundle         builds the TypeScript client into dialogue/assets/client.js
+cargo xtask screenshot     takes the picture of the chat page for the README";
 
 const CLIENT: &str = "dialogue-client/typescript";
 const BROWSER_TESTS: &str = "browser-tests";
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
     let done =
         env::set_current_dir(root).map_err(Failure::from).and_then(|()| match arguments[..] {
             ["test"] => test(),
+            ["instructions"] => instructions::require()
+                .and_then(|valgrind| instructions::check(valgrind.as_deref())),
             ["bundle"] => bundle(BUNDLE),
             ["screenshot"] => screenshot(),
             _ => Err(Failure::new(USAGE)),
@@ -46,6 +50,7 @@ fn test() -> Result<(), Failure> {
     node::require()?;
     let chromium = browser::require()?;
     let programs = postgres::require()?;
+    let valgrind = instructions::require()?;
 
     rust::format()?;
     rust::protocol_crate_alone()?;
@@ -53,6 +58,7 @@ fn test() -> Result<(), Failure> {
     rust::docs()?;
     let database = postgres::start(&programs)?;
     rust::tests(&database.url())?;
+    instructions::check(valgrind.as_deref())?;
 
     node::install(CLIENT)?;
     node::script(CLIENT, "typecheck")?;

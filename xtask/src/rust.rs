@@ -7,7 +7,7 @@ use crate::{
     postgres,
 };
 
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     Command::new(env!("CARGO"))
 }
 

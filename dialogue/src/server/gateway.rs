@@ -123,6 +123,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// A message that came over no transport.
+    #[cfg(feature = "bench")]
+    pub(crate) fn new(text: String, ack: Option<i64>) -> Self {
+        Self { value: Value::Str(text.into(), None), ack }
+    }
+
     /// The JSON text; none if the message has binary attachments.
     pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {

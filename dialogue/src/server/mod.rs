@@ -4,6 +4,8 @@
 //! `requests` → `rooms` (membership, validation, `before`, history, fan-out) → the
 //! acknowledgement → `#[on]` handlers. The server's own trigger enters at `rooms`.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod client;
 mod clients;
 mod context;

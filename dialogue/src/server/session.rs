@@ -141,7 +141,7 @@ async fn expire<A: App>(client: &Client<A>) {
 
 /// Handles a request. If the server ends the connection meanwhile, the client is told so at once;
 /// the request's hooks still run to their end, and nobody hears of it.
-async fn answer<A: App>(client: &Client<A>, frame: Frame) {
+pub(crate) async fn answer<A: App>(client: &Client<A>, frame: Frame) {
     let connection = client.connection();
     let close = async {
         tokio::select! {
