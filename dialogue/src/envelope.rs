@@ -1,8 +1,17 @@
 //! What travels around a payload.
 
-use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    io::{self, Write},
+    str::FromStr,
+    sync::Arc,
+};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de,
+    ser::{self, SerializeStruct},
+};
 use serde_json::value::RawValue;
 
 /// Free-form context of one event, beside its payload: trace ids, variants, flags.
@@ -84,6 +93,20 @@ pub struct Position {
 pub struct Epoch(u64);
 
 impl Epoch {
+    /// Hexadecimal ones.
+    const DIGITS: usize = 16;
+
+    /// Its text, which is written with every event: without what formatting takes.
+    fn text(self, digits: &mut [u8; Self::DIGITS]) -> &str {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 0xF)];
+        }
+        // Digits are ASCII.
+        str::from_utf8(digits).unwrap_or_default()
+    }
+
     /// One that no log ever had.
     #[allow(clippy::missing_panics_doc, reason = "never, where anything else works")]
     #[cfg(feature = "server")]
@@ -95,7 +118,7 @@ impl Epoch {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(self.text(&mut [0; Self::DIGITS]))
     }
 }
 
@@ -103,7 +126,8 @@ impl FromStr for Epoch {
     type Err = NotAnEpoch;
 
     fn from_str(text: &str) -> Result<Self, NotAnEpoch> {
-        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let digits =
+            text.len() == Self::DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let epoch = u64::from_str_radix(text, 16).ok().filter(|_| digits);
         epoch.map(Self).ok_or(NotAnEpoch)
     }
@@ -116,7 +140,7 @@ pub struct NotAnEpoch;
 
 impl Serialize for Epoch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text(&mut [0; Self::DIGITS]))
     }
 }
 
@@ -138,7 +162,17 @@ impl fmt::Display for Id {
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        /// An epoch, a hyphen and a number of at most 20 digits.
+        const LONGEST: usize = Epoch::DIGITS + 21;
+        // On the stack: this is written with every event.
+        let mut text = io::Cursor::new([0; LONGEST]);
+        let written = text
+            .write_all(self.0.epoch.text(&mut [0; Epoch::DIGITS]).as_bytes())
+            .and_then(|()| write!(text, "-{}", self.0.seq));
+        written.map_err(ser::Error::custom)?;
+        let length = usize::try_from(text.position()).unwrap_or(LONGEST);
+        let id = str::from_utf8(&text.get_ref()[..length]).map_err(ser::Error::custom)?;
+        serializer.serialize_str(id)
     }
 }
 

@@ -15,7 +15,7 @@ fn main() {
     Divan::default().sample_count(500).sample_size(32).config_with_args().main();
 }
 
-/// From the text of a message to the hand-over to a subscriber, and the acknowledgement.
+/// From the text of a message to the hand-over to a subscriber.
 mod whole {
     use super::*;
 
@@ -32,6 +32,11 @@ mod whole {
     #[divan::bench]
     fn stored(bencher: Bencher<'_, '_>) {
         trigger(bencher, Kind::Stored);
+    }
+
+    #[divan::bench]
+    fn stored_and_acknowledged(bencher: Bencher<'_, '_>) {
+        trigger(bencher, Kind::Acknowledged);
     }
 
     #[divan::bench]

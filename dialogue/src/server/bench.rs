@@ -1,5 +1,7 @@
 //! What the benchmarks of Dialogue itself call. Not for people: anything here may change in any release.
 
+use tracing::Span;
+
 use super::{Client, decode::Request, gateway::Frame, session};
 use crate::{App, Event, protocol};
 
@@ -13,9 +15,9 @@ impl Message {
     }
 }
 
-/// Handles a message and answers it, as the client's session does.
+/// Handles a message and answers it, as its transport does.
 pub async fn handle<A: App>(client: &Client<A>, Message(frame): Message) {
-    Box::pin(session::answer(client, frame)).await;
+    session::begin(client.clone(), frame, Span::current()).await;
 }
 
 /// The payload of a trigger, decoded but not validated.

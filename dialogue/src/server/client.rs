@@ -145,6 +145,7 @@ impl<A: App> Client<A> {
         let mut present = self.0.proof.write().unwrap_or_else(PoisonError::into_inner);
         let replaced = std::mem::replace(&mut *present, proof);
         drop(present);
+        self.connection().inbox.renew();
         // An identity is the user's, and is dropped without the lock.
         drop(replaced);
     }

@@ -1,12 +1,8 @@
 //! Messages as requests.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
 use super::gateway::Frame;
 use crate::{
@@ -20,6 +16,10 @@ pub(crate) fn invalid(message: impl Into<String>) -> Failure {
 
 /// `serde_json` limits the depth of what it decodes, not of what it passes on undecoded.
 fn nests_deeper_than(json: &str, limit: usize) -> bool {
+    // Few messages have as many brackets as may nest, and counting is fast.
+    if json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= limit {
+        return false;
+    }
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
         match byte {
@@ -42,7 +42,8 @@ fn nests_deeper_than(json: &str, limit: usize) -> bool {
 /// What a client asks for: `["name"]` or `["name", payload]`.
 pub(crate) struct Request<'a> {
     pub(crate) name: Cow<'a, str>,
-    pub(crate) payload: &'a RawValue,
+    /// Its text, of which nothing is known before it is decoded.
+    payload: &'a str,
 }
 
 impl<'a> Request<'a> {
@@ -52,48 +53,47 @@ impl<'a> Request<'a> {
         if nests_deeper_than(text, depth) {
             return Err(invalid(format!("the message nests deeper than {depth} levels")));
         }
-        serde_json::from_str(text).map_err(|error| invalid(issues::explain(&error)))
+        Self::split(text).ok_or_else(|| invalid("expected the name of a request and its payload"))
     }
 
-    /// Reads the payload.
-    pub(crate) fn decode<T: Deserialize<'a>>(&self) -> Result<T, Failure> {
-        serde_json::from_str(self.payload.get()).map_err(|error| invalid(issues::explain(&error)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Request<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn split(text: &'a str) -> Option<Self> {
         /// A name that borrows where it has no escapes.
         #[derive(Deserialize)]
         struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-        struct Arguments;
+        let parts = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+        let mut names = serde_json::Deserializer::from_str(parts).into_iter();
+        let Name(name) = names.next()?.ok()?;
+        let rest = parts[names.byte_offset()..].trim_start();
+        let payload = if rest.is_empty() { "null" } else { rest.strip_prefix(',')? };
+        Some(Self { name, payload })
+    }
 
-        impl<'de> Visitor<'de> for Arguments {
-            type Value = Request<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a request and at most one payload")
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-                let Name(name) =
-                    seq.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
-                let payload = seq.next_element()?.unwrap_or(RawValue::NULL);
-                match seq.next_element::<de::IgnoredAny>()? {
-                    None => Ok(Request { name, payload }),
-                    Some(_) => Err(de::Error::invalid_length(3, &self)),
-                }
-            }
-        }
-
-        deserializer.deserialize_seq(Arguments)
+    /// Reads the payload.
+    pub(crate) fn decode<T: Deserialize<'a>>(&self) -> Result<T, Failure> {
+        serde_json::from_str(self.payload).map_err(|error| invalid(issues::explain(&error)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::nests_deeper_than;
+    use super::{Request, nests_deeper_than};
+
+    #[test]
+    fn a_message_is_a_name_and_a_payload() {
+        let split = |text| Request::split(text).map(|request| (request.name, request.payload));
+        for text in [r#"["a",{"b":[1]}]"#, r#" [ "a" ,{"b":[1]}] "#, r#"["\u0061",{"b":[1]}]"#] {
+            assert_eq!(split(text), Some(("a".into(), r#"{"b":[1]}"#)), "{text}");
+        }
+        assert_eq!(split(r#"["a"]"#), Some(("a".into(), "null")));
+        for text in ["", "[", "]", "[]", "{}", "[1,2]", r#"["a" "b"]"#, r#"["a"#, r#""a","b""#] {
+            assert!(split(text).is_none(), "{text}");
+        }
+        // What is no JSON, or more than one payload, is found out with the payload.
+        for text in [r#"["a",]"#, r#"["a",1,2]"#, r#"["a",{]"#] {
+            assert!(Request::split(text).is_some_and(|request| request.decode::<u8>().is_err()));
+        }
+    }
 
     #[test]
     fn depth_is_of_brackets_outside_strings() {

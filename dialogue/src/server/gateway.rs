@@ -3,8 +3,8 @@
 //! What socketioxide does and this file relies on (0.18):
 //! - the connect handler is spawned after the CONNECT reply, so everything that must not miss the
 //!   first message is registered in the connect middleware, which runs before it;
-//! - every message handler is spawned, so order is kept only by the body of the closure, which
-//!   runs in line: it puts the frame into the inbox and spawns nothing of ours;
+//! - async message handlers are spawned, which loses the order; one that implements the trait itself is
+//!   called in line, by the task that reads from the transport;
 //! - the buffer of a socket counts packets and refuses one too many, so what must arrive is tried
 //!   again until the socket is gone;
 //! - broadcasting to a room encodes once.
@@ -27,7 +27,7 @@ use socketioxide::{
     BroadcastError, ParserConfig, SendError, SocketError, SocketIo,
     adapter::{Adapter, LocalAdapter},
     extract::{AckSender, SocketRef},
-    handler::{ConnectHandler, FromConnectParts, FromMessage, FromMessageParts, Value},
+    handler::{ConnectHandler, FromConnectParts, FromMessageParts, MessageHandler, Value},
     layer::SocketIoLayer,
     operators::BroadcastOperators,
     service::SocketIoService,
@@ -124,7 +124,7 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// A message that came over no transport.
-    #[cfg(feature = "bench")]
+    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn new(text: String, ack: Option<i64>) -> Self {
         Self { value: Value::Str(text.into(), None), ack }
     }
@@ -224,6 +224,14 @@ impl Connection {
             sent => Some(sent.is_ok()),
         });
         sent.await.unwrap_or(false)
+    }
+
+    /// Acknowledges, waiting for room as long as the connection lives.
+    pub(crate) async fn acknowledge(&self, id: i64, body: &impl Serialize) {
+        // Mostly there is room.
+        if let Err(Unsent::Full) = self.try_ack(id, body) {
+            self.send(&Packet::ack(id, body)).await;
+        }
     }
 
     /// Tries until it succeeds: for what the connection's buffer has no room for. Gives up, with
@@ -363,19 +371,21 @@ impl Gateway {
     /// those who are excepted. Returns how many had no room for it; which, the transport does not say.
     pub(crate) fn broadcast(
         &self,
-        channels: Vec<String>,
+        channels: impl IntoIterator<Item = String>,
         except: &[&Connection],
         body: &(impl Serialize + ?Sized),
     ) -> usize {
+        let no_channel: [String; 0] = [];
+        let to = channels.into_iter().fold(self.io.within(no_channel), BroadcastOperators::within);
         if except.is_empty() {
-            return Self::emit(self.io.within(channels), body);
+            return Self::emit(to, body);
         }
         // Who is left out is what listens to a channel that nobody else ever has.
         let left_out = format!("except\n{}", self.next.fetch_add(1, Ordering::Relaxed));
         for connection in except {
             connection.socket.join(left_out.clone());
         }
-        let missed = Self::emit(self.io.within(channels).except(left_out.clone()), body);
+        let missed = Self::emit(to.except(left_out.clone()), body);
         for connection in except {
             connection.socket.leave(left_out.clone());
         }
@@ -451,14 +461,7 @@ async fn admit<A: App>(
 
 /// Puts every message into the inbox, in the order of the wire.
 fn receive(socket: &SocketRef, inbox: &Arc<Inbox>) {
-    let sink = inbox.clone();
-    socket.on_fallback(move |Incoming(socket, frame)| {
-        let ack = frame.ack;
-        if let Err(untaken) = sink.push(frame) {
-            refuse(&socket, &sink, ack, untaken);
-        }
-        async {}
-    });
+    socket.on_fallback(Receiver(inbox.clone()));
     let inbox = inbox.clone();
     socket.on_disconnect(move |reason: SocketDisconnectReason| {
         inbox.close(reason.into());
@@ -533,17 +536,16 @@ impl FromConnectParts<LocalAdapter> for Owned {
     }
 }
 
-/// Extracts a message as it came.
-struct Incoming(Arc<Socket>, Frame);
+/// Takes in messages as they come, without a task for each.
+struct Receiver(Arc<Inbox>);
 
-impl FromMessage<LocalAdapter> for Incoming {
-    type Error = Infallible;
+/// What tells it from socketioxide's own kinds of handlers.
+struct InPlace;
 
-    fn from_message(
-        socket: Arc<Socket>,
-        value: Value,
-        ack: Option<i64>,
-    ) -> Result<Self, Infallible> {
-        Ok(Self(socket, Frame { value, ack }))
+impl MessageHandler<LocalAdapter, InPlace> for Receiver {
+    fn call(&self, socket: Arc<Socket>, value: Value, ack: Option<i64>) {
+        if let Err(untaken) = self.0.push(Frame { value, ack }) {
+            refuse(&socket, &self.0, ack, untaken);
+        }
     }
 }

@@ -6,20 +6,31 @@
 use std::{
     collections::VecDeque,
     pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use futures_util::FutureExt;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Limits,
     gateway::{DisconnectReason, Frame},
+    hook::BoxFuture,
 };
+
+/// How many requests of one connection are handled in a row before there is a pause. Whoever reads what
+/// they broadcast, the connection itself included, has a bounded buffer (128 packets by default) and
+/// nothing tells that one is nearly full: a client that asks for much at once would outrun everybody.
+pub(super) const TURN: usize = 16;
+/// How long the pause is: readers that were not scheduled meanwhile are, then.
+pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     ready: Notify,
     ended: Notify,
+    session: OnceLock<Weak<dyn Session>>,
     max_frames: usize,
     max_bytes: usize,
 }
@@ -28,16 +39,52 @@ pub(crate) struct Inbox {
 struct Queue {
     frames: VecDeque<Frame>,
     bytes: usize,
-    /// Whether a request is being handled.
-    busy: bool,
+    worker: Worker,
+    /// A request that the transport began, and that has to wait for something.
+    begun: Option<BoxFuture<'static, ()>>,
+    /// What authentication proved ends at another time than the session knows.
+    renewed: bool,
+    /// What the transport handled lately.
+    recent: Recent,
     /// Whether nothing more is taken on.
     sealed: bool,
     closed: Option<DisconnectReason>,
 }
 
+/// Who handles a request.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Worker {
+    /// Nobody yet.
+    #[default]
+    Starting,
+    /// The session, or it is about to.
+    Session,
+    /// Nobody: the session waits for one.
+    Nobody,
+    /// Whoever brought it, in place.
+    Transport,
+}
+
+/// How many requests the transport handled in a row.
+#[derive(Default)]
+struct Recent {
+    since: Option<Instant>,
+    requests: usize,
+}
+
+/// What handles a connection's requests.
+pub(crate) trait Session: Send + Sync {
+    /// Begins with a request, if now is the time for it.
+    fn begin(&self, frame: Frame) -> Result<BoxFuture<'static, ()>, Frame>;
+}
+
 /// What a session does next.
 pub(crate) enum Next {
     Request(Frame),
+    /// A request that the transport began.
+    Begun(BoxFuture<'static, ()>),
+    /// Nothing, but what authentication proved ends at another time.
+    Renewed,
     /// The connection ended; some requests may be left.
     Last(DisconnectReason),
 }
@@ -57,12 +104,21 @@ impl Inbox {
             queue: Mutex::default(),
             ready: Notify::new(),
             ended: Notify::new(),
+            session: OnceLock::new(),
             max_frames: limits.waiting_requests,
             max_bytes: limits.waiting_bytes,
         }
     }
 
-    /// Appends a request. After [`Inbox::close`], drops it.
+    /// Has requests begun by whoever brings them, once the session waits for some.
+    pub(crate) fn attach(&self, session: &Arc<impl Session + 'static>) {
+        let session: Weak<dyn Session> = Arc::downgrade(session) as _;
+        // There is one session.
+        let _ = self.session.set(session);
+    }
+
+    /// Takes a request on; after [`Inbox::close`], drops it. If the session waits for one, it is handled
+    /// here, as far as that needs no waiting: no task has to be woken for it.
     pub(crate) fn push(&self, frame: Frame) -> Result<(), Untaken> {
         let mut queue = self.lock();
         if queue.closed.is_some() {
@@ -75,18 +131,57 @@ impl Inbox {
         if queue.frames.len() >= self.max_frames || bytes > self.max_bytes {
             return Err(Untaken::Overflow);
         }
-        queue.bytes = bytes;
-        queue.frames.push_back(frame);
+        if queue.worker != Worker::Nobody || queue.recent.is_enough() {
+            queue.bytes = bytes;
+            queue.frames.push_back(frame);
+            queue.wake(&self.ready);
+            return Ok(());
+        }
+        queue.worker = Worker::Transport;
         drop(queue);
-        self.ready.notify_one();
+        self.handle(frame);
         Ok(())
+    }
+
+    /// Handles a request as far as that needs no waiting; the session does what is left.
+    fn handle(&self, frame: Frame) {
+        /// Lets the session go on, whatever happens.
+        struct Turn<'a>(&'a Inbox);
+
+        impl Drop for Turn<'_> {
+            fn drop(&mut self) {
+                let mut queue = self.0.lock();
+                queue.worker = Worker::Nobody;
+                if queue.has_next() {
+                    queue.wake(&self.0.ready);
+                }
+            }
+        }
+
+        let turn = Turn(self);
+        // Without a session, nobody wants the request.
+        let Some(session) = self.session.get().and_then(Weak::upgrade) else { return };
+        match session.begin(frame) {
+            Ok(mut begun) => {
+                if (&mut begun).now_or_never().is_none() {
+                    self.lock().begun = Some(begun);
+                }
+            }
+            Err(frame) => {
+                let mut queue = self.lock();
+                queue.bytes += frame.len();
+                queue.frames.push_front(frame);
+            }
+        }
+        drop(turn);
     }
 
     /// Takes nothing more on. Returns whether nothing is left to do.
     pub(crate) fn seal(&self) -> bool {
         let mut queue = self.lock();
         queue.sealed = true;
-        queue.frames.is_empty() && !queue.busy
+        let idle = matches!(queue.worker, Worker::Starting | Worker::Nobody);
+        idle && queue.frames.is_empty() && queue.begun.is_none()
     }
 
     /// Ends the queue; the first reason stays, unless the server wants no more. What a client sent
@@ -102,6 +197,13 @@ impl Inbox {
         drop(queue);
         self.ended.notify_waiters();
         self.ready.notify_one();
+    }
+
+    /// Has the session look anew when it ends.
+    pub(crate) fn renew(&self) {
+        let mut queue = self.lock();
+        queue.renewed = true;
+        queue.wake(&self.ready);
     }
 
     /// The next request, as soon as there is one, or why the connection ended.
@@ -154,12 +256,33 @@ impl Inbox {
 
 impl Queue {
     fn next(&mut self) -> Option<Next> {
-        let next = match self.closed {
-            Some(reason) => Some(Next::Last(reason)),
-            None => self.pop().map(Next::Request),
+        if self.worker == Worker::Transport {
+            return None;
+        }
+        let next = if let Some(begun) = self.begun.take() {
+            Some(Next::Begun(begun))
+        } else if let Some(reason) = self.closed {
+            Some(Next::Last(reason))
+        } else if std::mem::take(&mut self.renewed) {
+            Some(Next::Renewed)
+        } else {
+            self.pop().map(Next::Request)
         };
-        self.busy = next.is_some();
+        self.worker = if next.is_some() { Worker::Session } else { Worker::Nobody };
         next
+    }
+
+    fn has_next(&self) -> bool {
+        let closed = self.closed.is_some();
+        closed || self.renewed || self.begun.is_some() || !self.frames.is_empty()
+    }
+
+    /// Has the session go on, unless the transport is about something, and will.
+    fn wake(&mut self, session: &Notify) {
+        if self.worker == Worker::Nobody {
+            self.worker = Worker::Session;
+            session.notify_one();
+        }
     }
 
     fn pop(&mut self) -> Option<Frame> {
@@ -169,5 +292,164 @@ impl Queue {
             self.frames = VecDeque::new();
         }
         Some(frame)
+    }
+}
+
+impl Recent {
+    /// Notes one more, unless there were enough.
+    fn is_enough(&mut self) -> bool {
+        let now = Instant::now();
+        if self.since.is_none_or(|since| now - since > PAUSE) {
+            *self = Self { since: Some(now), requests: 0 };
+        }
+        self.requests += 1;
+        self.requests > TURN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// Handles each request by what its text says, and keeps a list.
+    #[derive(Default)]
+    struct Script {
+        inbox: OnceLock<Weak<Inbox>>,
+        handled: Mutex<Vec<String>>,
+        go_on: Arc<Notify>,
+    }
+
+    impl Session for Script {
+        fn begin(&self, frame: Frame) -> Result<BoxFuture<'static, ()>, Frame> {
+            let text = frame.text().unwrap_or_default().to_owned();
+            if text == "late" {
+                return Err(frame);
+            }
+            self.handled.lock().unwrap().push(text.clone());
+            let (go_on, inbox) = (self.go_on.clone(), self.inbox.get().cloned());
+            Ok(Box::pin(async move {
+                match &*text {
+                    "wait" => go_on.notified().await,
+                    "panic" => panic!("a request"),
+                    "end" => inbox.unwrap().upgrade().unwrap().close(DisconnectReason::ClientLeft),
+                    _ => {}
+                }
+            }))
+        }
+    }
+
+    /// A queue whose session waits.
+    fn waiting() -> (Arc<Inbox>, Arc<Script>) {
+        let (inbox, script) =
+            (Arc::new(Inbox::new(&Limits::default())), Arc::new(Script::default()));
+        script.inbox.set(Arc::downgrade(&inbox)).unwrap();
+        inbox.attach(&script);
+        assert_eq!(next(&inbox), "nothing");
+        (inbox, script)
+    }
+
+    fn push(inbox: &Inbox, text: &str) {
+        assert!(inbox.push(Frame::new(text.to_owned(), None)).is_ok());
+    }
+
+    /// What the session would do now.
+    fn next(inbox: &Inbox) -> String {
+        match inbox.next().now_or_never() {
+            None => "nothing".to_owned(),
+            Some(Next::Request(frame)) => frame.text().unwrap_or_default().to_owned(),
+            Some(Next::Begun(begun)) => {
+                let done = begun.now_or_never().is_some();
+                format!("begun, {}", if done { "done" } else { "not done" })
+            }
+            Some(Next::Renewed) => "renewed".to_owned(),
+            Some(Next::Last(reason)) => format!("{reason:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_handled_where_it_arrives_if_the_session_waits() {
+        let (inbox, script) = waiting();
+        push(&inbox, "a");
+        push(&inbox, "b");
+        assert_eq!(*script.handled.lock().unwrap(), ["a", "b"]);
+        assert_eq!(next(&inbox), "nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn before_the_session_waits_and_while_it_works_requests_queue() {
+        let script = Arc::new(Script::default());
+        let inbox = Inbox::new(&Limits::default());
+        inbox.attach(&script);
+        push(&inbox, "a");
+        assert_eq!(next(&inbox), "a");
+        push(&inbox, "b");
+        assert_eq!(*script.handled.lock().unwrap(), [""; 0]);
+        assert_eq!(next(&inbox), "b");
+        assert_eq!(next(&inbox), "nothing");
+        push(&inbox, "c");
+        assert_eq!(*script.handled.lock().unwrap(), ["c"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_session_ends_what_has_to_wait_before_what_came_after_it() {
+        let (inbox, script) = waiting();
+        push(&inbox, "wait");
+        push(&inbox, "after");
+        assert!(!inbox.seal(), "something is left to do");
+        assert_eq!(*script.handled.lock().unwrap(), ["wait"]);
+        script.go_on.notify_one();
+        assert_eq!(next(&inbox), "begun, done");
+        assert_eq!(next(&inbox), "after");
+        assert_eq!(next(&inbox), "nothing");
+        assert!(inbox.seal());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_in_a_row_are_left_to_the_session_which_pauses() {
+        let (inbox, script) = waiting();
+        for _ in 0..TURN + 2 {
+            push(&inbox, "a");
+        }
+        assert_eq!(script.handled.lock().unwrap().len(), TURN);
+        tokio::time::advance(PAUSE * 2).await;
+        // Time alone lets nobody overtake.
+        push(&inbox, "b");
+        assert_eq!([next(&inbox), next(&inbox), next(&inbox)], ["a", "a", "b"]);
+        assert_eq!(next(&inbox), "nothing");
+        push(&inbox, "c");
+        assert_eq!(script.handled.lock().unwrap().len(), TURN + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_to_be_begun_is_the_sessions() {
+        let (inbox, _script) = waiting();
+        push(&inbox, "late");
+        push(&inbox, "later");
+        assert_eq!([next(&inbox), next(&inbox)], ["late", "later"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_session_learns_of_the_end_that_came_with_a_request() {
+        let (inbox, _script) = waiting();
+        push(&inbox, "end");
+        assert_eq!(next(&inbox), "ClientLeft");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_wakes_the_session_that_waits() {
+        let (inbox, _script) = waiting();
+        inbox.renew();
+        assert_eq!([next(&inbox), next(&inbox)], ["renewed", "nothing"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_panics_leaves_the_queue_as_it_was() {
+        let (inbox, script) = waiting();
+        assert!(catch_unwind(AssertUnwindSafe(|| push(&inbox, "panic"))).is_err());
+        push(&inbox, "a");
+        assert_eq!(*script.handled.lock().unwrap(), ["panic", "a"]);
+        assert_eq!(next(&inbox), "nothing");
     }
 }

@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::UNIX_EPOCH};
 
 use futures_util::FutureExt;
-use serde::Serialize;
+use serde::{Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use tracing::Instrument;
 
@@ -82,10 +82,13 @@ async fn dispatch<A: App>(
         }
         event::UNSUBSCRIBE => subscribe(client, ack, &request.decode()?, Live::unsubscribe).await,
         event::GET_HISTORY => get_history(client, ack, &request.decode()?).await,
-        event::LIST_ROOMS => list_rooms(client, ack).await,
+        event::LIST_ROOMS => {
+            let IgnoredAny = request.decode()?;
+            list_rooms(client, ack).await
+        }
         event::CREATE_ROOM => create_room(client, ack, request.decode()?).await,
         event::DELETE_ROOM => delete_room(client, ack, &request.decode()?).await,
-        event::AUTHENTICATE => authenticate(client, ack, request.payload).await,
+        event::AUTHENTICATE => authenticate(client, ack, request.decode()?).await,
         _ => Err(invalid("no such request")),
     }
 }
@@ -106,7 +109,7 @@ fn check_pace<A: App>(client: &Client<A>, request: &str) -> Result<(), Failure> 
 /// Answers a request that succeeded, if it asked for an answer.
 async fn acknowledge<A: App>(client: &Client<A>, ack: Option<i64>, body: impl Serialize) {
     if let Some(id) = ack {
-        client.connection().send(&Packet::ack(id, &Ack { ok: true, body })).await;
+        client.connection().acknowledge(id, &Ack { ok: true, body }).await;
     }
 }
 

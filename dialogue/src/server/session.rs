@@ -6,12 +6,13 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
+use tracing::{Instrument, Span};
 
 use super::{
     Client, DisconnectReason, Handshake,
     gateway::{Connection, Frame, Packet},
-    hook,
-    inbox::Next,
+    hook::{self, BoxFuture},
+    inbox::{Next, PAUSE, Session, TURN},
     requests,
     rooms::membership,
 };
@@ -20,14 +21,8 @@ use crate::{
     protocol::{Connected, ErrorCode, Failure, event},
 };
 
-/// How many requests a session handles in a row before it pauses. Whoever reads what it broadcasts,
-/// itself included, has a bounded buffer (128 packets by default) and nothing tells that one is
-/// nearly full: a client that asks for much at once would outrun everybody.
-const TURN: usize = 16;
 /// After how long a session looks at the clock of the world again.
 const CLOCK: Duration = Duration::from_secs(30);
-/// How long it pauses: readers that were not scheduled meanwhile are, then.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// Who a connection was proven to belong to.
 pub(crate) struct Proven<A: App> {
@@ -95,6 +90,8 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
     let client = Client::new(dialogue, connection, proven);
     Box::pin(greet(&client)).await;
     let inbox = &client.connection().inbox;
+    let handler = Arc::new(Handler { client: client.clone(), span: Span::current() });
+    inbox.attach(&handler);
     let mut turn = 0;
     let reason = loop {
         if inbox.len() == 0 {
@@ -111,7 +108,11 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
             }
         };
         match next {
-            Next::Request(frame) => Box::pin(answer(&client, frame)).await,
+            Next::Request(frame) => {
+                Box::pin(answer(&client, requests::handle(&client, frame))).await;
+            }
+            Next::Begun(request) => Box::pin(answer(&client, request)).await,
+            Next::Renewed => continue,
             Next::Last(reason) => break reason,
         }
         turn += 1;
@@ -121,6 +122,28 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
         }
     };
     Box::pin(part(&client, reason)).await;
+}
+
+/// Handles requests where they arrive.
+struct Handler<A: App> {
+    client: Client<A>,
+    span: Span,
+}
+
+impl<A: App> Session for Handler<A> {
+    fn begin(&self, frame: Frame) -> Result<BoxFuture<'static, ()>, Frame> {
+        // The session ends before it handles what came too late.
+        if self.client.expires_at().is_some_and(|at| at <= SystemTime::now()) {
+            return Err(frame);
+        }
+        Ok(begin(self.client.clone(), frame, self.span.clone()))
+    }
+}
+
+/// A request on its way, whoever takes it to its end.
+pub(crate) fn begin<A: App>(client: Client<A>, frame: Frame, span: Span) -> BoxFuture<'static, ()> {
+    let handled = async move { requests::handle(&client, frame).await };
+    Box::pin(handled.instrument(span))
 }
 
 /// Ends a connection once what authentication proved has ended.
@@ -141,7 +164,7 @@ async fn expire<A: App>(client: &Client<A>) {
 
 /// Handles a request. If the server ends the connection meanwhile, the client is told so at once;
 /// the request's hooks still run to their end, and nobody hears of it.
-pub(crate) async fn answer<A: App>(client: &Client<A>, frame: Frame) {
+async fn answer<A: App>(client: &Client<A>, request: impl Future<Output = ()>) {
     let connection = client.connection();
     let close = async {
         tokio::select! {
@@ -153,7 +176,7 @@ pub(crate) async fn answer<A: App>(client: &Client<A>, frame: Frame) {
     };
     tokio::select! {
         biased;
-        () = requests::handle(client, frame) => {}
+        () = request => {}
         () = close => {}
     }
 }

@@ -11,6 +11,7 @@ fn main() {
     let kind = match &**kind {
         "ephemeral" => Kind::Ephemeral,
         "stored" => Kind::Stored,
+        "acknowledged" => Kind::Acknowledged,
         kind => panic!("{kind}: no such kind"),
     };
     let path = Path::open(kind);

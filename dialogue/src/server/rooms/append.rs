@@ -38,8 +38,9 @@ pub(crate) struct Appends<A: App> {
     sealed: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "nearly all of it is appending")]
 enum Work<A: App> {
-    Append(Box<Append<A>>),
+    Append(Append<A>),
     /// Ask the store where the log ends.
     Look,
     Delete(oneshot::Sender<Result<(), Undeleted>>),
@@ -57,10 +58,15 @@ pub(crate) enum Undeleted {
 /// An event that waits for its place.
 pub(crate) struct Append<A: App> {
     pub(crate) event: NewEvent,
+    pub(crate) then: Then<A>,
+}
+
+/// What follows when an event is stored.
+pub(crate) struct Then<A: App> {
     /// Who is not told.
     pub(crate) except: Vec<Client<A>>,
     /// What handlers get to see, if they have a place for it.
-    pub(crate) message: Box<dyn AnyMessage>,
+    pub(crate) message: Option<Box<dyn AnyMessage>>,
     pub(crate) place: Option<Place>,
     pub(crate) reply: oneshot::Sender<Result<Receipt, TriggerError>>,
 }
@@ -82,43 +88,46 @@ impl<A: App> Appends<A> {
         self.queue.len()
     }
 
-    /// Queues something to do. Whoever is told so starts the work.
-    fn push(&mut self, work: Work<A>) -> bool {
-        self.queue.push_back(work);
-        !std::mem::replace(&mut self.working, true)
-    }
-
-    /// The next batch, or something else to do; without either, ends the work.
-    fn next(&mut self) -> Option<Next<A>> {
-        let first = match self.queue.pop_front() {
-            Some(Work::Append(first)) => *first,
-            Some(Work::Look) => return Some(Next::Look),
-            Some(Work::Delete(reply)) => return Some(Next::Delete(reply)),
-            None => {
-                // An idle room keeps no room for a queue.
-                self.queue = VecDeque::new();
-                self.working = false;
-                return None;
-            }
-        };
-        let size = |append: &Append<A>| append.event.message.data.get().len();
-        let (mut bytes, mut batch) = (size(&first), vec![first]);
-        while batch.len() < MOST_AT_ONCE
-            && bytes < MOST_BYTES
-            && let Some(Work::Append(next)) =
-                self.queue.pop_front_if(|work| matches!(work, Work::Append(_)))
-        {
-            bytes += size(&next);
-            batch.push(*next);
+    /// Queues something to do, unless nobody is about anything: then whoever asks does it.
+    fn push(&mut self, work: Work<A>) -> Option<Work<A>> {
+        if !std::mem::replace(&mut self.working, true) {
+            return Some(work);
         }
-        Some(Next::Batch(batch))
+        self.queue.push_back(work);
+        None
     }
-}
 
-enum Next<A: App> {
-    Batch(Vec<Append<A>>),
-    Look,
-    Delete(oneshot::Sender<Result<(), Undeleted>>),
+    /// What is to be done next; without anything, ends the work.
+    fn next(&mut self) -> Option<Work<A>> {
+        let next = self.queue.pop_front();
+        if next.is_none() {
+            // An idle room keeps no room for a queue.
+            self.queue = VecDeque::new();
+            self.working = false;
+        }
+        next
+    }
+
+    /// What may be appended together with the first.
+    fn batch(&mut self, first: Append<A>) -> (Vec<NewEvent>, Vec<Then<A>>) {
+        let mut bytes = 0;
+        let (mut events, mut thens) = (Vec::with_capacity(1), Vec::with_capacity(1));
+        let mut next = Some(first);
+        while let Some(Append { event, then }) = next {
+            bytes += event.message.data.get().len();
+            events.push(event);
+            thens.push(then);
+            next = None;
+            if events.len() < MOST_AT_ONCE
+                && bytes < MOST_BYTES
+                && let Some(Work::Append(append)) =
+                    self.queue.pop_front_if(|work| matches!(work, Work::Append(_)))
+            {
+                next = Some(append);
+            }
+        }
+        (events, thens)
+    }
 }
 
 impl<A: App> Live<A> {
@@ -127,24 +136,22 @@ impl<A: App> Live<A> {
     pub(super) fn append(
         self: &Arc<Self>,
         dialogue: &Dialogue<A>,
-        append: Box<Append<A>>,
+        append: Append<A>,
         admit: impl FnOnce(&State<A>) -> bool,
     ) -> Result<(), Box<Append<A>>> {
         let most = dialogue.limits().waiting_appends;
-        let idle = {
+        let work = {
             let mut state = self.lock();
             if state.closed || state.appends.sealed || !admit(&state) {
-                return Err(append);
+                return Err(Box::new(append));
             }
             if state.appends.len() >= most {
-                let _ = append.reply.send(Err(TriggerError::TooManyWaiting));
+                let _ = append.then.reply.send(Err(TriggerError::TooManyWaiting));
                 return Ok(());
             }
             state.appends.push(Work::Append(append))
         };
-        if idle {
-            self.work_on(dialogue);
-        }
+        self.work_on(dialogue, work);
         Ok(())
     }
 
@@ -154,7 +161,7 @@ impl<A: App> Live<A> {
         dialogue: &Dialogue<A>,
     ) -> Result<(), Undeleted> {
         let (reply, deleted) = oneshot::channel();
-        let idle = {
+        let work = {
             let mut state = self.lock();
             if state.appends.sealed {
                 return Err(Undeleted::Gone);
@@ -164,16 +171,15 @@ impl<A: App> Live<A> {
             }
             state.appends.push(Work::Delete(reply))
         };
-        if idle {
-            self.work_on(dialogue);
-        }
+        self.work_on(dialogue, work);
         deleted.await.unwrap_or(Err(Undeleted::Gone))
     }
 
-    /// Works through the queue: at once as far as the store does not have to be waited for, and in a
-    /// task of its own after that.
-    fn work_on(self: &Arc<Self>, dialogue: &Dialogue<A>) {
-        let mut work = Box::pin(work(dialogue.clone(), self.clone()));
+    /// Does the first of the work, if there is any, and what is queued after it: at once as far as the
+    /// store does not have to be waited for, and in a task of its own after that.
+    fn work_on(self: &Arc<Self>, dialogue: &Dialogue<A>, first: Option<Work<A>>) {
+        let Some(first) = first else { return };
+        let mut work = Box::pin(work(dialogue.clone(), self.clone(), first));
         if (&mut work).now_or_never().is_none() {
             tokio::spawn(work);
         }
@@ -190,7 +196,7 @@ impl<A: App> Live<A> {
                     pause = (pause * 2).min(LATER_LOOKS);
                     let Some(dialogue) = Dialogue::upgrade(&dialogue) else { break };
                     let Some(live) = live.upgrade() else { break };
-                    let idle = {
+                    let work = {
                         let mut state = live.lock();
                         if !state.appends.uncertain || state.closed || state.appends.sealed {
                             state.appends.uncertain = false;
@@ -198,9 +204,7 @@ impl<A: App> Live<A> {
                         }
                         state.appends.push(Work::Look)
                     };
-                    if idle {
-                        live.work_on(&dialogue);
-                    }
+                    live.work_on(&dialogue, work);
                 }
                 if let (Some(dialogue), Some(live)) = (Dialogue::upgrade(&dialogue), live.upgrade())
                 {
@@ -212,15 +216,15 @@ impl<A: App> Live<A> {
 }
 
 /// Does what is to be done with a room's log, until nothing is left.
-async fn work<A: App>(dialogue: Dialogue<A>, live: Arc<Live<A>>) {
+async fn work<A: App>(dialogue: Dialogue<A>, live: Arc<Live<A>>, first: Work<A>) {
     let mut batches = 0_u32;
-    loop {
-        let Some(next) = live.lock().appends.next() else { break };
+    let mut next = Some(first);
+    while let Some(work) = next {
         let step = async {
-            match next {
-                Next::Batch(batch) => append(&dialogue, &live, batch).await,
-                Next::Look => look(&dialogue, &live).await,
-                Next::Delete(reply) => delete(&dialogue, &live, reply).await,
+            match work {
+                Work::Append(first) => append(&dialogue, &live, first).await,
+                Work::Look => look(&dialogue, &live).await,
+                Work::Delete(reply) => delete(&dialogue, &live, reply).await,
             }
         };
         // This guards what dropping a payload runs.
@@ -232,49 +236,47 @@ async fn work<A: App>(dialogue: Dialogue<A>, live: Arc<Live<A>>) {
         if batches.is_multiple_of(IN_A_ROW) {
             tokio::task::yield_now().await;
         }
+        next = live.lock().appends.next();
     }
     drop(dialogue.hub().hold(live));
 }
 
-async fn append<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, batch: Vec<Append<A>>) {
-    let mut waiting = Vec::with_capacity(batch.len());
-    let mut events = Vec::with_capacity(batch.len());
-    for Append { event, except, message, place, reply } in batch {
-        events.push(event);
-        waiting.push((except, (message, place), reply));
+async fn append<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, first: Append<A>) {
+    let (sealed, (events, mut thens)) = {
+        let mut state = live.lock();
+        (state.appends.sealed, state.appends.batch(first))
+    };
+    for then in &mut thens {
+        then.message = then.message.take().filter(|_| then.place.is_some());
     }
-    if live.lock().appends.sealed {
-        for (.., reply) in waiting {
-            let _ = reply.send(Err(TriggerError::RoomNotFound));
+    let refuse = |thens: Vec<Then<A>>, error: fn() -> TriggerError| {
+        for then in thens {
+            let _ = then.reply.send(Err(error()));
         }
+    };
+    if sealed {
+        refuse(thens, || TriggerError::RoomNotFound);
         return;
     }
-    let appended = store(dialogue, live, events).await;
-    let Ok(appended) = appended else {
+    let Ok(appended) = store(dialogue, live, events).await else {
         live.look_later(dialogue);
-        for (.., reply) in waiting {
-            let _ = reply.send(Err(TriggerError::StoreUnavailable));
-        }
+        refuse(thens, || TriggerError::StoreUnavailable);
         return;
     };
     // What is the user's is dropped without the lock.
-    let mut done = Vec::with_capacity(waiting.len());
+    let (mut left_out, mut unseen) = (Vec::new(), Vec::new());
     let mut state = live.lock();
-    for (appended, (except, handled, reply)) in appended.into_iter().zip(waiting) {
+    for (appended, Then { except, message, place, reply }) in appended.into_iter().zip(thens) {
         let result = match appended {
             Appended::Now(stored) => {
                 let recipients = live.deliver_stored(&mut state, dialogue, &stored, &except);
-                match handled {
-                    (message, Some(place)) => {
-                        live.handle(dialogue, job::<A>(&stored, message, recipients, place));
-                        done.push((except, None));
-                    }
-                    (message, None) => done.push((except, Some(message))),
+                if let Some((message, place)) = message.zip(place) {
+                    live.handle(dialogue, job::<A>(&stored, message, recipients, place));
                 }
                 Ok(Receipt { recipients, position: stored.position })
             }
             Appended::Before(before) => {
-                done.push((except, Some(handled.0)));
+                unseen.extend(message);
                 match before {
                     Before::Same(position) => {
                         Ok(Receipt { recipients: 0, position: Some(position) })
@@ -283,10 +285,11 @@ async fn append<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, batch: Vec<
                 }
             }
         };
+        left_out.extend(except);
         let _ = reply.send(result);
     }
     drop(state);
-    drop(done);
+    drop((left_out, unseen));
 }
 
 /// Appends events, and makes sure that subscribers were told of everything before them: an append that

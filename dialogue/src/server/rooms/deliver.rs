@@ -134,7 +134,7 @@ impl<A: App> Live<A> {
             return Delivered { recipients, missed: 0 };
         }
         let heard = audiences.into_iter().filter(|name| count(name) > 0);
-        let channels = heard.map(|name| channel(self.number(), name)).collect();
+        let channels = heard.map(|name| channel(self.number(), name));
         Delivered { recipients, missed: gateway.broadcast(channels, &excepted, body) }
     }
 

@@ -14,7 +14,7 @@ use super::{
         message::{AnyMessage, Envelope, Unfit},
     },
     any::AnyRoom,
-    append::Append,
+    append::{Append, Then},
     live::{Live, State},
     on::Job,
 };
@@ -356,10 +356,12 @@ impl Prepared {
             }
             Self::Stored { message, event } => {
                 let (reply, stored) = oneshot::channel();
-                let append = Append { event, except: by.except().to_vec(), message, place, reply };
-                let queued = live.append(dialogue, Box::new(append), |state| by.may(state));
+                let (except, message) = (by.except().to_vec(), Some(message));
+                let append = Append { event, then: Then { except, message, place, reply } };
+                let queued = live.append(dialogue, append, |state| by.may(state));
                 if let Err(append) = queued {
-                    let Append { event, message, .. } = *append;
+                    let Append { event, then } = *append;
+                    let message = then.message.ok_or(TriggerError::Internal)?;
                     return Ok(Err(Self::Stored { message, event }));
                 }
                 stored.await.unwrap_or(Err(TriggerError::Internal))?

@@ -250,12 +250,12 @@ impl Shared {
         let surplus = kept.events.len().saturating_sub(keep.get());
         self.events.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_sub(surplus, Ordering::Relaxed);
-        let surplus: VecDeque<_> = kept.events.drain(..surplus).collect();
+        let surplus = kept.events.drain(..surplus);
         if let Some(archive) = self.archive()
-            && !surplus.is_empty()
+            && surplus.len() > 0
         {
             let leaving = kept.leaving.get_or_insert_default();
-            self.hand_over(archive, room, event.event.clone(), leaving, surplus);
+            self.hand_over(archive, room, event.event.clone(), leaving, surplus.collect());
         }
         Appended::Now(event)
     }
