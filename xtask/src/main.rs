@@ -14,11 +14,14 @@ use crate::command::{Failure, run};
 
 const USAGE: &str = "\
 cargo xtask test           everything CI runs: format, lints, docs, tests, databases, browsers
+cargo xtask bench          compares Dialogue with what one would pick instead, and writes docs/benchmarks.md
+                           (ten minutes; `--quick`: two; names of workloads: only those)
 cargo xtask instructions   counts the instructions that a trigger takes, against their bounds
 cargo xtask bundle         builds the TypeScript client into dialogue/assets/client.js
 cargo xtask screenshot     takes the picture of the chat page for the README";
 
 const CLIENT: &str = "dialogue-client/typescript";
+const PEERS: &str = "bench/peers";
 const BROWSER_TESTS: &str = "browser-tests";
 const BUNDLE: &str = "dialogue/assets/client.js";
 const SCREENSHOT: &str = "docs/chat.png";
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let done =
         env::set_current_dir(root).map_err(Failure::from).and_then(|()| match arguments[..] {
             ["test"] => test(),
+            ["bench", ref options @ ..] => bench(options),
             ["instructions"] => instructions::require()
                 .and_then(|valgrind| instructions::check(valgrind.as_deref())),
             ["bundle"] => bundle(BUNDLE),
@@ -57,6 +61,9 @@ fn test() -> Result<(), Failure> {
     rust::lints()?;
     rust::docs()?;
     let database = postgres::start(&programs)?;
+    node::install(PEERS)?;
+    node::script(PEERS, "typecheck")?;
+    node::script(PEERS, "test")?;
     rust::tests(&database.url())?;
     instructions::check(valgrind.as_deref())?;
 
@@ -72,6 +79,15 @@ fn test() -> Result<(), Failure> {
         .args(["run", "test"])
         .env("CHROMIUM", chromium)
         .env(postgres::URL, database.url()))
+}
+
+fn bench(options: &[&str]) -> Result<(), Failure> {
+    node::require()?;
+    let programs = postgres::require()?;
+    node::install(PEERS)?;
+    rust::build_benchmark()?;
+    let database = postgres::start(&programs)?;
+    rust::benchmark(options, &database.url())
 }
 
 /// The embedded client is what its source makes.

@@ -68,3 +68,15 @@ pub(crate) fn build_examples() -> Result<(), Failure> {
     let packages = ["chat", "rooms", "authenticated", "persistence"];
     run(cargo().args(["build", "--locked"]).args(packages.map(|name| format!("--package={name}"))))
 }
+
+/// The load, and the servers of Rust that it is put on.
+pub(crate) fn build_benchmark() -> Result<(), Failure> {
+    run(cargo().args(["build", "--locked", "--release", "--package=bench"]))
+}
+
+pub(crate) fn benchmark(options: &[&str], database: &str) -> Result<(), Failure> {
+    run(cargo()
+        .args(["run", "--locked", "--release", "--package=bench", "--bin=bench", "--"])
+        .args(options)
+        .env(postgres::URL, database))
+}

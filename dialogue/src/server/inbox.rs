@@ -169,8 +169,10 @@ impl Inbox {
             }
             Err(frame) => {
                 let mut queue = self.lock();
-                queue.bytes += frame.len();
-                queue.frames.push_front(frame);
+                if !queue.closed.is_some_and(DisconnectReason::is_servers) {
+                    queue.bytes += frame.len();
+                    queue.frames.push_front(frame);
+                }
             }
         }
         drop(turn);

@@ -38,6 +38,10 @@ use super::{
     stop::Stop,
 };
 
+/// How many connections the system opens ahead of the server: when all clients come back at once, one
+/// that finds no place there tries again a second later. The system may allow less (on Linux,
+/// `net.core.somaxconn`); a plain listener has 128.
+const AHEAD: i32 = 4_096;
 /// How long written data may stay unacknowledged before the connection is given up.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// How long requests that are not Socket.IO's may take to be answered after everything else ended.
@@ -46,9 +50,10 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Prepares a listener for realtime connections: small packets leave at once, and (on Linux) a
-/// reader that is gone or stuck is disconnected within ten seconds, where a plain listener would
-/// wait for it without end.
+/// Prepares a listener for realtime connections: 4,096 of them may wait to be accepted (on Unix, as far
+/// as the system allows), as many do after a restart; small packets leave at once; and (on Linux) a
+/// reader that is gone or stuck is disconnected within ten seconds, where a plain listener would wait for
+/// it without end.
 ///
 /// ```no_run
 /// # async fn serve(app: axum::Router) -> std::io::Result<()> {
@@ -60,7 +65,18 @@ const BUSY: &[u8] =
 /// [`Dialogue::serve`](crate::Dialogue::serve) and its like do this themselves, and more: they
 /// bound connections, and the time that a request takes to arrive, which `axum::serve` does not.
 pub fn listen(tcp: TcpListener) -> TapIo<TcpListener, fn(&mut TcpStream)> {
+    let_wait(&tcp);
     tcp.tap_io(prepare)
+}
+
+fn let_wait(tcp: &TcpListener) {
+    // To listen once more is to change how many may wait.
+    #[cfg(unix)]
+    if let Err(error) = SockRef::from(tcp).listen(AHEAD) {
+        tracing::debug!(%error, "as many connections may wait as before");
+    }
+    #[cfg(not(unix))]
+    let _ = (tcp, AHEAD);
 }
 
 fn prepare(stream: &mut TcpStream) {
@@ -88,6 +104,7 @@ pub(crate) async fn serve<S>(
         + 'static,
 {
     limits::allow_connections(limits.connections);
+    let_wait(&tcp);
     // Only HTTP/1: to find out that a connection speaks HTTP/2 takes as long as it likes.
     let mut http = Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.handshake_time);

@@ -75,3 +75,22 @@ async fn a_client_id_opens_nobodys_transport() {
     assert!(head.starts_with("HTTP/1.1 400"), "{head}");
     assert_eq!(server.dialogue.stats().members, 0);
 }
+
+/// A second attempt to connect would come a second later, and the next ones later still.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn many_connections_may_wait_to_be_accepted() {
+    const WAITING: usize = 500;
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    if most.trim().parse::<usize>().unwrap() < WAITING {
+        return;
+    }
+    let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    // Nobody accepts.
+    let _listener = dialogue::listen(tcp);
+    let connect = |_| tokio::net::TcpStream::connect(address);
+    let all = futures_util::future::try_join_all((0..WAITING).map(connect));
+    let all = tokio::time::timeout(std::time::Duration::from_secs(20), all).await;
+    assert_eq!(all.expect("all find a place").unwrap().len(), WAITING);
+}
