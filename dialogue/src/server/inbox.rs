@@ -46,6 +46,8 @@ struct Queue {
     renewed: bool,
     /// What the transport handled lately.
     recent: Recent,
+    /// Whether it handled as many in a row as may be.
+    rushed: bool,
     /// Whether nothing more is taken on.
     sealed: bool,
     closed: Option<DisconnectReason>,
@@ -65,11 +67,13 @@ enum Worker {
     Transport,
 }
 
-/// How many requests the transport handled in a row.
+/// How many requests the transport handled in a row: each sooner after the one before it than that one
+/// took. Whoever waits for answers leaves more time.
 #[derive(Default)]
 struct Recent {
-    since: Option<Instant>,
     requests: usize,
+    ended: Option<Instant>,
+    took: Duration,
 }
 
 /// What handles a connection's requests.
@@ -85,6 +89,8 @@ pub(crate) enum Next {
     Begun(BoxFuture<'static, ()>),
     /// Nothing, but what authentication proved ends at another time.
     Renewed,
+    /// Nothing for a moment: the transport handled many in a row.
+    Pause,
     /// The connection ended; some requests may be left.
     Last(DisconnectReason),
 }
@@ -131,7 +137,9 @@ impl Inbox {
         if queue.frames.len() >= self.max_frames || bytes > self.max_bytes {
             return Err(Untaken::Overflow);
         }
-        if queue.worker != Worker::Nobody || queue.recent.is_enough() {
+        let now = Instant::now();
+        if queue.worker != Worker::Nobody || queue.recent.is_enough(now) {
+            queue.rushed |= queue.worker == Worker::Nobody;
             queue.bytes = bytes;
             queue.frames.push_back(frame);
             queue.wake(&self.ready);
@@ -139,26 +147,27 @@ impl Inbox {
         }
         queue.worker = Worker::Transport;
         drop(queue);
-        self.handle(frame);
+        self.handle(frame, now);
         Ok(())
     }
 
     /// Handles a request as far as that needs no waiting; the session does what is left.
-    fn handle(&self, frame: Frame) {
+    fn handle(&self, frame: Frame, start: Instant) {
         /// Lets the session go on, whatever happens.
-        struct Turn<'a>(&'a Inbox);
+        struct Turn<'a>(&'a Inbox, Instant);
 
         impl Drop for Turn<'_> {
             fn drop(&mut self) {
                 let mut queue = self.0.lock();
                 queue.worker = Worker::Nobody;
+                queue.recent.note(self.1, Instant::now());
                 if queue.has_next() {
                     queue.wake(&self.0.ready);
                 }
             }
         }
 
-        let turn = Turn(self);
+        let turn = Turn(self, start);
         // Without a session, nobody wants the request.
         let Some(session) = self.session.get().and_then(Weak::upgrade) else { return };
         match session.begin(frame) {
@@ -267,6 +276,8 @@ impl Queue {
             Some(Next::Last(reason))
         } else if std::mem::take(&mut self.renewed) {
             Some(Next::Renewed)
+        } else if std::mem::take(&mut self.rushed) {
+            Some(Next::Pause)
         } else {
             self.pop().map(Next::Request)
         };
@@ -298,14 +309,21 @@ impl Queue {
 }
 
 impl Recent {
-    /// Notes one more, unless there were enough.
-    fn is_enough(&mut self) -> bool {
-        let now = Instant::now();
-        if self.since.is_none_or(|since| now - since > PAUSE) {
-            *self = Self { since: Some(now), requests: 0 };
+    /// Whether one more would be too many in a row.
+    fn is_enough(&mut self, now: Instant) -> bool {
+        if self.ended.is_none_or(|ended| now - ended >= self.took) {
+            self.requests = 0;
         }
-        self.requests += 1;
-        self.requests > TURN
+        let enough = self.requests >= TURN;
+        if enough {
+            // There is a pause now.
+            self.requests = 0;
+        }
+        enough
+    }
+
+    fn note(&mut self, began: Instant, ended: Instant) {
+        *self = Self { requests: self.requests + 1, ended: Some(ended), took: ended - began };
     }
 }
 
@@ -314,6 +332,9 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+
+    /// How long a slow request takes.
+    const SLOW: Duration = Duration::from_micros(100);
 
     /// Handles each request by what its text says, and keeps a list.
     #[derive(Default)]
@@ -334,6 +355,8 @@ mod tests {
             Ok(Box::pin(async move {
                 match &*text {
                     "wait" => go_on.notified().await,
+                    // As a request that takes time, without waiting for it.
+                    "slow" => drop(tokio::time::advance(SLOW).now_or_never()),
                     "panic" => panic!("a request"),
                     "end" => inbox.unwrap().upgrade().unwrap().close(DisconnectReason::ClientLeft),
                     _ => {}
@@ -366,6 +389,7 @@ mod tests {
                 format!("begun, {}", if done { "done" } else { "not done" })
             }
             Some(Next::Renewed) => "renewed".to_owned(),
+            Some(Next::Pause) => "pause".to_owned(),
             Some(Next::Last(reason)) => format!("{reason:?}"),
         }
     }
@@ -409,19 +433,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_in_a_row_are_left_to_the_session_which_pauses() {
+    async fn after_many_in_a_row_the_session_pauses() {
         let (inbox, script) = waiting();
         for _ in 0..TURN + 2 {
-            push(&inbox, "a");
+            push(&inbox, "slow");
         }
         assert_eq!(script.handled.lock().unwrap().len(), TURN);
         tokio::time::advance(PAUSE * 2).await;
         // Time alone lets nobody overtake.
         push(&inbox, "b");
-        assert_eq!([next(&inbox), next(&inbox), next(&inbox)], ["a", "a", "b"]);
-        assert_eq!(next(&inbox), "nothing");
+        assert_eq!([next(&inbox), next(&inbox)], ["pause", "slow"]);
+        assert_eq!([next(&inbox), next(&inbox), next(&inbox)], ["slow", "b", "nothing"]);
         push(&inbox, "c");
         assert_eq!(script.handled.lock().unwrap().len(), TURN + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_answers_is_not_in_a_rush() {
+        let (inbox, script) = waiting();
+        for _ in 0..10 * TURN {
+            push(&inbox, "slow");
+            tokio::time::advance(SLOW).await;
+        }
+        assert_eq!(script.handled.lock().unwrap().len(), 10 * TURN);
+        assert_eq!(next(&inbox), "nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -113,6 +113,10 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
             }
             Next::Begun(request) => Box::pin(answer(&client, request)).await,
             Next::Renewed => continue,
+            Next::Pause => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
             Next::Last(reason) => break reason,
         }
         turn += 1;
