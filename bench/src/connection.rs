@@ -72,12 +72,8 @@ impl Connection {
     pub(crate) fn send(&self, text: &[u8]) -> io::Result<()> {
         let mut frame = Vec::with_capacity(text.len() + 14);
         write_text(&mut frame, text);
-        self.send_frames(&frame)
-    }
-
-    pub(crate) fn send_frames(&self, frames: &[u8]) -> io::Result<()> {
-        match self.stream.try_write(frames) {
-            Ok(written) if written == frames.len() => Ok(()),
+        match self.stream.try_write(&frame) {
+            Ok(written) if written == frame.len() => Ok(()),
             Ok(_) => Err(failure("the server does not read")),
             Err(error) => Err(error),
         }

@@ -23,7 +23,7 @@ pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
     for contender in CONTENDERS {
         servers.push(plan.start(contender.program).await?);
     }
-    let mut table = Table::new(FIGURES);
+    let mut measures = measures(FIGURES, CONTENDERS);
     for round in 0..=plan.rounds(7) {
         for turn in turns(round, servers.len()) {
             let server = &servers[turn];
@@ -35,12 +35,13 @@ pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
             sleep(Duration::from_millis(200)).await;
             let clients = layout.clients() as f64;
             if round > 0 {
-                table.note(turn, &[micros(cpu) / clients, clients / time.as_secs_f64()]);
+                let values = [micros(cpu) / clients, clients / time.as_secs_f64()];
+                note(&mut measures, turn, &values);
             }
         }
     }
     for server in servers {
         server.stop().await?;
     }
-    Ok(table.finish(KEY, TITLE, CONTENDERS, SOCKETIOXIDE))
+    Ok(compared(KEY, TITLE, SOCKETIOXIDE, measures))
 }

@@ -132,7 +132,7 @@ pub(super) async fn compare(plan: &Plan, exchange: &Exchange) -> io::Result<Comp
         bytes: exchange.bytes,
         pace: exchange.pace,
     };
-    let mut table = Table::new(figures(exchange.pace));
+    let mut measures = measures(figures(exchange.pace), &contenders);
     // The first round is for compilers and caches to warm up.
     for round in 0..=plan.rounds(exchange.rounds) {
         for turn in turns(round, contenders.len()) {
@@ -144,14 +144,14 @@ pub(super) async fn compare(plan: &Plan, exchange: &Exchange) -> io::Result<Comp
             let outcome = crowd.exchange(server, traffic(event), time).await;
             let outcome = outcome.map_err(|error| io::Error::other(format!("{name}: {error}")))?;
             if round > 0 {
-                table.note(turn, &values(exchange.pace, &outcome));
+                note(&mut measures, turn, &values(exchange.pace, &outcome));
             }
         }
     }
     for (server, _) in crowds.into_values() {
         server.stop().await?;
     }
-    Ok(table.finish(exchange.key, exchange.title, &contenders, exchange.baseline))
+    Ok(compared(exchange.key, exchange.title, exchange.baseline, measures))
 }
 
 fn figures(pace: Pace) -> &'static [Figure] {
@@ -163,7 +163,7 @@ fn figures(pace: Pace) -> &'static [Figure] {
 
 /// In the order of the figures.
 fn values(pace: Pace, outcome: &Outcome) -> Vec<f64> {
-    let latency = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e6;
+    let latency = |quantile| millis(&outcome.latency, quantile);
     let deliveries = outcome.deliveries as f64;
     let cpu = micros(outcome.cpu) / deliveries;
     match pace {

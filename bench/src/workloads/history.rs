@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::{
     task::JoinSet,
@@ -50,7 +49,7 @@ pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
         }
         places.push((server, crowd, readers));
     }
-    let mut table = Table::new(FIGURES);
+    let mut measures = measures(FIGURES, &contenders);
     let time = plan.turn(Duration::from_millis(1_500));
     for round in 0..=plan.rounds(5) {
         for turn in turns(round, contenders.len()) {
@@ -63,27 +62,22 @@ pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
             };
             let (outcome, pages) =
                 tokio::try_join!(crowd.exchange(server, traffic, time), read(readers, time))?;
-            let ms = |latency: &Histogram<u64>, quantile| {
-                latency.value_at_quantile(quantile) as f64 / 1e6
-            };
             if round > 0 {
-                table.note(
-                    turn,
-                    &[
-                        ms(&pages, 0.5),
-                        ms(&pages, 0.99),
-                        ms(&outcome.latency, 0.5),
-                        ms(&outcome.latency, 0.99),
-                        outcome.cpu.as_secs_f64() / outcome.time.as_secs_f64() * 100.0,
-                    ],
-                );
+                let values = [
+                    millis(&pages, 0.5),
+                    millis(&pages, 0.99),
+                    millis(&outcome.latency, 0.5),
+                    millis(&outcome.latency, 0.99),
+                    outcome.cpu.as_secs_f64() / outcome.time.as_secs_f64() * 100.0,
+                ];
+                note(&mut measures, turn, &values);
             }
         }
     }
     for (server, ..) in places {
         server.stop().await?;
     }
-    Ok(table.finish(KEY, TITLE, &contenders, DIALOGUE_HISTORY))
+    Ok(compared(KEY, TITLE, DIALOGUE_HISTORY, measures))
 }
 
 /// Reads pages for a while. Returns how long each took, in nanoseconds.

@@ -17,7 +17,7 @@ pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
     let members = plan.many(100);
     let title = format!("{} idle connections, in rooms of {members}", 100 * members);
     let layout = Layout { rooms: 100, members, rooms_per_client: 1 };
-    let mut table = Table::new(FIGURES);
+    let mut measures = measures(FIGURES, CONTENDERS);
     for round in 0..plan.rounds(3) {
         for turn in turns(round, CONTENDERS.len()) {
             let server = plan.start(CONTENDERS[turn].program).await?;
@@ -26,10 +26,10 @@ pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
             let crowd = Crowd::gather(&server, layout).await?;
             sleep(plan.turn(Duration::from_millis(500))).await;
             let bytes = server.memory()?.saturating_sub(before) as f64;
-            table.note(turn, &[bytes / 1_000.0 / layout.clients() as f64]);
+            note(&mut measures, turn, &[bytes / 1_000.0 / layout.clients() as f64]);
             drop((first, crowd));
             server.stop().await?;
         }
     }
-    Ok(table.finish(KEY, &title, CONTENDERS, SOCKETIOXIDE))
+    Ok(compared(KEY, &title, SOCKETIOXIDE, measures))
 }

@@ -6,7 +6,9 @@ mod history;
 mod idle;
 mod storm;
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{io, time::Duration};
+
+use hdrhistogram::Histogram;
 
 use crate::{
     crowd::Layout,
@@ -47,10 +49,9 @@ const BUN_HISTORY: Contender =
     contender("dialogue-ts on Bun, history", Program::ReferenceOnBun, "message");
 
 /// How much of everything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
     /// Ten minutes.
-    #[default]
     Whole,
     /// Two minutes: the same, with less certain figures.
     Quick,
@@ -170,51 +171,36 @@ impl Figure {
     }
 }
 
-/// Figures as they come in, round after round.
-struct Table {
-    figures: Vec<Figure>,
-    /// By figure and contender.
-    values: BTreeMap<(usize, usize), Vec<f64>>,
+/// A measure of each figure, with a row for each contender.
+fn measures(figures: &[Figure], contenders: &[Contender]) -> Vec<Measure> {
+    let rows = || {
+        let names = contenders.iter().map(|contender| contender.name.to_owned());
+        names.map(|contender| Row { contender, values: Vec::new() }).collect()
+    };
+    let measure = |figure: &Figure| Measure {
+        name: figure.name.to_owned(),
+        unit: figure.unit.to_owned(),
+        more_is_better: figure.more_is_better,
+        rows: rows(),
+    };
+    figures.iter().map(measure).collect()
 }
 
-impl Table {
-    fn new(figures: &[Figure]) -> Self {
-        Self { figures: figures.to_vec(), values: BTreeMap::new() }
+/// Notes what a contender's turn came to, in the order of the figures.
+fn note(measures: &mut [Measure], contender: usize, values: &[f64]) {
+    for (measure, value) in measures.iter_mut().zip(values) {
+        measure.rows[contender].values.push(*value);
     }
+}
 
-    /// Notes what a contender's turn came to, in the order of the figures.
-    fn note(&mut self, contender: usize, values: &[f64]) {
-        for (figure, value) in values.iter().enumerate() {
-            self.values.entry((figure, contender)).or_default().push(*value);
-        }
-    }
+fn compared(key: &str, title: &str, baseline: Contender, measures: Vec<Measure>) -> Comparison {
+    let baseline = baseline.name.to_owned();
+    Comparison { key: key.to_owned(), title: title.to_owned(), baseline, measures }
+}
 
-    fn finish(
-        mut self,
-        key: &str,
-        title: &str,
-        contenders: &[Contender],
-        baseline: Contender,
-    ) -> Comparison {
-        let mut measure = |(index, figure): (usize, &Figure)| Measure {
-            name: figure.name.to_owned(),
-            unit: figure.unit.to_owned(),
-            more_is_better: figure.more_is_better,
-            rows: (contenders.iter().enumerate())
-                .map(|(contender, Contender { name, .. })| Row {
-                    contender: (*name).to_owned(),
-                    values: self.values.remove(&(index, contender)).unwrap_or_default(),
-                })
-                .collect(),
-        };
-        let figures = self.figures.clone();
-        Comparison {
-            key: key.to_owned(),
-            title: title.to_owned(),
-            baseline: baseline.name.to_owned(),
-            measures: figures.iter().enumerate().map(&mut measure).collect(),
-        }
-    }
+/// A quantile of a latency, in milliseconds.
+fn millis(latency: &Histogram<u64>, quantile: f64) -> f64 {
+    latency.value_at_quantile(quantile) as f64 / 1e6
 }
 
 fn micros(time: Duration) -> f64 {

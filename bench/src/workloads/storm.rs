@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -40,7 +39,7 @@ pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
         miss(&server, contender.event).await?;
         servers.push(server);
     }
-    let mut table = Table::new(FIGURES);
+    let mut measures = measures(FIGURES, &contenders);
     for round in 0..=plan.rounds(5) {
         for turn in turns(round, contenders.len()) {
             let (server, contender) = (&servers[turn], contenders[turn]);
@@ -65,14 +64,15 @@ pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
             drop(back);
             sleep(Duration::from_millis(200)).await;
             if round > 0 {
-                table.note(turn, &[time.as_secs_f64() * 1e3, micros(cpu) / clients as f64]);
+                let values = [time.as_secs_f64() * 1e3, micros(cpu) / clients as f64];
+                note(&mut measures, turn, &values);
             }
         }
     }
     for server in servers {
         server.stop().await?;
     }
-    Ok(table.finish(KEY, TITLE, &contenders, DIALOGUE_HISTORY))
+    Ok(compared(KEY, TITLE, DIALOGUE_HISTORY, measures))
 }
 
 /// Everybody connects and joins. Returns what each was answered.
@@ -80,12 +80,12 @@ async fn come(
     server: &Server,
     clients: usize,
     since: Option<Value>,
-) -> io::Result<Vec<(Rc<Connection>, Value)>> {
+) -> io::Result<Vec<(Connection, Value)>> {
     let since = since.as_ref();
     let one = async |client: usize| {
         let connection = Connection::open(server.address, &format!("user {client}")).await?;
         let joined = connection.join(0, since).await?;
-        io::Result::Ok((Rc::new(connection), joined))
+        io::Result::Ok((connection, joined))
     };
     stream::iter(0..clients).map(one).buffer_unordered(AT_ONCE).try_collect().await
 }
