@@ -1,0 +1,295 @@
+//! What a client is told before it connects.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::{Client, answer::Connected, error::ConnectError, socket::Socket};
+
+/// The settings of a [`Client`]; made by [`Client::builder`].
+#[must_use = "nothing is connected before `connect`"]
+pub struct Builder {
+    url: String,
+    path: String,
+    contract: Option<String>,
+    config: Config,
+}
+
+/// What a client needs to know for as long as it lives.
+pub(crate) struct Config {
+    /// Where to connect, once that is known.
+    endpoint: String,
+    credentials: Option<Credentials>,
+    connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) reconnect: Reconnect,
+    /// How many messages wait for the reader of a stream.
+    pub(crate) buffer: usize,
+    /// How many requests may be under way.
+    pub(crate) requests: usize,
+}
+
+type Obtained = Result<Box<RawValue>, Box<dyn std::error::Error + Send + Sync>>;
+type Credentials = Box<dyn Fn() -> BoxFuture<'static, Obtained> + Send + Sync>;
+
+/// How a client comes back when its connection is lost.
+///
+/// By default as often as it takes, one second after the loss, then two, four, and five after each
+/// attempt that fails. Each wait is from half of that to one and a half, at random, so that many clients
+/// do not return at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    attempts: Option<u32>,
+    first: Duration,
+    most: Duration,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self { attempts: None, first: Duration::from_secs(1), most: Duration::from_secs(5) }
+    }
+}
+
+impl Reconnect {
+    /// Not at all: a lost connection closes the client.
+    pub fn never() -> Self {
+        Self::default().attempts(0)
+    }
+
+    /// How many attempts in a row may fail before the client is closed. Default: any number.
+    pub fn attempts(mut self, most: u32) -> Self {
+        self.attempts = Some(most);
+        self
+    }
+
+    /// How long to wait before the first attempt, which doubles with each that fails, up to `most`.
+    /// Default: one second, and five.
+    pub fn delay(mut self, first: Duration, most: Duration) -> Self {
+        (self.first, self.most) = (first, most);
+        self
+    }
+
+    /// How long to wait after so many attempts failed; `None` to give up.
+    pub(crate) fn wait(&self, failed: u32) -> Option<Duration> {
+        if self.attempts.is_some_and(|most| failed >= most) {
+            return None;
+        }
+        let wait = self.first.saturating_mul(2_u32.saturating_pow(failed)).min(self.most);
+        Some(wait.mul_f64(0.5 + fastrand::f64()))
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(url: String) -> Self {
+        let config = Config {
+            endpoint: String::new(),
+            credentials: None,
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
+            reconnect: Reconnect::default(),
+            buffer: 1_024,
+            requests: 1_024,
+        };
+        Self { url, path: "/socket.io".to_owned(), contract: None, config }
+    }
+
+    /// What the server's `authenticate` decides on: obtained anew for each connection, and to prolong
+    /// one whose credentials are about to expire. Default: nothing is sent.
+    ///
+    /// ```no_run
+    /// # async fn token() -> String { String::new() }
+    /// # async fn connect() -> Result<(), dialogue_client::ConnectError> {
+    /// #[derive(serde::Serialize)]
+    /// struct Login { token: String }
+    ///
+    /// let client = dialogue_client::Client::builder("wss://chat.example.com")
+    ///     .auth(|| async { Login { token: token().await } })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn auth<C, F>(self, credentials: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        C: Serialize,
+        F: Future<Output = C> + Send + 'static,
+    {
+        self.try_auth(move || {
+            let credentials = credentials();
+            async move { Ok::<_, ConnectError>(credentials.await) }
+        })
+    }
+
+    /// The same, where credentials may not be obtained: that is [`ConnectError::Credentials`], and tried
+    /// again where the connection was lost.
+    pub fn try_auth<C, E, F>(mut self, credentials: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        C: Serialize,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: Future<Output = Result<C, E>> + Send + 'static,
+    {
+        self.config.credentials = Some(Box::new(move || {
+            let credentials = credentials();
+            Box::pin(async move {
+                let obtained = credentials.await.map_err(Into::into)?;
+                Ok(to_raw_value(&obtained)?)
+            })
+        }));
+        self
+    }
+
+    /// Where the server's Socket.IO endpoint is. Default: `/socket.io`.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// The hash of the contract that this program was built with: [`Client::contract`] tells if the
+    /// server's is another one. Default: nobody asks.
+    pub fn contract(mut self, hash: impl Into<String>) -> Self {
+        self.contract = Some(hash.into());
+        self
+    }
+
+    /// How long a connection may take, credentials included. Default: 10 seconds.
+    pub fn connect_timeout(mut self, time: Duration) -> Self {
+        self.config.connect_timeout = time;
+        self
+    }
+
+    /// How long an answer may take, and how long a request may wait until it can be sent. Default: 10
+    /// seconds. Triggers of events with history try longer; see [`Trigger::timeout`](crate::Trigger::timeout).
+    pub fn request_timeout(mut self, time: Duration) -> Self {
+        self.config.request_timeout = time;
+        self
+    }
+
+    /// How to come back when the connection is lost. Default: see [`Reconnect`].
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.config.reconnect = reconnect;
+        self
+    }
+
+    /// How many messages wait for the reader of a stream, at least 1. Default: 1,024. What comes beyond
+    /// them is read from the server's history later on; see [`Events`](crate::Events).
+    pub fn buffer(mut self, messages: usize) -> Self {
+        self.config.buffer = messages.max(1);
+        self
+    }
+
+    /// How many triggers and requests may wait or be under way, at least 1. Default: 1,024. Further ones
+    /// wait for their turn, in order.
+    pub fn requests(mut self, most: usize) -> Self {
+        self.config.requests = most.max(1);
+        self
+    }
+
+    /// Connects, and returns once the server has said who this client is. The first connection is yours
+    /// to try again; one that is lost later comes back by itself.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let Self { url, path, contract, mut config } = self;
+        config.endpoint = endpoint(&url, &path, contract.as_deref())?;
+        let config = Arc::new(config);
+        let (socket, connected) = config.open().await?;
+        Ok(Client::start(config, socket, connected))
+    }
+}
+
+impl Config {
+    /// Opens a connection, with credentials of this moment.
+    pub(crate) async fn open(&self) -> Result<(Socket, Connected), ConnectError> {
+        let open = async {
+            let auth = self.credentials().await.map_err(ConnectError::Credentials)?;
+            Socket::open(&self.endpoint, auth.as_deref()).await
+        };
+        timeout(self.connect_timeout, open).await.unwrap_or(Err(ConnectError::Timeout))
+    }
+
+    pub(crate) async fn credentials(
+        &self,
+    ) -> Result<Option<Box<RawValue>>, Box<dyn std::error::Error + Send + Sync>> {
+        match &self.credentials {
+            Some(credentials) => Ok(Some(credentials().await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Where the WebSocket of a server is.
+fn endpoint(server: &str, path: &str, contract: Option<&str>) -> Result<String, ConnectError> {
+    let wrong = |reason| ConnectError::Url { url: server.to_owned(), reason };
+    let mut url = Url::parse(server)
+        .map_err(|_| wrong("write it like `wss://chat.example.com` or `ws://localhost:3000`"))?;
+    let scheme = match url.scheme() {
+        "ws" | "http" => "ws",
+        "wss" | "https" => "wss",
+        _ => return Err(wrong("it starts with `ws`, `wss`, `http` or `https`")),
+    };
+    if url.path().trim_matches('/') != "" || url.query().is_some() {
+        return Err(wrong("give what comes after the host to `path`"));
+    }
+    // These are special to URLs alike, so that one can become the other.
+    let _ = url.set_scheme(scheme);
+    url.set_path(&format!("/{}/", path.trim_matches('/')));
+    let mut query = url.query_pairs_mut();
+    query.append_pair("EIO", "4").append_pair("transport", "websocket");
+    if let Some(hash) = contract {
+        query.append_pair("contract", hash);
+    }
+    drop(query);
+    Ok(url.into())
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Credentials are nobody's to read.
+        f.debug_struct("Builder").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_and_a_path_make_the_address() {
+        let address = |url, path| endpoint(url, path, None).unwrap();
+        let query = "EIO=4&transport=websocket";
+        assert_eq!(
+            address("http://localhost:3000", "/socket.io"),
+            format!("ws://localhost:3000/socket.io/?{query}")
+        );
+        assert_eq!(
+            address("wss://chat.example.com/", "live"),
+            format!("wss://chat.example.com/live/?{query}")
+        );
+        assert_eq!(
+            endpoint("ws://localhost", "socket.io", Some("a b")).unwrap(),
+            format!("ws://localhost/socket.io/?{query}&contract=a+b")
+        );
+    }
+
+    #[test]
+    fn what_is_no_origin_is_told_why() {
+        for url in ["localhost:3000", "ftp://localhost", "ws://localhost/chat", "nowhere"] {
+            let error = endpoint(url, "/socket.io", None).unwrap_err();
+            assert!(matches!(error, ConnectError::Url { .. }), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_most_with_jitter() {
+        let (first, most) = (Duration::from_secs(1), Duration::from_secs(5));
+        let reconnect = Reconnect::default().delay(first, most).attempts(4);
+        for (failed, expected) in [(0, first), (1, first * 2), (2, first * 4), (3, most)] {
+            let wait = reconnect.wait(failed).unwrap();
+            assert!(wait >= expected / 2 && wait < expected * 3 / 2, "{failed}: {wait:?}");
+        }
+        assert_eq!(reconnect.wait(4), None);
+        assert_eq!(Reconnect::never().wait(0), None);
+    }
+}

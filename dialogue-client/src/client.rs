@@ -1,0 +1,256 @@
+//! The handle of a connection.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use dialogue::{
+    Event, Room as RoomKey,
+    protocol::{CreateRoom, InRoom, RoomInfo, event},
+};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    Builder, Room,
+    answer::{self, Authenticated, Connected},
+    builder::Config,
+    connection::{Command, Connection, Hub},
+    direct::Direct,
+    error::{ClientError, JoinError, RequestError},
+    feed::{Feed, Listeners},
+    link::RoomId,
+    request::{Answer, Request},
+    socket::Socket,
+};
+
+/// How many commands wait for the connection's task.
+const COMMANDS: usize = 64;
+
+/// A connection to a Dialogue server, and what keeps it: it comes back by itself when it is lost.
+///
+/// Cloning makes another handle of the same connection. When the last handle is dropped, and the last room
+/// and stream, the connection is closed.
+///
+/// ```no_run
+/// # async fn chat() -> Result<(), Box<dyn std::error::Error>> {
+/// use dialogue_client::Client;
+/// use protocol::{Note, board};
+///
+/// let client = Client::builder("ws://localhost:3000").connect().await?;
+/// let board = client.join(board::Room { team: "red".into() }).await?;
+/// let mut notes = board.on::<Note>();
+/// board.trigger(Note { text: "hello".into() }).await?;
+/// while let Some(note) = notes.next().await {
+///     println!("{}: {}", note.from, note.data.text);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all handles of a client have in common; the connection ends with it.
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    commands: mpsc::Sender<Command>,
+    /// Requests may be under way as long as there are permits.
+    turns: Semaphore,
+    state: watch::Receiver<State>,
+    who: watch::Receiver<Connected>,
+    direct: Arc<Direct>,
+    pub(crate) errors: Arc<Listeners<Arc<ClientError>>>,
+}
+
+/// Whether a client is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// The server hears what is asked.
+    Connected,
+    /// The connection was lost, and the client comes back. What is asked waits.
+    Reconnecting,
+    /// The client was closed, or gave up, or was told to go. It stays so.
+    Closed,
+}
+
+impl Client {
+    /// Prepares a connection to the server at an origin, such as `wss://chat.example.com`; `ws`, `http`
+    /// and `https` do, too.
+    pub fn builder(url: impl Into<String>) -> Builder {
+        Builder::new(url.into())
+    }
+
+    pub(crate) fn start(config: Arc<Config>, socket: Socket, connected: Connected) -> Self {
+        let (commands, received) = mpsc::channel(COMMANDS);
+        let state = watch::Sender::new(State::Connected);
+        let who = watch::Sender::new(Connected::default());
+        let (direct, errors) = (Arc::new(Direct::default()), Arc::new(Listeners::new()));
+        let shared = Shared {
+            config: config.clone(),
+            commands,
+            turns: Semaphore::new(config.requests),
+            state: state.subscribe(),
+            who: who.subscribe(),
+            direct: direct.clone(),
+            errors: errors.clone(),
+        };
+        let hub = Hub::new(errors, direct, state, who);
+        let connection = Connection::new(config, received, hub, socket, connected);
+        tokio::spawn(connection.run());
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Joins a room, or comes back with another handle of a room that is joined.
+    ///
+    /// The room is joined again whenever the connection comes back, until it is left: by [`Room::leave`],
+    /// or a moment after its last handle and stream were dropped.
+    pub async fn join<R: RoomKey>(&self, room: R) -> Result<Room<R>, JoinError> {
+        let id: RoomId = room.id().into();
+        let deadline = Instant::now() + self.shared.config.request_timeout;
+        let joined = async {
+            let (reply, joined) = oneshot::channel();
+            self.shared.command(Command::Join { id, reply }).await?;
+            joined.await.map_err(|_| RequestError::Closed)?
+        };
+        let core = timeout_at(deadline, joined).await.unwrap_or(Err(RequestError::Timeout))?;
+        Ok(Room::new(room, core, self.shared.clone()))
+    }
+
+    /// What the server sends to this client alone, outside any room, from now on.
+    ///
+    /// Of events that nobody listened to yet, the latest 32 are kept for whoever does first: a server may
+    /// greet a client before it can listen.
+    pub fn on<E: Event>(&self) -> Feed<E> {
+        let receiver = self.shared.direct.listen(self.shared.errors.clone());
+        Feed::new(receiver, self.shared.clone())
+    }
+
+    /// What goes wrong without being asked for, from now on.
+    pub fn errors(&self) -> Feed<Arc<ClientError>> {
+        Feed::new(self.shared.errors.listen(), self.shared.clone())
+    }
+
+    /// Whether the client is connected at this moment.
+    pub fn state(&self) -> State {
+        *self.shared.state.borrow()
+    }
+
+    /// The state as it changes: `changed()` waits for another one, `wait_for(..)` for a certain one. It
+    /// does not keep the client going.
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.shared.state.clone()
+    }
+
+    /// Who authentication proved this client to be.
+    pub fn user_id(&self) -> Arc<str> {
+        self.shared.who.borrow().user_id.clone()
+    }
+
+    /// The id of the connection, which is another one after each loss.
+    pub fn id(&self) -> Arc<str> {
+        self.shared.who.borrow().client_id.clone()
+    }
+
+    /// The hash of the server's contract, if it is another one than that given to
+    /// [`Builder::contract`].
+    pub fn contract(&self) -> Option<Arc<str>> {
+        self.shared.who.borrow().contract.clone()
+    }
+
+    /// The rooms that this client may see.
+    pub async fn rooms(&self) -> Result<Vec<RoomInfo>, RequestError> {
+        let answer = self.shared.ask(None, event::LIST_ROOMS, &(), true).await?;
+        answer::read(&answer).map(|answer::Rooms { rooms }| rooms)
+    }
+
+    /// Creates a room, if the app lets this client. It is not repeated if the connection is lost
+    /// meanwhile.
+    pub async fn create_room(&self, room: CreateRoom) -> Result<RoomInfo, RequestError> {
+        let answer = self.shared.ask(None, event::CREATE_ROOM, &room, false).await?;
+        answer::read(&answer).map(|answer::RoomCreated { room }| room)
+    }
+
+    /// Deletes a room that this user created. It is not repeated if the connection is lost meanwhile.
+    pub async fn delete_room(&self, room_id: &str) -> Result<(), RequestError> {
+        let room = InRoom { room_id: room_id.into() };
+        self.shared.ask(None, event::DELETE_ROOM, &room, false).await.map(drop)
+    }
+
+    /// Sends new credentials of the same user on the connection that there is, and returns until when
+    /// they are good, if the server says so.
+    ///
+    /// From then on, the client does so by itself, a minute before the time is over, or half-way there if
+    /// that is sooner. Without it, the server ends the connection in time, and the client comes back with
+    /// new credentials.
+    pub async fn authenticate(&self) -> Result<Option<SystemTime>, RequestError> {
+        let credentials = self.shared.config.credentials().await;
+        let credentials = credentials.map_err(RequestError::Credentials)?;
+        let answer = self.shared.ask(None, event::AUTHENTICATE, &credentials, true).await?;
+        let Authenticated { expires_at } = answer::read(&answer)?;
+        self.shared.command(Command::ExpiresAt(expires_at)).await?;
+        Ok(expires_at.map(|at| UNIX_EPOCH + Duration::from_millis(at)))
+    }
+
+    /// Leaves all rooms and closes the connection, for all handles; streams end. Returns when that is
+    /// done.
+    pub async fn close(&self) {
+        // Whoever is closed takes no commands.
+        let _ = self.shared.command(Command::Close).await;
+        let _ = self.states().wait_for(|state| *state == State::Closed).await;
+    }
+}
+
+impl Shared {
+    pub(crate) async fn command(&self, command: Command) -> Result<(), RequestError> {
+        self.commands.send(command).await.map_err(|_| RequestError::Closed)
+    }
+
+    /// Asks, in a room or outside, within the time of a request.
+    pub(crate) async fn ask(
+        &self,
+        room: Option<RoomId>,
+        name: &'static str,
+        payload: &impl Serialize,
+        repeatable: bool,
+    ) -> Answer {
+        let payload =
+            to_raw_value(payload).map_err(|error| RequestError::Unreadable(error.to_string()))?;
+        let deadline = Instant::now() + self.config.request_timeout;
+        self.ask_until(deadline, room, name, payload, repeatable).await
+    }
+
+    /// Asks when it is this request's turn; gives up at the deadline.
+    pub(crate) async fn ask_until(
+        &self,
+        deadline: Instant,
+        room: Option<RoomId>,
+        name: &'static str,
+        payload: Box<RawValue>,
+        repeatable: bool,
+    ) -> Answer {
+        let answered = async {
+            let _turn = self.turns.acquire().await;
+            let (reply, answer) = oneshot::channel();
+            let request = Request { name, payload, repeatable, reply };
+            self.command(Command::Request { room, request }).await?;
+            answer.await.map_err(|_| RequestError::Closed)?
+        };
+        timeout_at(deadline, answered).await.unwrap_or(Err(RequestError::Timeout))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut client = f.debug_struct("Client");
+        client.field("user_id", &self.user_id()).field("state", &self.state());
+        client.finish_non_exhaustive()
+    }
+}

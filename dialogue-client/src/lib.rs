@@ -1,0 +1,79 @@
+//! Typed client of [Dialogue](dialogue) servers: rooms are joined by their types, events come as streams
+//! and are triggered with an acknowledgement, and lost connections lose nothing.
+//!
+//! - A [`Client`] is a connection that comes back by itself.
+//! - A [`Room`] is joined by its key; what it does not list does not compile.
+//! - [`Events`] is the stream of a room's events of one type, in the room's order.
+//! - [`Trigger`] sends an event until the server says that it has it.
+//! - [`History`] reads what the room keeps.
+//!
+//! Events and rooms are those of the server: of a crate that depends on `dialogue` without its server, and
+//! that both use.
+//!
+//! ```no_run
+//! use dialogue_client::Client;
+//! use protocol::{Note, board};
+//!
+//! #[derive(serde::Serialize)]
+//! struct Login {
+//!     token: String,
+//! }
+//!
+//! # async fn token() -> String { String::new() }
+//! # async fn chat() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("wss://notes.example.com")
+//!     .auth(|| async { Login { token: token().await } })
+//!     .connect()
+//!     .await?;
+//! let board = client.join(board::Room { team: "red".into() }).await?;
+//! let mut notes = board.on::<Note>();
+//! let page = board.history::<Note>().limit(50).await?;
+//! let receipt = board.trigger(Note { text: "hello".into() }).await?;
+//! while let Some(note) = notes.next().await {
+//!     println!("{}: {}", note.from, note.data.text);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is promised
+//!
+//! Of events with history, a stream has every one, once and in order, across lost connections, restarted
+//! servers and slow readers, as long as the server keeps what was missed. Where it does not,
+//! [`Room::resets`] says so. An acknowledged trigger of such an event is stored once. Events without
+//! history are heard and sent at most once.
+
+mod answer;
+mod builder;
+mod client;
+mod connection;
+mod direct;
+mod error;
+mod feed;
+mod history;
+mod link;
+mod membership;
+mod packet;
+mod place;
+mod request;
+mod room;
+mod socket;
+mod stream;
+mod timers;
+mod trigger;
+
+pub use dialogue::protocol::{CreateRoom, ErrorCode, RoomInfo};
+
+pub use crate::{
+    builder::{Builder, Reconnect},
+    client::{Client, State},
+    error::{
+        ClientError, ConnectError, HistoryError, JoinError, Refusal, RequestError, TriggerError,
+    },
+    feed::Feed,
+    history::{History, Page},
+    place::At,
+    room::{Reset, Room, RoomState},
+    stream::Events,
+    trigger::{Receipt, Trigger},
+};

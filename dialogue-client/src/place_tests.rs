@@ -1,0 +1,185 @@
+//! The rule of resuming and of gaps, case by case.
+
+use serde_json::value::RawValue;
+
+use super::*;
+
+const OLD: &str = "000000000000000a";
+const NEW: &str = "000000000000000b";
+
+fn at(epoch: &str, seq: u64) -> At {
+    At { epoch: epoch.parse().unwrap(), seq }
+}
+
+fn event(epoch: &str, name: &'static str, seq: u64, prev: u64) -> Arc<RawMessage> {
+    let mut message = RawMessage::new(name, "room", RawValue::NULL.to_owned());
+    message.position = Some(Position { epoch: epoch.parse().unwrap(), seq, prev });
+    Arc::new(message)
+}
+
+fn tick(seq: u64, prev: u64) -> Arc<RawMessage> {
+    event(OLD, "tick", seq, prev)
+}
+
+fn tock(seq: u64, prev: u64) -> Arc<RawMessage> {
+    event(OLD, "tock", seq, prev)
+}
+
+fn page(epoch: &str, events: Vec<Arc<RawMessage>>, complete: bool, seq: u64) -> Range {
+    Range { events, complete, end: at(epoch, seq) }
+}
+
+/// In short: `3` is handed over, `>2` is what comes after it asked for, `!5` is a reset.
+fn told(steps: &[Step]) -> String {
+    let steps = steps.iter().map(|step| match step {
+        Step::Deliver(message) => {
+            message.position.map_or("e".to_owned(), |position| position.seq.to_string())
+        }
+        Step::Fetch { after } => format!(">{after}"),
+        Step::Reset(at) => format!("!{}", at.seq),
+    });
+    steps.collect::<Vec<_>>().join(" ")
+}
+
+/// A place at 2 of the old log, which holds two messages at most.
+fn place() -> Place {
+    Place::new(at(OLD, 2), 2)
+}
+
+#[test]
+fn what_is_next_is_handed_over() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(3, 2))), "3");
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    assert_eq!(told(&place.live(tick(5, 3))), "5");
+    assert_eq!(place.at(), at(OLD, 5));
+}
+
+#[test]
+fn an_event_without_history_is_handed_over_at_any_time() {
+    let blink = || Arc::new(RawMessage::new("blink", "room", RawValue::NULL.to_owned()));
+    let mut place = place();
+    assert_eq!(told(&place.live(blink())), "e");
+    place.fall_behind();
+    assert_eq!(told(&place.live(blink())), "e");
+}
+
+#[test]
+fn a_duplicate_is_dropped() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(2, 1))), "");
+    assert_eq!(told(&place.live(tick(3, 2))), "3");
+    assert_eq!(told(&place.live(tick(3, 2))), "");
+}
+
+#[test]
+fn a_gap_is_fetched_before_what_is_behind_it() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    assert_eq!(told(&place.live(tick(5, 4))), "");
+    let missing = vec![tick(3, 2), tick(4, 3)];
+    assert_eq!(told(&place.page(page(OLD, missing, true, 4))), "3 4 5");
+    assert_eq!(told(&place.live(tick(6, 5))), "6");
+}
+
+#[test]
+fn an_event_of_another_name_in_between_is_no_gap() {
+    let mut place = place();
+    // 3 is of a name that nobody is subscribed to.
+    assert_eq!(told(&place.live(tick(4, 2))), "4");
+    // 5 is of this name, though.
+    assert_eq!(told(&place.live(tock(6, 5))), ">4");
+}
+
+#[test]
+fn a_gap_is_fetched_page_by_page() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(6, 5))), ">2");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2), tick(4, 3)], false, 6))), "3 4 >4");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(5, 4), tick(6, 5)], true, 6))), "5 6");
+    assert!(!place.is_behind());
+}
+
+#[test]
+fn what_does_not_fit_while_a_range_is_fetched_is_fetched_too() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    for (seq, prev) in [(5, 4), (6, 5), (7, 6)] {
+        assert_eq!(told(&place.live(tick(seq, prev))), "");
+    }
+    assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2), tick(4, 3)], true, 4))), "3 4 5 >5");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(6, 5), tick(7, 6)], true, 7))), "6 7");
+}
+
+#[test]
+fn a_position_ahead_is_fetched_and_one_that_was_reached_is_not() {
+    let mut place = place();
+    assert_eq!(told(&place.position(at(OLD, 2))), "");
+    assert_eq!(told(&place.position(at(OLD, 3))), ">2");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2)], true, 3))), "3");
+    assert_eq!(told(&place.position(at(OLD, 3))), "");
+}
+
+#[test]
+fn a_position_ahead_while_a_range_is_fetched_is_fetched_after_it() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    assert_eq!(told(&place.position(at(OLD, 6))), "");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2), tick(4, 3)], true, 4))), "3 4 >4");
+}
+
+#[test]
+fn a_whole_page_accounts_for_names_that_it_does_not_have() {
+    let mut place = place();
+    assert_eq!(told(&place.position(at(OLD, 9))), ">2");
+    assert_eq!(told(&place.page(page(OLD, vec![], true, 9))), "");
+    // Of its name, 8 was before it, and not subscribed to then.
+    assert_eq!(told(&place.live(tock(10, 8))), "10");
+}
+
+#[test]
+fn a_recovered_join_replays_in_order_and_drops_what_was_held() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(5, 4))), ">2");
+    let missed = vec![tick(3, 2), tock(4, 1), tick(5, 3)];
+    assert_eq!(told(&place.joined(at(OLD, 6), true, missed)), "3 4 5");
+    assert_eq!((place.at(), place.is_behind()), (at(OLD, 6), false));
+    assert_eq!(told(&place.live(tick(7, 5))), "7");
+}
+
+#[test]
+fn a_join_that_is_not_recovered_is_a_reset() {
+    let mut place = place();
+    let recent = vec![tick(9, 8)];
+    assert_eq!(told(&place.joined(at(OLD, 9), false, recent)), "!9");
+    assert_eq!(told(&place.live(tick(9, 8))), "");
+    assert_eq!(told(&place.live(tick(10, 9))), "10");
+}
+
+#[test]
+fn a_join_to_another_log_is_a_reset_even_to_a_smaller_seq() {
+    let mut place = place();
+    assert_eq!(told(&place.joined(at(NEW, 1), true, vec![])), "!1");
+    assert_eq!(told(&place.live(event(NEW, "tick", 2, 1))), "2");
+}
+
+#[test]
+fn another_log_is_found_out_about_by_fetching() {
+    for hear in [
+        |place: &mut Place| place.live(event(NEW, "tick", 1, 0)),
+        |place: &mut Place| place.position(at(NEW, 1)),
+    ] {
+        let mut place = place();
+        assert_eq!(told(&hear(&mut place)), ">2");
+        assert_eq!(told(&place.page(page(NEW, vec![], true, 1))), "!1");
+        assert_eq!(told(&place.live(event(NEW, "tick", 2, 1))), "2");
+    }
+}
+
+#[test]
+fn what_is_kept_no_more_is_a_reset() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(9, 8))), ">2");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(8, 7), tick(9, 8)], true, 9))), "!9");
+    assert_eq!(told(&place.live(tick(10, 9))), "10");
+}

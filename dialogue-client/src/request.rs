@@ -1,0 +1,130 @@
+//! A request on its way to the actor, and those that wait for their turn or their answer.
+
+use std::{collections::VecDeque, time::Duration};
+
+use dialogue::protocol::ErrorCode;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use crate::error::{Refusal, RequestError};
+
+pub(crate) type Answer = Result<Box<RawValue>, RequestError>;
+
+/// What a handle asks the server for.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The request's name.
+    pub(crate) name: &'static str,
+    pub(crate) payload: Box<RawValue>,
+    /// Whether asking twice does no harm.
+    pub(crate) repeatable: bool,
+    pub(crate) reply: oneshot::Sender<Answer>,
+}
+
+impl Request {
+    /// Nobody waits for it any more.
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+/// Requests in the order in which they were made, until they are answered.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Entry>,
+    /// The server asked to wait.
+    paused: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    request: Request,
+    /// The id that it was sent with, on this connection.
+    sent: Option<u64>,
+}
+
+/// How long to wait before asking again, unless the server says.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// What the server refuses for the moment, and how long the moment is.
+pub(crate) fn passes(refusal: &Refusal) -> Option<Duration> {
+    let passes = [ErrorCode::RateLimited, ErrorCode::StoreUnavailable, ErrorCode::Draining];
+    passes.contains(&refusal.code).then(|| refusal.retry_after.unwrap_or(AGAIN))
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, request: Request) {
+        // Whoever gave up has left room for another one.
+        self.queue.retain(|entry| entry.sent.is_some() || !entry.request.is_abandoned());
+        self.queue.push_back(Entry { request, sent: None });
+    }
+
+    /// Sends what was not sent yet, in order.
+    pub(crate) fn flush(&mut self, mut send: impl FnMut(&Request) -> u64) {
+        if self.paused {
+            return;
+        }
+        self.queue.retain(|entry| entry.sent.is_some() || !entry.request.is_abandoned());
+        for entry in &mut self.queue {
+            if entry.sent.is_none() {
+                entry.sent = Some(send(&entry.request));
+            }
+        }
+    }
+
+    /// Takes in an answer. Returns for how long the server wants to be left alone, which ends with
+    /// [`Outbox::resume`].
+    pub(crate) fn answered(
+        &mut self,
+        id: u64,
+        answer: Result<&RawValue, Refusal>,
+    ) -> Option<Duration> {
+        let index = self.queue.iter().position(|entry| entry.sent == Some(id))?;
+        let pause = answer.as_ref().err().and_then(passes);
+        let entry = &mut self.queue[index];
+        if let Some(pause) = pause.filter(|_| entry.request.repeatable) {
+            entry.sent = None;
+            self.paused = true;
+            return Some(pause);
+        }
+        let Entry { request, .. } = self.queue.remove(index)?;
+        let _ = request.reply.send(answer.map(ToOwned::to_owned).map_err(Into::into));
+        None
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    /// There was no answer in time.
+    pub(crate) fn timed_out(&mut self, id: u64) {
+        self.unsend(|sent| sent == id, || RequestError::Timeout);
+    }
+
+    /// The connection is no more.
+    pub(crate) fn lost(&mut self) {
+        self.paused = false;
+        self.unsend(|_| true, || RequestError::Disconnected);
+    }
+
+    /// What may be asked for twice is sent once more; the rest has failed.
+    fn unsend(&mut self, which: impl Fn(u64) -> bool, error: impl Fn() -> RequestError) {
+        for mut entry in std::mem::take(&mut self.queue) {
+            if entry.sent.is_some_and(&which) {
+                if !entry.request.repeatable {
+                    let _ = entry.request.reply.send(Err(error()));
+                    continue;
+                }
+                entry.sent = None;
+            }
+            self.queue.push_back(entry);
+        }
+    }
+
+    /// Nothing of this will be answered.
+    pub(crate) fn fail(&mut self, error: impl Fn() -> RequestError) {
+        for entry in self.queue.drain(..) {
+            let _ = entry.request.reply.send(Err(error()));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The handle of a room that was joined.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use dialogue::{
+    Accepts, Carries, Event, Room as RoomKey,
+    protocol::{InRoom, event},
+};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::{
+    At, Events, History, Trigger,
+    client::Shared,
+    connection::Command,
+    feed::{Feed, Listeners, lock},
+    link::RoomId,
+    request::Request,
+    stream::Opened,
+};
+
+/// A room that this client is in.
+///
+/// Events are triggered with [`trigger`](Room::trigger), heard with [`on`](Room::on), and read with
+/// [`history`](Room::history). Which events those are, the room's type says: what it does not list does
+/// not compile.
+///
+/// When the connection is lost, the room is joined again with the place that was reached, and streams go
+/// on where they were: in order, with nothing missing and nothing twice. Where the server cannot prove
+/// that, [`resets`](Room::resets) says so.
+pub struct Room<R> {
+    key: R,
+    core: Arc<Core>,
+    client: Arc<Shared>,
+}
+
+/// What all handles and streams of a room have in common; the room is left when it is dropped.
+pub(crate) struct Core {
+    pub(crate) id: RoomId,
+    /// The room's name for people.
+    pub(crate) name: String,
+    pub(crate) state: watch::Receiver<RoomState>,
+    pub(crate) resets: Listeners<Reset>,
+    /// Streams that the connection's task does not know yet.
+    pub(crate) opened: Mutex<Vec<Opened>>,
+    /// Tells that task to look here.
+    pub(crate) attention: Arc<Notify>,
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.attention.notify_one();
+    }
+}
+
+/// Whether a client is in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RoomState {
+    /// Events come and go.
+    Joined,
+    /// The connection was lost, or the room is joined again; triggers wait, in order.
+    Rejoining,
+    /// The room was left or deleted, or does not take this client any more. Streams have ended; join
+    /// again for another handle.
+    Left,
+}
+
+/// Events may be missing: what comes next is after this place.
+///
+/// The server could not send everything that was missed: another log has begun, or what was missed is no
+/// longer kept, or too much (see the protocol's promises). Whoever keeps what the events add up to reads
+/// it anew, from the history or elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reset {
+    /// Everything after this place is heard.
+    pub at: At,
+    /// The event whose reader was too slow for what the server keeps; `None` for all of the room.
+    pub event: Option<Arc<str>>,
+}
+
+impl<R: RoomKey> Room<R> {
+    pub(crate) fn new(key: R, core: Arc<Core>, client: Arc<Shared>) -> Self {
+        Self { key, core, client }
+    }
+
+    /// The room's key: its fields are what the placeholders of the id stand for.
+    pub fn key(&self) -> &R {
+        &self.key
+    }
+
+    /// The room's id.
+    pub fn id(&self) -> &str {
+        &self.core.id
+    }
+
+    /// The room's name for people.
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// The room's events of a type, from now on; see [`Events`]. An event that joiners do not receive by
+    /// themselves is subscribed to.
+    ///
+    /// To have the past as well, open the stream first and read the [`history`](Room::history) then: what
+    /// is in both has the same `position`.
+    pub fn on<E: Event>(&self) -> Events<E>
+    where
+        R: Carries<E>,
+    {
+        let (sender, receiver) = mpsc::channel(self.client.config.buffer);
+        let opened = Opened::new(E::SPEC.name, sender);
+        let events =
+            Events::new(receiver, opened.dropped.clone(), self.core.clone(), self.client.clone());
+        if self.state() != RoomState::Left {
+            lock(&self.core.opened).push(opened);
+            self.core.attention.notify_one();
+        }
+        events
+    }
+
+    /// Triggers an event: to be awaited.
+    pub fn trigger<E: Event>(&self, event: E) -> Trigger<E>
+    where
+        R: Accepts<E>,
+    {
+        Trigger::new(event, self.core.id.clone(), self.client.clone())
+    }
+
+    /// The room's events of a type that the server keeps, newest first: to be awaited.
+    pub fn history<E: Event>(&self) -> History<E>
+    where
+        R: Carries<E>,
+    {
+        History::new(self.core.id.clone(), self.client.clone())
+    }
+
+    /// Whether the client is in the room at this moment.
+    pub fn state(&self) -> RoomState {
+        *self.core.state.borrow()
+    }
+
+    /// The state as it changes. It does not keep the room joined.
+    pub fn states(&self) -> watch::Receiver<RoomState> {
+        self.core.state.clone()
+    }
+
+    /// Whenever events may be missing, from now on.
+    pub fn resets(&self) -> Feed<Reset> {
+        Feed::new(self.core.resets.listen(), Arc::new((self.core.clone(), self.client.clone())))
+    }
+
+    /// Leaves the room, for all handles; streams end. Returns when the server knows, or the connection is
+    /// lost, which is as good.
+    pub async fn leave(self) {
+        let (reply, left) = tokio::sync::oneshot::channel();
+        let payload = InRoom { room_id: (&*self.core.id).into() };
+        let Ok(payload) = serde_json::value::to_raw_value(&payload) else { return };
+        let request = Request { name: event::LEAVE, payload, repeatable: false, reply };
+        let leave = Command::Leave { id: self.core.id.clone(), request };
+        if self.client.command(leave).await.is_ok() {
+            let _ = left.await;
+        }
+    }
+}
+
+impl<R: Clone> Clone for Room<R> {
+    fn clone(&self) -> Self {
+        Self { key: self.key.clone(), core: self.core.clone(), client: self.client.clone() }
+    }
+}
+
+impl<R> fmt::Debug for Room<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("id", &self.core.id).finish_non_exhaustive()
+    }
+}

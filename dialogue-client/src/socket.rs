@@ -1,0 +1,165 @@
+//! One WebSocket connection, from its handshake to its end.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use dialogue::protocol::event;
+use futures_util::{Sink, Stream};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use serde_json::value::RawValue;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    tungstenite::{self, Message, Utf8Bytes},
+};
+
+use crate::{
+    answer::Connected,
+    error::{ConnectError, Refusal},
+    packet::{Frame, Packet},
+};
+
+/// For how long a server may be silent before it has said how often it pings.
+const UNTIL_OPEN: Duration = Duration::from_mins(1);
+
+pub(crate) struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    outgoing: VecDeque<Message>,
+    /// For how long nothing may be heard, and until when that is.
+    patience: Duration,
+    deadline: Instant,
+}
+
+/// The connection is no more.
+#[derive(Debug)]
+pub(crate) struct Lost;
+
+impl Socket {
+    /// Connects and waits until the server has said who this is.
+    pub(crate) async fn open(
+        url: &str,
+        auth: Option<&RawValue>,
+    ) -> Result<(Self, Connected), ConnectError> {
+        let tls = if url.starts_with("wss:") { Connector::Rustls(tls()) } else { Connector::Plain };
+        let (stream, _) = connect_async_tls_with_config(url, None, true, Some(tls)).await?;
+        let deadline = Instant::now() + UNTIL_OPEN;
+        let mut socket = Self { stream, outgoing: VecDeque::new(), patience: UNTIL_OPEN, deadline };
+        let connected = socket.greet(auth).await?;
+        Ok((socket, connected))
+    }
+
+    async fn greet(&mut self, auth: Option<&RawValue>) -> Result<Connected, ConnectError> {
+        let open = self.text().await.map_err(|Lost| ConnectError::Handshake)?;
+        let Frame::Open(heartbeat) = Frame::parse(&open) else {
+            return Err(ConnectError::Handshake);
+        };
+        self.patience = heartbeat.patience();
+        self.send(Packet::connect(auth));
+        loop {
+            let text = self.next().await.map_err(|Lost| ConnectError::Handshake)?;
+            match packet(&text) {
+                Some(Packet::ConnectError(message)) => {
+                    return Err(ConnectError::Refused(Refusal::parse(&message)));
+                }
+                Some(Packet::Disconnect) => return Err(ConnectError::Handshake),
+                Some(Packet::Event { name, data, .. }) if name == event::CONNECTED => {
+                    let connected = serde_json::from_str(data.get());
+                    return connected.map_err(|_| ConnectError::Handshake);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends, as soon as what was sent before has left.
+    pub(crate) fn send(&mut self, frame: impl Into<Utf8Bytes>) {
+        self.outgoing.push_back(Message::Text(frame.into()));
+    }
+
+    /// The next message that holds a packet, for [`packet`]. Nothing is lost if this is dropped.
+    pub(crate) async fn next(&mut self) -> Result<Utf8Bytes, Lost> {
+        loop {
+            let text = self.text().await?;
+            match Frame::parse(&text) {
+                Frame::Message(_) => return Ok(text),
+                Frame::Ping => self.send(Frame::PONG),
+                Frame::Close => return Err(Lost),
+                Frame::Open(_) | Frame::Other => {}
+            }
+        }
+    }
+
+    /// Says goodbye, and waits until that has left.
+    pub(crate) async fn close(mut self) {
+        self.send(Packet::DISCONNECT);
+        let close = async {
+            while !self.outgoing.is_empty() {
+                if poll_fn(|cx| self.poll_send(cx)).await.is_err() {
+                    return;
+                }
+            }
+            let _ = self.stream.close(None).await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), close).await;
+    }
+
+    async fn text(&mut self) -> Result<Utf8Bytes, Lost> {
+        loop {
+            let deadline = self.deadline;
+            let message = timeout_at(deadline, poll_fn(|cx| self.poll_next(cx))).await;
+            let message = message.map_err(|_| Lost)??;
+            self.deadline = Instant::now() + self.patience;
+            match message {
+                Message::Text(text) => return Ok(text),
+                Message::Close(_) => return Err(Lost),
+                _ => {}
+            }
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Lost>> {
+        // Reading does not wait for a server that takes in nothing.
+        if let Poll::Ready(Err(lost)) = self.poll_send(cx) {
+            return Poll::Ready(Err(lost));
+        }
+        match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+            Some(Ok(message)) => Poll::Ready(Ok(message)),
+            Some(Err(_)) | None => Poll::Ready(Err(Lost)),
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        let lost = |_: tungstenite::Error| Lost;
+        let mut stream = Pin::new(&mut self.stream);
+        while !self.outgoing.is_empty() {
+            ready!(stream.as_mut().poll_ready(cx)).map_err(lost)?;
+            if let Some(message) = self.outgoing.pop_front() {
+                stream.as_mut().start_send(message).map_err(lost)?;
+            }
+        }
+        stream.poll_flush(cx).map_err(lost)
+    }
+}
+
+/// The packet in a message.
+pub(crate) fn packet(text: &str) -> Option<Packet<'_>> {
+    if let Frame::Message(packet) = Frame::parse(text) { Packet::parse(packet) } else { None }
+}
+
+fn tls() -> Arc<ClientConfig> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+    // Named, as an app may have another one besides.
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the versions that rustls asks for");
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}

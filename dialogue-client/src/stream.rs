@@ -1,0 +1,228 @@
+//! The events of a room, as they are read.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use dialogue::{Event, EventMessage, RawMessage};
+use futures_util::{Stream, future::poll_fn};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::{
+    client::Shared,
+    error::ClientError,
+    feed::Listeners,
+    place::{At, Place, Range, Step},
+    room::Core,
+};
+
+/// The events of one type in a room, in the room's order; made by [`Room::on`](crate::Room::on).
+///
+/// Of what is not read, as many messages wait as [`Builder::buffer`](crate::Builder::buffer) says. What
+/// comes beyond them is not lost, if the event has history: the stream knows its place, and when there is
+/// room again, it reads on from the server's history, page by page, before it goes on live. Events
+/// without history are dropped then, and [counted](Events::dropped).
+///
+/// The stream ends when the room is left or the client is closed.
+pub struct Events<E> {
+    receiver: mpsc::Receiver<Arc<RawMessage>>,
+    dropped: Arc<AtomicU64>,
+    /// Keeps the room joined.
+    _room: Arc<Core>,
+    client: Arc<Shared>,
+    event: PhantomData<fn() -> E>,
+}
+
+impl<E: Event> Events<E> {
+    pub(crate) fn new(
+        receiver: mpsc::Receiver<Arc<RawMessage>>,
+        dropped: Arc<AtomicU64>,
+        room: Arc<Core>,
+        client: Arc<Shared>,
+    ) -> Self {
+        Self { receiver, dropped, _room: room, client, event: PhantomData }
+    }
+
+    /// The next event; `None` at the end.
+    pub async fn next(&mut self) -> Option<EventMessage<E>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// How many events without history were dropped, because they were not read in time.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl<E: Event> Stream for Events<E> {
+    type Item = EventMessage<E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let Some(raw) = ready!(self.receiver.poll_recv(cx)) else { return Poll::Ready(None) };
+            if let Some(event) = typed(&raw, &self.client.errors) {
+                return Poll::Ready(Some(event));
+            }
+        }
+    }
+}
+
+impl<E> fmt::Debug for Events<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("waiting", &self.receiver.len()).finish_non_exhaustive()
+    }
+}
+
+/// The message with its payload as its type; what has another shape is told to whoever hears errors.
+pub(crate) fn typed<E: Event>(
+    raw: &RawMessage,
+    errors: &Listeners<Arc<ClientError>>,
+) -> Option<EventMessage<E>> {
+    match E::parse_raw(&raw.data) {
+        Ok(data) => {
+            let mut message = EventMessage::new(raw.event.clone(), raw.room_id.clone(), data);
+            message.from.clone_from(&raw.from);
+            message.meta.clone_from(&raw.meta);
+            (message.timestamp, message.position) = (raw.timestamp, raw.position);
+            Some(message)
+        }
+        Err(issues) => {
+            let event = raw.event.clone().into_owned();
+            errors.tell(&Arc::new(ClientError::Unreadable { event, issues }));
+            None
+        }
+    }
+}
+
+/// A stream that the connection's task does not know yet.
+pub(crate) struct Opened {
+    pub(crate) event: &'static str,
+    sender: mpsc::Sender<Arc<RawMessage>>,
+    pub(crate) dropped: Arc<AtomicU64>,
+}
+
+impl Opened {
+    pub(crate) fn new(event: &'static str, sender: mpsc::Sender<Arc<RawMessage>>) -> Self {
+        Self { event, sender, dropped: Arc::default() }
+    }
+}
+
+/// A stream, as the connection's task fills it.
+pub(crate) struct Reader {
+    /// Names the stream in what is asked for it; another one after a reset, so that answers to what was
+    /// asked before count no more.
+    pub(crate) id: u64,
+    pub(crate) event: &'static str,
+    sender: mpsc::Sender<Arc<RawMessage>>,
+    dropped: Arc<AtomicU64>,
+    place: Place,
+    /// How many events to ask for at once, and how many are held meanwhile.
+    pub(crate) page: usize,
+    /// Whether somebody waits for room in the buffer, or for a page.
+    catching_up: CatchingUp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CatchingUp {
+    Idle,
+    WaitsForRoom,
+    Asked,
+}
+
+/// The largest page that servers send, unless they say otherwise.
+const LARGEST_PAGE: usize = 100;
+
+impl Reader {
+    pub(crate) fn new(opened: Opened, id: u64, at: At) -> Self {
+        let Opened { event, sender, dropped } = opened;
+        // What a page has, and what came meanwhile, finds room together.
+        let page = (sender.max_capacity() / 2).clamp(1, LARGEST_PAGE);
+        let place = Place::new(at, page.min(sender.max_capacity() - page));
+        Self { id, event, sender, dropped, place, page, catching_up: CatchingUp::Idle }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Takes in what the room has next, as far as there is room for it.
+    pub(crate) fn live(&mut self, message: &Arc<RawMessage>) {
+        if message.position.is_none() {
+            if let Err(TrySendError::Full(_)) = self.sender.try_send(message.clone()) {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
+        }
+        if self.sender.capacity() == 0 {
+            self.place.fall_behind();
+        }
+        let steps = self.place.live(message.clone());
+        self.take(steps);
+    }
+
+    /// Takes in a page; returns where the stream went on, if events are missing.
+    pub(crate) fn page(&mut self, range: Range) -> Option<At> {
+        self.idle();
+        let steps = self.place.page(range);
+        self.take(steps)
+    }
+
+    /// Events of the room may be missing.
+    pub(crate) fn reset(&mut self, id: u64, at: At) {
+        let hold = self.page.min(self.sender.max_capacity() - self.page);
+        (self.id, self.place, self.catching_up) = (id, Place::new(at, hold), CatchingUp::Idle);
+    }
+
+    /// What was asked for will not be answered.
+    pub(crate) fn lost(&mut self) {
+        if self.catching_up == CatchingUp::Asked {
+            self.idle();
+        }
+    }
+
+    /// Nobody waits for anything: [`Reader::room`] is to be asked again.
+    pub(crate) fn idle(&mut self) {
+        self.catching_up = CatchingUp::Idle;
+    }
+
+    /// What to wait for before there is room for a page, if nobody waits for it already.
+    pub(crate) fn room(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        if !self.place.is_behind() || self.catching_up != CatchingUp::Idle {
+            return None;
+        }
+        self.catching_up = CatchingUp::WaitsForRoom;
+        let (sender, room) = (self.sender.clone(), self.sender.max_capacity().min(2 * self.page));
+        Some(async move { drop(sender.reserve_many(room).await) })
+    }
+
+    /// What to ask for, now that there is room.
+    pub(crate) fn catch_up(&mut self) -> Option<u64> {
+        if !self.place.is_behind() {
+            self.idle();
+            return None;
+        }
+        self.catching_up = CatchingUp::Asked;
+        Some(self.place.at().seq)
+    }
+
+    fn take(&mut self, steps: Vec<Step>) -> Option<At> {
+        let mut reset = None;
+        for step in steps {
+            match step {
+                // There is room, or nobody reads any more.
+                Step::Deliver(message) => drop(self.sender.try_send(message)),
+                // It is fetched when there is room for it.
+                Step::Fetch { .. } => {}
+                Step::Reset(at) => reset = Some(at),
+            }
+        }
+        reset
+    }
+}

@@ -1,0 +1,126 @@
+//! Triggering an event, until the server says that it has it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use dialogue::{
+    Event, Meta,
+    protocol::{self, event},
+};
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::Instant;
+
+use crate::{
+    At,
+    answer::{self, Triggered},
+    client::Shared,
+    error::TriggerError,
+    link::RoomId,
+};
+
+/// How long a trigger is tried, unless it says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An event on its way; made by [`Room::trigger`](crate::Room::trigger).
+///
+/// Triggers wait, in order, while the connection or the room is being restored. One of an event with
+/// history is sent again, with the same key, after a lost connection, after no answer, and after
+/// `STORE_UNAVAILABLE`, `DRAINING` and `RATE_LIMITED`: it is stored once. What was sent behind one that
+/// the server refuses for a moment overtakes it. An event without history is sent at most once. Dropping
+/// the future gives up what was not sent yet.
+#[must_use = "nothing is triggered before this is awaited"]
+pub struct Trigger<E> {
+    event: E,
+    key: Option<String>,
+    meta: Meta,
+    timeout: Duration,
+    room: RoomId,
+    client: Arc<Shared>,
+}
+
+/// What became of a trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The event's place in the room's log, if it has history.
+    pub at: Option<At>,
+}
+
+impl<E: Event> Trigger<E> {
+    pub(crate) fn new(event: E, room: RoomId, client: Arc<Shared>) -> Self {
+        Self { event, key: None, meta: Meta::new(), timeout: DEFAULT_TIMEOUT, room, client }
+    }
+
+    /// What tells this event from others: within two minutes, the same key of the same user stores
+    /// nothing more and is answered as the first time. Default: a random one. Only for events with history.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Attaches context: one entry of [`EventMessage::meta`](dialogue::EventMessage::meta). A value that
+    /// is not JSON, such as a map with keys that are no strings, is left out.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.meta.insert(key.into(), value);
+        }
+        self
+    }
+
+    /// For how long to try, waiting included. Default: 30 seconds.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    async fn send(self) -> Result<Receipt, TriggerError> {
+        let Self { event, key, meta, timeout, room, client } = self;
+        let deadline = Instant::now() + timeout;
+        event.check().map_err(TriggerError::Invalid)?;
+        let stored = E::SPEC.history.is_some();
+        let data = to_raw_value(&event).map_err(TriggerError::NotJson)?;
+        let payload = payload::<E>(&room, &data, &meta, stored.then(|| key.unwrap_or_else(random)))
+            .map_err(TriggerError::NotJson)?;
+        let answer =
+            client.ask_until(deadline, Some(room), event::TRIGGER, payload, stored).await?;
+        let Triggered { epoch, seq } = answer::read(&answer)?;
+        Ok(Receipt { at: epoch.zip(seq).map(|(epoch, seq)| At { epoch, seq }) })
+    }
+}
+
+fn payload<E: Event>(
+    room: &str,
+    data: &RawValue,
+    meta: &Meta,
+    key: Option<String>,
+) -> Result<Box<RawValue>, serde_json::Error> {
+    let meta = if meta.is_empty() { None } else { Some(to_raw_value(meta)?) };
+    to_raw_value(&protocol::Trigger {
+        room_id: room.into(),
+        event: E::SPEC.name.into(),
+        data: Some(data),
+        meta: meta.as_deref(),
+        key: key.map(Into::into),
+    })
+}
+
+/// A key that nobody else uses.
+fn random() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+impl<E: Event> IntoFuture for Trigger<E> {
+    type Output = Result<Receipt, TriggerError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl<E> fmt::Debug for Trigger<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trigger").field("room", &self.room).finish_non_exhaustive()
+    }
+}
