@@ -208,6 +208,13 @@ pub struct CreateRoom {
     pub max_size: Option<NonZeroUsize>,
 }
 
+impl CreateRoom {
+    /// A room with an id and a name, without a description, for any number of connections.
+    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { id: id.into(), name: name.into(), description: None, max_size: None }
+    }
+}
+
 #[cfg(feature = "server")]
 impl CreateRoom {
     /// A room as the client wants it, but without events.

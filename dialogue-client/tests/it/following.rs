@@ -1,0 +1,138 @@
+//! Streams across lost connections: in order, nothing missing, nothing twice.
+
+use dialogue_client::{RoomState, State};
+
+use crate::{
+    app::{Scarce, Tick, Tock, square},
+    server::{Server, limits, soon},
+};
+
+/// More than a room remembers by itself, whatever its store keeps.
+const MORE: u64 = 300;
+
+fn tick(n: u64) -> Tick {
+    Tick { by: "town".into(), n }
+}
+
+#[tokio::test]
+async fn what_was_missed_comes_in_order_before_what_is_new() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut tocks) = (square.on::<Tick>(), square.on::<Tock>());
+    let town = server.dialogue.room(square::Room);
+    town.trigger(tick(1)).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    server.proxy.close();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    for n in 2..=20 {
+        town.trigger(tick(n)).await.unwrap();
+        town.trigger(Tock { by: "town".into(), n }).await.unwrap();
+    }
+    server.proxy.open();
+    soon(square.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
+    town.trigger(tick(21)).await.unwrap();
+    for n in 2..=21 {
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
+    }
+    for n in 2..=20 {
+        assert_eq!(soon(tocks.next()).await.unwrap().data.n, n);
+    }
+}
+
+#[tokio::test]
+async fn a_join_that_is_cut_off_is_asked_for_again() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    let town = server.dialogue.room(square::Room);
+    server.proxy.close();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    town.trigger(tick(1)).await.unwrap();
+    server.proxy.cut_instead_of("\"recovered\":true");
+    server.proxy.open();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    assert!(server.proxy.has_cut());
+    town.trigger(tick(2)).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 2);
+}
+
+#[tokio::test]
+async fn another_log_is_told_as_a_reset_and_heard_from_its_start() {
+    let mut server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut resets) = (square.on::<Tick>(), square.resets());
+    let before = square.trigger(tick(1)).await.unwrap().at.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    server.restart().await;
+    let reset = soon(resets.next()).await.unwrap();
+    assert_eq!((reset.at.seq, reset.event), (0, None));
+    assert_ne!(reset.at.epoch, before.epoch);
+    square.trigger(tick(2)).await.unwrap();
+    let tick = soon(ticks.next()).await.unwrap();
+    assert_eq!((tick.data.n, tick.position.unwrap().seq), (2, 1));
+}
+
+#[tokio::test]
+async fn more_than_the_server_replays_is_told_as_a_reset() {
+    let mut limits = limits();
+    limits.recovery_events = 3;
+    let server = Server::with(limits).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut resets) = (square.on::<Tick>(), square.resets());
+    server.proxy.close();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    let town = server.dialogue.room(square::Room);
+    for n in 1..=MORE {
+        town.trigger(tick(n)).await.unwrap();
+    }
+    server.proxy.open();
+    assert_eq!(soon(resets.next()).await.unwrap().at.seq, MORE);
+    town.trigger(tick(MORE + 1)).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, MORE + 1);
+}
+
+#[tokio::test]
+async fn what_is_kept_no_more_is_told_as_a_reset() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut scarce, mut resets) = (square.on::<Scarce>(), square.resets());
+    server.proxy.close();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    let town = server.dialogue.room(square::Room);
+    for n in 1..=MORE {
+        town.trigger(Scarce { n }).await.unwrap();
+    }
+    server.proxy.open();
+    assert_eq!(soon(resets.next()).await.unwrap().at.seq, MORE);
+    town.trigger(Scarce { n: MORE + 1 }).await.unwrap();
+    assert_eq!(soon(scarce.next()).await.unwrap().data.n, MORE + 1);
+}
+
+#[tokio::test]
+async fn a_room_that_refuses_its_member_later_is_left_and_says_so() {
+    use dialogue_client::{ClientError, ErrorCode};
+
+    use crate::app::house;
+
+    let mut server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let house = ann.join(house::Room { number: 1 }).await.unwrap();
+    let (mut ticks, mut errors) = (house.on::<Tick>(), ann.errors());
+    server.town.locked.lock().unwrap().insert(1);
+    server.restart().await;
+    assert_eq!(soon(ticks.next()).await, None);
+    assert_eq!(house.state(), RoomState::Left);
+    let error = loop {
+        let error = soon(errors.next()).await.unwrap();
+        if !matches!(&*error, ClientError::Reconnect(_)) {
+            break error;
+        }
+    };
+    let ClientError::Room { room_id, refusal } = &*error else { panic!("{error}") };
+    assert_eq!((&**room_id, refusal.code), ("house:1", ErrorCode::JoinDenied));
+}

@@ -1,0 +1,13 @@
+//! The client against a real server, behind a proxy that cuts, stalls and delays.
+#![allow(missing_docs, unreachable_pub)]
+
+mod app;
+mod connecting;
+mod errors;
+mod following;
+mod oracle;
+mod proxy;
+mod rooms;
+mod server;
+mod slow;
+mod triggers;

@@ -1,0 +1,171 @@
+//! Joining, leaving, and rooms in general.
+
+use dialogue::{EventMessage, Position};
+use dialogue_client::{CreateRoom, ErrorCode, RoomState};
+
+use crate::{
+    app::{Bell, Blink, Noted, Tick, Tock, house, square},
+    server::{Server, limits, soon},
+};
+
+#[tokio::test]
+async fn a_room_is_joined_by_its_key_and_heard_in_order() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    assert_eq!((square.id(), square.name()), ("square", "The square"));
+    assert_eq!(square.state(), RoomState::Joined);
+    let mut ticks = square.on::<Tick>();
+    for n in 1..=3 {
+        square.trigger(Tick { by: "ann".into(), n }).meta("try", n).await.unwrap();
+    }
+    for n in 1..=3 {
+        let EventMessage { data, from, meta, position, room_id, .. } =
+            soon(ticks.next()).await.unwrap();
+        assert_eq!((data.n, &*from, &*room_id), (n, "ann", "square"));
+        assert_eq!(meta.unwrap()["try"], n);
+        let Position { seq, prev, .. } = position.unwrap();
+        assert_eq!((seq, prev), (n, n - 1));
+    }
+}
+
+#[tokio::test]
+async fn rooms_of_a_family_are_apart() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let one = ann.join(house::Room { number: 1 }).await.unwrap();
+    let two = ann.join(house::Room { number: 2 }).await.unwrap();
+    assert_eq!((one.id(), two.key().number), ("house:1", 2));
+    let (mut ones, mut twos) = (one.on::<Tick>(), two.on::<Tick>());
+    two.trigger(Tick { by: "ann".into(), n: 2 }).await.unwrap();
+    one.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(ones.next()).await.unwrap().data.n, 1);
+    assert_eq!(soon(twos.next()).await.unwrap().data.n, 2);
+}
+
+#[tokio::test]
+async fn a_refused_join_says_why() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let error = ann.join(house::Room { number: 13 }).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::JoinDenied));
+    assert_eq!(error.to_string(), "nobody lives here");
+    let (bob, cid) = (server.connect("bob").await, server.connect("cid").await);
+    let house = house::Room { number: 1 };
+    let _rooms = (ann.join(house.clone()).await.unwrap(), bob.join(house.clone()).await.unwrap());
+    assert_eq!(cid.join(house).await.unwrap_err().code(), Some(ErrorCode::RoomFull));
+}
+
+#[tokio::test]
+async fn a_second_join_is_another_handle_of_the_same_room() {
+    let mut server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let (first, second) = tokio::join!(ann.join(square::Room), ann.join(square::Room));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let mut ticks = second.on::<Tick>();
+    drop(second);
+    first.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    first.leave().await;
+    assert_eq!(soon(ticks.next()).await, None);
+    server.noted(&Noted::Left("ann".into(), "square".into())).await;
+    assert_eq!(server.dialogue.stats().members, 0);
+}
+
+#[tokio::test]
+async fn a_room_is_left_a_moment_after_its_last_handle_and_stream() {
+    let mut server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let ticks = square.on::<Tick>();
+    drop(square);
+    // Somebody comes back before it is left.
+    drop(ticks);
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    square.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    drop((square, ticks));
+    server.noted(&Noted::Left("ann".into(), "square".into())).await;
+}
+
+#[tokio::test]
+async fn who_left_triggers_no_more() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let other = square.clone();
+    square.leave().await;
+    assert_eq!(other.state(), RoomState::Left);
+    let error = other.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap_err();
+    assert_eq!(error.to_string(), "the room was left; join it again");
+    assert_eq!(other.on::<Tick>().next().await, None);
+}
+
+#[tokio::test]
+async fn a_room_that_the_server_takes_away_is_left() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let house = ann.join(house::Room { number: 1 }).await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut blinks) = (house.on::<Tick>(), square.on::<Blink>());
+    server.dialogue.room(house::Room { number: 1 }).delete().await.unwrap();
+    assert_eq!(soon(ticks.next()).await, None);
+    assert_eq!(house.state(), RoomState::Left);
+    assert!(server.dialogue.clients_of("ann")[0].leave(square::Room).await);
+    assert_eq!(soon(blinks.next()).await, None);
+    assert_eq!(square.state(), RoomState::Left);
+}
+
+#[tokio::test]
+async fn what_joiners_do_not_receive_by_themselves_is_subscribed_to() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut tocks, mut bells) = (square.on::<Tock>(), square.on::<Bell>());
+    // Requests are handled in order: this one comes after the subscription.
+    square.trigger(Tock { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(tocks.next()).await.unwrap().data.n, 1);
+    server.dialogue.room(square::Room).trigger(Bell).await.unwrap();
+    assert_eq!(soon(bells.next()).await.unwrap().data, Bell);
+    // And again, on another connection.
+    server.proxy.cut();
+    square.trigger(Tock { by: "ann".into(), n: 2 }).await.unwrap();
+    assert_eq!(soon(tocks.next()).await.unwrap().data.n, 2);
+}
+
+#[tokio::test]
+async fn history_is_read_page_by_page_newest_first() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    for n in 1..=7 {
+        square.trigger(Tick { by: "ann".into(), n }).await.unwrap();
+        square.trigger(Tock { by: "ann".into(), n }).await.unwrap();
+    }
+    let mut page = square.history::<Tick>().limit(3).await.unwrap();
+    let mut pages = vec![page.events];
+    while let Some(older) = page.older {
+        page = square.history::<Tick>().limit(3).before(older).await.unwrap();
+        pages.push(page.events);
+    }
+    let pages: Vec<Vec<u64>> =
+        pages.iter().map(|page| page.iter().map(|tick| tick.data.n).collect()).collect();
+    assert_eq!(pages, [vec![7, 6, 5], vec![4, 3, 2], vec![1]]);
+}
+
+#[tokio::test]
+async fn rooms_are_listed_created_and_deleted() {
+    let server = Server::with(limits()).await;
+    let mayor = server.connect("mayor").await;
+    assert_eq!(mayor.rooms().await.unwrap()[0].id, "square");
+    let room = mayor.create_room(CreateRoom::new("hall", "Town hall")).await.unwrap();
+    assert_eq!((&*room.id, room.created_by_id.as_deref()), ("hall", Some("mayor")));
+    assert_eq!(mayor.rooms().await.unwrap().len(), 2);
+    mayor.delete_room("hall").await.unwrap();
+    let error = mayor.delete_room("hall").await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::RoomNotFound));
+    let ann = server.connect("ann").await;
+    let error = ann.create_room(CreateRoom::new("shed", "A shed")).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::PermissionDenied));
+}

@@ -1,0 +1,101 @@
+//! A server in the test's process, and its clients.
+
+use std::{net::SocketAddr, time::Duration};
+
+use dialogue::{Dialogue, Limits, store::Memory};
+use dialogue_client::{Builder, Client, Reconnect};
+use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
+
+use crate::{
+    app::{Login, Noted, Town},
+    proxy::Proxy,
+};
+
+pub struct Server {
+    pub town: Town,
+    pub dialogue: Dialogue<Town>,
+    pub notes: broadcast::Receiver<Noted>,
+    pub proxy: Proxy,
+    /// Where the server is, behind the proxy.
+    pub address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::with(limits()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
+        let town = Town::default();
+        let notes = town.notes.subscribe();
+        let (dialogue, address, serving) = serve(&town, limits).await;
+        let proxy = Proxy::to(address).await;
+        Self { town, dialogue, notes, proxy, address, serving }
+    }
+
+    /// Replaces the server, and with it everything that it kept, behind the same address.
+    pub async fn restart(&mut self) {
+        self.restart_with(limits()).await;
+    }
+
+    pub async fn restart_with(&mut self, limits: Limits) {
+        self.serving.abort();
+        let (dialogue, address, serving) = serve(&self.town, limits).await;
+        (self.dialogue, self.address, self.serving) = (dialogue, address, serving);
+        self.proxy.lead_to(address);
+        self.proxy.cut();
+    }
+
+    pub fn client(&self, user: &str) -> Builder {
+        let user = user.to_owned();
+        Client::builder(self.proxy.url()).reconnect(swiftly()).auth(move || {
+            let user = user.clone();
+            async move { Login { user, lasts: None } }
+        })
+    }
+
+    pub async fn connect(&self, user: &str) -> Client {
+        self.client(user).connect().await.unwrap()
+    }
+
+    /// Waits until something is noted.
+    pub async fn noted(&mut self, wanted: &Noted) {
+        soon(async { while self.notes.recv().await.unwrap() != *wanted {} }).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn serve(town: &Town, limits: Limits) -> (Dialogue<Town>, SocketAddr, JoinHandle<()>) {
+    let builder = Dialogue::builder(town.clone()).limits(limits).store(Memory::new());
+    let dialogue = builder.build().await.unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let served = dialogue.clone();
+    let serving = tokio::spawn(async move {
+        served.serve_on(tcp, axum::Router::new()).await.unwrap();
+    });
+    (dialogue, address, serving)
+}
+
+/// The default limits, except on how often.
+pub fn limits() -> Limits {
+    let mut limits = Limits::default();
+    (limits.triggers, limits.requests, limits.history) = (None, None, None);
+    (limits.creations, limits.connects, limits.joins) = (None, None, None);
+    limits
+}
+
+pub fn swiftly() -> Reconnect {
+    Reconnect::default().delay(Duration::from_millis(10), Duration::from_millis(50))
+}
+
+/// What does not take long.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it happens soon")
+}

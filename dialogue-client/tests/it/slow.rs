@@ -1,0 +1,99 @@
+//! Readers that are slower than what happens.
+
+use dialogue::Rate;
+
+use crate::{
+    app::{Blink, Scarce, Tick, square},
+    server::{Server, limits, soon},
+};
+
+/// How much more happens than fits.
+const MANY: u64 = 500;
+
+#[tokio::test]
+async fn a_slow_reader_gets_everything_that_is_stored() {
+    let mut limits = limits();
+    // Its client asks for what does not fit, and is told to wait.
+    limits.history = Some(Rate::per_second(50).burst(2));
+    let server = Server::with(limits).await;
+    let ann = server.client("ann").buffer(8).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut slow, mut swift) = (square.on::<Tick>(), square.on::<Tick>());
+    let town = server.dialogue.room(square::Room);
+    for n in 1..=MANY {
+        town.trigger(Tick { by: "town".into(), n }).await.unwrap();
+        assert_eq!(soon(swift.next()).await.unwrap().data.n, n);
+    }
+    for n in 1..=MANY {
+        assert_eq!(soon(slow.next()).await.unwrap().data.n, n);
+    }
+    // It is back, and hears what happens.
+    for n in MANY + 1..=MANY + 20 {
+        town.trigger(Tick { by: "town".into(), n }).await.unwrap();
+        assert_eq!(soon(slow.next()).await.unwrap().data.n, n);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_catches_up_across_a_lost_connection_while_more_happens() {
+    let server = Server::start().await;
+    let ann = server.client("ann").buffer(1).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    let town = server.dialogue.room(square::Room);
+    let mut read = 0;
+    for n in 1..=200 {
+        town.trigger(Tick { by: "town".into(), n }).await.unwrap();
+        if n % 40 == 0 {
+            server.proxy.cut();
+        }
+        if n % 2 == 0 {
+            read += 1;
+            assert_eq!(soon(ticks.next()).await.unwrap().data.n, read);
+        }
+    }
+    while read < 200 {
+        read += 1;
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, read);
+    }
+}
+
+#[tokio::test]
+async fn what_a_slow_reader_finds_no_more_is_told_as_a_reset_of_its_event() {
+    let server = Server::start().await;
+    let ann = server.client("ann").buffer(2).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut scarce, mut resets) = (square.on::<Scarce>(), square.resets());
+    let town = server.dialogue.room(square::Room);
+    let mut last = 0;
+    for n in 1..=9 {
+        last = town.trigger(Scarce { n }).await.unwrap().position.unwrap().seq;
+    }
+    // All of it has arrived when this is answered.
+    ann.rooms().await.unwrap();
+    assert_eq!(soon(scarce.next()).await.unwrap().data.n, 1);
+    assert_eq!(soon(scarce.next()).await.unwrap().data.n, 2);
+    let reset = soon(resets.next()).await.unwrap();
+    assert_eq!((reset.at.seq, reset.event.as_deref()), (last, Some("scarce")));
+    town.trigger(Scarce { n: 10 }).await.unwrap();
+    assert_eq!(soon(scarce.next()).await.unwrap().data.n, 10);
+}
+
+#[tokio::test]
+async fn what_is_not_stored_is_dropped_and_counted() {
+    let server = Server::start().await;
+    let ann = server.client("ann").buffer(3).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let mut blinks = square.on::<Blink>();
+    let town = server.dialogue.room(square::Room);
+    for n in 1..=10 {
+        town.trigger(Blink { n }).await.unwrap();
+    }
+    ann.rooms().await.unwrap();
+    for n in 1..=3 {
+        assert_eq!(soon(blinks.next()).await.unwrap().data.n, n);
+    }
+    assert_eq!(blinks.dropped(), 7);
+    town.trigger(Blink { n: 11 }).await.unwrap();
+    assert_eq!(soon(blinks.next()).await.unwrap().data.n, 11);
+}

@@ -1,0 +1,148 @@
+//! Triggers: acknowledged, repeated, refused.
+
+use std::time::Duration;
+
+use dialogue::Rate;
+use dialogue_client::{ErrorCode, RoomState, TriggerError};
+
+use crate::{
+    app::{Blink, Tick, square},
+    server::{Server, limits, soon},
+};
+
+fn tick(n: u64) -> Tick {
+    Tick { by: "ann".into(), n }
+}
+
+#[tokio::test]
+async fn a_receipt_has_the_place_of_what_is_stored() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let receipt = square.trigger(tick(1)).await.unwrap();
+    assert_eq!(receipt.at.unwrap().seq, 1);
+    assert_eq!(square.trigger(Blink { n: 1 }).await.unwrap().at, None);
+}
+
+#[tokio::test]
+async fn the_same_key_is_answered_as_the_first_time() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let first = square.trigger(tick(1)).key("once").await.unwrap();
+    assert_eq!(square.trigger(tick(1)).key("once").await.unwrap(), first);
+    let error = square.trigger(tick(2)).key("once").await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::KeyConflict));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_its_issues() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let long = Tick { by: "x".repeat(21), n: 1 };
+    let TriggerError::Invalid(issues) = square.trigger(long).await.unwrap_err() else {
+        panic!("found before it is sent")
+    };
+    assert_eq!((&*issues[0].path, &*issues[0].code), ("by", "length"));
+    let error = square.trigger(tick(666)).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::EventDenied));
+    assert_eq!(error.to_string(), "not that number");
+}
+
+#[tokio::test]
+async fn triggers_wait_in_order_while_the_connection_is_lost() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    server.proxy.close();
+    soon(square.states().wait_for(|state| *state == RoomState::Rejoining)).await.unwrap();
+    let mut waiting = futures_util::future::join_all((1..=50).map(|n| {
+        let trigger = square.trigger(tick(n));
+        async move { trigger.await.unwrap().at.unwrap().seq }
+    }));
+    // They are on their way.
+    assert!(futures_util::FutureExt::now_or_never(&mut waiting).is_none());
+    server.proxy.open();
+    assert_eq!(soon(waiting).await, (1..=50).collect::<Vec<u64>>());
+    for n in 1..=50 {
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
+    }
+}
+
+#[tokio::test]
+async fn a_trigger_whose_answer_was_lost_is_stored_once() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    // The subscriber's own copy and the answer are both not heard.
+    server.proxy.cut_instead_of("\"seq\":1");
+    let receipt = soon(square.trigger(tick(1)).into_future()).await.unwrap();
+    assert!(server.proxy.has_cut());
+    assert_eq!(receipt.at.unwrap().seq, 1);
+    square.trigger(tick(2)).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 2);
+    assert_eq!(square.history::<Tick>().await.unwrap().events.len(), 2);
+}
+
+#[tokio::test]
+async fn an_event_without_history_is_sent_at_most_once() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.connect("ann").await, server.connect("bob").await);
+    let square = ann.join(square::Room).await.unwrap();
+    server.proxy.cut_instead_of("{\"ok\":true}");
+    let error = soon(square.trigger(Blink { n: 1 }).into_future()).await.unwrap_err();
+    assert!(matches!(error, TriggerError::Disconnected), "{error}");
+    let heard = bob.join(square::Room).await.unwrap();
+    let mut blinks = heard.on::<Blink>();
+    square.trigger(Blink { n: 2 }).await.unwrap();
+    assert_eq!(soon(blinks.next()).await.unwrap().data.n, 2);
+}
+
+#[tokio::test]
+async fn what_is_triggered_too_often_is_stored_a_little_later() {
+    let mut limits = limits();
+    limits.triggers = Some(Rate::per_second(20).burst(2));
+    let server = Server::with(limits).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let all = (1..=8).map(|n| square.trigger(tick(n)).into_future());
+    let receipts = soon(futures_util::future::join_all(all)).await;
+    let mut places: Vec<u64> =
+        receipts.into_iter().map(|receipt| receipt.unwrap().at.unwrap().seq).collect();
+    places.sort_unstable();
+    assert_eq!(places, (1..=8).collect::<Vec<_>>());
+    // Nobody waits for what may be lost.
+    let all = (1..=8).map(|n| square.trigger(Blink { n }).into_future());
+    let refused: Vec<_> = soon(futures_util::future::join_all(all)).await;
+    let refused = refused.iter().find_map(|blink| blink.as_ref().err()).unwrap();
+    assert_eq!(refused.code(), Some(ErrorCode::RateLimited));
+    assert!(refused.refusal().unwrap().retry_after.is_some());
+}
+
+#[tokio::test]
+async fn a_trigger_gives_up_in_time_and_is_not_sent_later() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    server.proxy.close();
+    soon(square.states().wait_for(|state| *state == RoomState::Rejoining)).await.unwrap();
+    let late = square.trigger(tick(1)).timeout(Duration::from_millis(20)).await;
+    assert!(matches!(late, Err(TriggerError::Timeout)), "{late:?}");
+    server.proxy.open();
+    assert_eq!(soon(square.trigger(tick(2)).into_future()).await.unwrap().at.unwrap().seq, 1);
+}
+
+#[tokio::test]
+async fn only_so_many_are_under_way_and_the_rest_waits_for_its_turn() {
+    let server = Server::start().await;
+    let ann = server.client("ann").requests(2).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let all = (1..=20).map(|n| square.trigger(tick(n)).into_future());
+    let receipts = soon(futures_util::future::join_all(all)).await;
+    let places = receipts.into_iter().map(|receipt| receipt.unwrap().at.unwrap().seq);
+    assert_eq!(places.collect::<Vec<_>>(), (1..=20).collect::<Vec<_>>());
+}
