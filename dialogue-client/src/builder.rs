@@ -229,7 +229,7 @@ fn endpoint(server: &str, path: &str, contract: Option<&str>) -> Result<String, 
         "wss" | "https" => "wss",
         _ => return Err(wrong("it starts with `ws`, `wss`, `http` or `https`")),
     };
-    if url.path().trim_matches('/') != "" || url.query().is_some() {
+    if !url.path().trim_matches('/').is_empty() || url.query().is_some() {
         return Err(wrong("give what comes after the host to `path`"));
     }
     // These are special to URLs alike, so that one can become the other.

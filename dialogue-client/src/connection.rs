@@ -82,6 +82,8 @@ pub(crate) struct Connection {
     stay_away: Option<Duration>,
     /// The server said that the credentials have expired.
     expired: bool,
+    /// When they do, if that is known.
+    until: Option<SystemTime>,
     refreshing: Option<BoxFuture<'static, Result<Option<Box<RawValue>>, RequestError>>>,
     refresh: Option<TimerId>,
 }
@@ -144,6 +146,7 @@ impl Connection {
             failed: 0,
             stay_away: None,
             expired: false,
+            until: None,
             refreshing: None,
             refresh: None,
         };
@@ -293,10 +296,16 @@ impl Connection {
         if let Some(timer) = self.refresh.take() {
             self.link.timers.cancel(timer);
         }
-        let Some(at) = at.map(|at| UNIX_EPOCH + Duration::from_millis(at)) else { return };
-        let left = at.duration_since(SystemTime::now()).unwrap_or_default();
-        let wait = left - REFRESH.min(left / 2);
+        self.until = at.map(|at| UNIX_EPOCH + Duration::from_millis(at));
+        let Some(until) = self.until else { return };
+        let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+        let wait = left.saturating_sub(REFRESH.min(left / 2));
         self.refresh = Some(self.link.timers.after(wait, Due::Again(About::Refresh)));
+    }
+
+    /// Whether the server ends the connection because of its credentials.
+    fn has_expired(&self) -> bool {
+        self.expired || self.until.is_some_and(|until| until <= SystemTime::now())
     }
 
     /// Does what is due.
@@ -308,7 +317,7 @@ impl Connection {
             }
             Due::Answer(id) => {
                 if let Some(about) = self.link.answered(id) {
-                    self.unanswered(id, about);
+                    self.unanswered(id, &about);
                 }
             }
             Due::Again(About::Refresh) => {
@@ -335,8 +344,8 @@ impl Connection {
     }
 
     /// There was no answer in time.
-    fn unanswered(&mut self, id: u64, about: About) {
-        match &about {
+    fn unanswered(&mut self, id: u64, about: &About) {
+        match about {
             About::Request(None) => {
                 self.outbox.timed_out(id);
                 self.flush();
@@ -344,7 +353,7 @@ impl Connection {
             About::Refresh => self.hub.tell(ClientError::Refresh(RequestError::Timeout)),
             _ => {
                 if let Some(room) = about.room().and_then(|id| self.rooms.get_mut(id)) {
-                    room.unanswered(id, &about, &mut self.link);
+                    room.unanswered(id, about, &mut self.link);
                 }
             }
         }
@@ -372,11 +381,11 @@ impl Connection {
                     self.answer(id, about, answer::accept(data));
                 }
             }
-            Some(Packet::Disconnect) if !self.expired => {
+            Some(Packet::Disconnect) if self.has_expired() => return self.lost(),
+            Some(Packet::Disconnect) => {
                 self.hub.tell(ClientError::Disconnected);
                 return OVER;
             }
-            Some(Packet::Disconnect) => return self.lost(),
             Some(Packet::Connect | Packet::ConnectError(_)) | None => {}
         }
         ON

@@ -37,7 +37,7 @@ impl Direct {
     ) -> mpsc::Receiver<E> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let listener: Listener = Box::new(move |data| match E::parse_raw(data) {
-            Ok(event) => is_heard(sender.try_send(event)),
+            Ok(event) => is_heard(&sender.try_send(event)),
             Err(issues) => {
                 let event = E::SPEC.name.to_owned();
                 errors.tell(&Arc::new(ClientError::Unreadable { event, issues }));

@@ -64,7 +64,7 @@ impl<T: Clone> Listeners<T> {
 
     pub(crate) fn tell(&self, item: &T) {
         if let Some(listeners) = &mut *lock(&self.0) {
-            listeners.retain(|listener| is_heard(listener.try_send(item.clone())));
+            listeners.retain(|listener| is_heard(&listener.try_send(item.clone())));
         }
     }
 
@@ -75,7 +75,7 @@ impl<T: Clone> Listeners<T> {
 }
 
 /// Whether somebody listens still, whether or not there was room.
-pub(crate) fn is_heard<T>(sent: Result<(), TrySendError<T>>) -> bool {
+pub(crate) fn is_heard<T>(sent: &Result<(), TrySendError<T>>) -> bool {
     !matches!(sent, Err(TrySendError::Closed(_)))
 }
 

@@ -237,7 +237,7 @@ impl Membership {
                 }
                 Ok(())
             }
-            Err(refusal) => self.put_off(refusal, About::Fetch(self.id.clone()), link),
+            Err(refusal) => put_off(refusal, About::Fetch(self.id.clone()), link),
         }
     }
 
@@ -261,7 +261,7 @@ impl Membership {
                 self.make_room(hub);
                 Ok(())
             }
-            Err(refusal) => self.put_off(refusal, About::CatchUp(self.id.clone(), id), link),
+            Err(refusal) => put_off(refusal, About::CatchUp(self.id.clone(), id), link),
         }
     }
 
@@ -276,25 +276,12 @@ impl Membership {
             Ok(Ok(Subscriptions { subscriptions })) => self.subscriptions = subscriptions,
             Ok(Err(_)) => {}
             Err(refusal) if passes(&refusal).is_some() || is_gone(&refusal) => {
-                return self.put_off(
-                    refusal,
-                    About::Subscribe(self.id.clone(), event.clone()),
-                    link,
-                );
+                return put_off(refusal, About::Subscribe(self.id.clone(), event.clone()), link);
             }
             Err(refusal) => hub
                 .errors
                 .tell(&Arc::new(ClientError::Room { room_id: self.id.to_string(), refusal })),
         }
-        Ok(())
-    }
-
-    /// Tries later what the server refuses for a moment, unless the room is gone.
-    fn put_off(&mut self, refusal: Refusal, what: About, link: &mut Link) -> Result<(), Over> {
-        if is_gone(&refusal) {
-            return Err(Over(refusal));
-        }
-        link.timers.after(passes(&refusal).unwrap_or(AGAIN), Due::Again(what));
         Ok(())
     }
 
@@ -473,4 +460,13 @@ fn range(answer: Result<&RawValue, Refusal>) -> Result<Range, Refusal> {
 /// The server has taken the client out of the room.
 fn is_gone(refusal: &Refusal) -> bool {
     [ErrorCode::NotInRoom, ErrorCode::RoomNotFound].contains(&refusal.code)
+}
+
+/// Tries later what the server refuses for a moment, unless the room is gone.
+fn put_off(refusal: Refusal, what: About, link: &mut Link) -> Result<(), Over> {
+    if is_gone(&refusal) {
+        return Err(Over(refusal));
+    }
+    link.timers.after(passes(&refusal).unwrap_or(AGAIN), Due::Again(what));
+    Ok(())
 }

@@ -32,7 +32,7 @@ use crate::{
 const UNTIL_OPEN: Duration = Duration::from_mins(1);
 
 pub(crate) struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: Box<WebSocketStream<MaybeTlsStream<TcpStream>>>,
     outgoing: VecDeque<Message>,
     /// For how long nothing may be heard, and until when that is.
     patience: Duration,
@@ -51,7 +51,7 @@ impl Socket {
     ) -> Result<(Self, Connected), ConnectError> {
         let tls = if url.starts_with("wss:") { Connector::Rustls(tls()) } else { Connector::Plain };
         let (stream, _) = connect_async_tls_with_config(url, None, true, Some(tls)).await?;
-        let deadline = Instant::now() + UNTIL_OPEN;
+        let (stream, deadline) = (Box::new(stream), Instant::now() + UNTIL_OPEN);
         let mut socket = Self { stream, outgoing: VecDeque::new(), patience: UNTIL_OPEN, deadline };
         let connected = socket.greet(auth).await?;
         Ok((socket, connected))

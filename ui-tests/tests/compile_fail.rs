@@ -14,7 +14,7 @@ fn misuse_does_not_compile() {
         return;
     }
     let cases = trybuild::TestCases::new();
-    for topic in ["event", "room", "handler", "app", "use"] {
+    for topic in ["event", "room", "handler", "app", "use", "client"] {
         cases.compile_fail(format!("tests/{topic}/*.rs"));
     }
 }

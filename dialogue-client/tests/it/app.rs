@@ -24,7 +24,7 @@ pub struct Tick {
 /// The same by another name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Event)]
 #[event(history = 1_000_000)]
-pub struct Tock {
+pub struct Chime {
     pub by: String,
     pub n: u64,
 }
@@ -56,7 +56,7 @@ pub struct Welcome {
     "square",
     app = Town,
     name = "The square",
-    events(Tick, Tock, Scarce, Blink),
+    events(Tick, Chime, Scarce, Blink),
     server_events(Bell),
     subscribe(Tick, Scarce, Blink, Bell),
 )]
@@ -65,7 +65,7 @@ pub mod square {
 
     #[before]
     async fn decent(_: &Context<Town, Room>, tick: &mut Tick) -> Result<(), Deny> {
-        if tick.n == 666 { Err(Deny::new("not that number")) } else { Ok(()) }
+        if tick.by == "mallory" { Err(Deny::new("not from you")) } else { Ok(()) }
     }
 }
 

@@ -3,7 +3,7 @@
 use dialogue_client::{RoomState, State};
 
 use crate::{
-    app::{Scarce, Tick, Tock, square},
+    app::{Chime, Scarce, Tick, square},
     server::{Server, limits, soon},
 };
 
@@ -19,7 +19,7 @@ async fn what_was_missed_comes_in_order_before_what_is_new() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;
     let square = ann.join(square::Room).await.unwrap();
-    let (mut ticks, mut tocks) = (square.on::<Tick>(), square.on::<Tock>());
+    let (mut ticks, mut chimes) = (square.on::<Tick>(), square.on::<Chime>());
     let town = server.dialogue.room(square::Room);
     town.trigger(tick(1)).await.unwrap();
     assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
@@ -27,7 +27,7 @@ async fn what_was_missed_comes_in_order_before_what_is_new() {
     soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
     for n in 2..=20 {
         town.trigger(tick(n)).await.unwrap();
-        town.trigger(Tock { by: "town".into(), n }).await.unwrap();
+        town.trigger(Chime { by: "town".into(), n }).await.unwrap();
     }
     server.proxy.open();
     soon(square.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
@@ -36,7 +36,7 @@ async fn what_was_missed_comes_in_order_before_what_is_new() {
         assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
     }
     for n in 2..=20 {
-        assert_eq!(soon(tocks.next()).await.unwrap().data.n, n);
+        assert_eq!(soon(chimes.next()).await.unwrap().data.n, n);
     }
 }
 

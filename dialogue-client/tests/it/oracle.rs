@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     env,
-    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +14,7 @@ use fastrand::Rng;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    app::{Login, Tick, Tock, square},
+    app::{Chime, Login, Tick, square},
     proxy::Proxy,
     server::{Server, limits, soon, swiftly},
 };
@@ -39,7 +38,7 @@ struct Seen {
 
 /// Who makes trouble for a few clients.
 struct Road {
-    proxy: Arc<Proxy>,
+    proxy: Proxy,
     rng: Rng,
 }
 
@@ -58,18 +57,17 @@ async fn whatever_happens_what_is_acknowledged_arrives_once_and_in_order() {
     let mut consumers = Vec::new();
     let mut roads = Vec::new();
     for n in 0..PRODUCERS + CONSUMERS {
-        let proxy = Arc::new(Proxy::to(*address.borrow()).await);
-        let road = Road { proxy: proxy.clone(), rng: rng.fork() };
+        let proxy = Proxy::to(server.address).await;
         let client = connect(&proxy, &format!("client {n}"), n).await;
+        let road = Road { proxy, rng: rng.fork() };
         if n < CONSUMERS {
             let square = client.join(square::Room).await.unwrap();
-            let (ticks, tocks) = (square.on::<Tick>(), square.on::<Tock>());
+            let (ticks, chimes) = (square.on::<Tick>(), square.on::<Chime>());
             let slow = (n % 2 == 0).then(|| rng.fork());
-            let resets = [square.resets(), square.resets()];
-            let [first, second] = resets;
+            let (first, second) = (square.resets(), square.resets());
             consumers.push((
                 tokio::spawn(follow(ticks, first, slow.clone(), |tick| (tick.by, tick.n))),
-                tokio::spawn(follow(tocks, second, slow, |tock| (tock.by, tock.n))),
+                tokio::spawn(follow(chimes, second, slow, |chime| (chime.by, chime.n))),
             ));
         } else {
             producers.push(tokio::spawn(produce(client, n, stopped.clone())));
@@ -79,7 +77,7 @@ async fn whatever_happens_what_is_acknowledged_arrives_once_and_in_order() {
 
     let end = Instant::now() + time;
     while Instant::now() < end {
-        let wait = Duration::from_millis(rng.u64(1_000..3_000)).min(end - Instant::now());
+        let wait = Duration::from_millis(rng.u64(1_500..6_000)).min(end - Instant::now());
         tokio::time::sleep(wait).await;
         server.restart_with(patient()).await;
         address.send_replace(server.address);
@@ -89,21 +87,20 @@ async fn whatever_happens_what_is_acknowledged_arrives_once_and_in_order() {
     stop.send_replace(true);
     let mut acknowledged = (Logs::new(), Logs::new());
     for producer in producers {
-        let (ticks, tocks) = soon(producer).await.unwrap();
+        let (ticks, chimes) = soon(producer).await.unwrap();
         merge(&mut acknowledged.0, ticks);
-        merge(&mut acknowledged.1, tocks);
+        merge(&mut acknowledged.1, chimes);
     }
-    for road in roads {
-        soon(road).await.unwrap();
-    }
+    // They stay open until everybody has reached the end.
+    let _roads = soon(futures_util::future::join_all(roads)).await;
     let square = server.dialogue.room(square::Room);
     square.trigger(Tick { by: END.into(), n: 0 }).await.unwrap();
-    let last = square.trigger(Tock { by: END.into(), n: 0 }).await.unwrap().position.unwrap();
+    let last = square.trigger(Chime { by: END.into(), n: 0 }).await.unwrap().position.unwrap();
     let mut count = 0;
-    for (ticks, tocks) in consumers {
-        let (ticks, tocks) = (soon(ticks).await.unwrap(), soon(tocks).await.unwrap());
-        count +=
-            check(&acknowledged.0, &ticks, last.epoch) + check(&acknowledged.1, &tocks, last.epoch);
+    for (ticks, chimes) in consumers {
+        let (ticks, chimes) = (soon(ticks).await.unwrap(), soon(chimes).await.unwrap());
+        count += check(&acknowledged.0, &ticks, last.epoch)
+            + check(&acknowledged.1, &chimes, last.epoch);
     }
     let stored: usize = acknowledged.0.values().chain(acknowledged.1.values()).map(Log::len).sum();
     println!("{stored} acknowledged in {} logs, {count} seen", acknowledged.0.len());
@@ -139,11 +136,10 @@ async fn connect(proxy: &Proxy, user: &str, n: u64) -> Client {
 
 /// Cuts, stalls, delays and closes a road until told to stop, and leaves it open.
 async fn trouble(
-    mut road: Road,
+    Road { proxy, mut rng }: Road,
     mut address: watch::Receiver<std::net::SocketAddr>,
     mut stopped: watch::Receiver<bool>,
-) {
-    let Road { proxy, rng } = &mut road;
+) -> Proxy {
     loop {
         tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => break,
@@ -174,11 +170,12 @@ async fn trouble(
         }
     }
     proxy.delay(Duration::ZERO);
+    proxy
 }
 
 /// Triggers numbered events one after the other; returns what was acknowledged.
 async fn produce(client: Client, producer: u64, stopped: watch::Receiver<bool>) -> (Logs, Logs) {
-    let (mut ticks, mut tocks) = (Logs::new(), Logs::new());
+    let (mut ticks, mut chimes) = (Logs::new(), Logs::new());
     let square = loop {
         match client.join(square::Room).await {
             Ok(square) => break square,
@@ -192,15 +189,15 @@ async fn produce(client: Client, producer: u64, stopped: watch::Receiver<bool>) 
         }
         let by = by.clone();
         let (logs, receipt) = if n % 4 == 0 {
-            (&mut tocks, square.trigger(Tock { by: by.clone(), n }).await)
+            (&mut chimes, square.trigger(Chime { by: by.clone(), n }).await)
         } else {
             (&mut ticks, square.trigger(Tick { by: by.clone(), n }).await)
         };
         let At { epoch, seq, .. } = receipt.unwrap().at.unwrap();
         assert_eq!(logs.entry(epoch).or_default().insert(seq, (by, n)), None);
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(15)).await;
     }
-    (ticks, tocks)
+    (ticks, chimes)
 }
 
 /// Reads a stream until the last event.
@@ -227,7 +224,7 @@ async fn follow<E: Event>(
             break;
         }
         if let Some(rng) = &mut slow {
-            tokio::time::sleep(Duration::from_millis(rng.u64(0..12))).await;
+            tokio::time::sleep(Duration::from_millis(rng.u64(0..6))).await;
         }
     }
     while let Some(reset) = futures_util::FutureExt::now_or_never(resets.next()).flatten() {

@@ -4,7 +4,7 @@ use dialogue::{EventMessage, Position};
 use dialogue_client::{CreateRoom, ErrorCode, RoomState};
 
 use crate::{
-    app::{Bell, Blink, Noted, Tick, Tock, house, square},
+    app::{Bell, Blink, Chime, Noted, Tick, house, square},
     server::{Server, limits, soon},
 };
 
@@ -122,16 +122,16 @@ async fn what_joiners_do_not_receive_by_themselves_is_subscribed_to() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;
     let square = ann.join(square::Room).await.unwrap();
-    let (mut tocks, mut bells) = (square.on::<Tock>(), square.on::<Bell>());
+    let (mut chimes, mut bells) = (square.on::<Chime>(), square.on::<Bell>());
     // Requests are handled in order: this one comes after the subscription.
-    square.trigger(Tock { by: "ann".into(), n: 1 }).await.unwrap();
-    assert_eq!(soon(tocks.next()).await.unwrap().data.n, 1);
+    square.trigger(Chime { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 1);
     server.dialogue.room(square::Room).trigger(Bell).await.unwrap();
     assert_eq!(soon(bells.next()).await.unwrap().data, Bell);
     // And again, on another connection.
     server.proxy.cut();
-    square.trigger(Tock { by: "ann".into(), n: 2 }).await.unwrap();
-    assert_eq!(soon(tocks.next()).await.unwrap().data.n, 2);
+    square.trigger(Chime { by: "ann".into(), n: 2 }).await.unwrap();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 2);
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn history_is_read_page_by_page_newest_first() {
     let square = ann.join(square::Room).await.unwrap();
     for n in 1..=7 {
         square.trigger(Tick { by: "ann".into(), n }).await.unwrap();
-        square.trigger(Tock { by: "ann".into(), n }).await.unwrap();
+        square.trigger(Chime { by: "ann".into(), n }).await.unwrap();
     }
     let mut page = square.history::<Tick>().limit(3).await.unwrap();
     let mut pages = vec![page.events];

@@ -45,9 +45,9 @@ async fn what_is_wrong_is_told_with_its_issues() {
         panic!("found before it is sent")
     };
     assert_eq!((&*issues[0].path, &*issues[0].code), ("by", "length"));
-    let error = square.trigger(tick(666)).await.unwrap_err();
+    let error = square.trigger(Tick { by: "mallory".into(), n: 1 }).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::EventDenied));
-    assert_eq!(error.to_string(), "not that number");
+    assert_eq!(error.to_string(), "not from you");
 }
 
 #[tokio::test]
