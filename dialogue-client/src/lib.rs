@@ -51,6 +51,7 @@ mod direct;
 mod error;
 mod feed;
 mod history;
+mod hub;
 mod link;
 mod membership;
 mod packet;
@@ -61,6 +62,11 @@ mod socket;
 mod stream;
 mod timers;
 mod trigger;
+
+/// The examples in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use dialogue::protocol::{CreateRoom, ErrorCode, RoomInfo};
 

@@ -111,6 +111,18 @@ impl Link {
         Some(about)
     }
 
+    /// Nobody waits for what was asked about a room.
+    pub(crate) fn forget(&mut self, room: &str) {
+        let Self { waiting, timers, .. } = self;
+        waiting.retain(|_, (about, timer)| {
+            let kept = about.room().is_none_or(|id| **id != *room);
+            if !kept {
+                timers.cancel(*timer);
+            }
+            kept
+        });
+    }
+
     /// Answers an event of the server.
     pub(crate) fn acknowledge(&mut self, id: u64) {
         if let Some(socket) = &mut self.socket {

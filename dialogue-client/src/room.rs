@@ -114,8 +114,9 @@ impl<R: RoomKey> Room<R> {
         let opened = Opened::new(E::SPEC.name, sender);
         let events =
             Events::new(receiver, opened.dropped.clone(), self.core.clone(), self.client.clone());
+        let mut known_soon = lock(&self.core.opened);
         if self.state() != RoomState::Left {
-            lock(&self.core.opened).push(opened);
+            known_soon.push(opened);
             self.core.attention.notify_one();
         }
         events

@@ -131,7 +131,7 @@ impl Socket {
         if let Poll::Ready(Err(lost)) = self.poll_send(cx) {
             return Poll::Ready(Err(lost));
         }
-        match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+        match ready!(Pin::new(&mut *self.stream).poll_next(cx)) {
             Some(Ok(message)) => Poll::Ready(Ok(message)),
             Some(Err(_)) | None => Poll::Ready(Err(Lost)),
         }
@@ -139,7 +139,7 @@ impl Socket {
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         let lost = |_: tungstenite::Error| Lost;
-        let mut stream = Pin::new(&mut self.stream);
+        let mut stream = Pin::new(&mut *self.stream);
         while !self.outgoing.is_empty() {
             ready!(stream.as_mut().poll_ready(cx)).map_err(lost)?;
             if let Some(message) = self.outgoing.pop_front() {

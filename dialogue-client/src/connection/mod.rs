@@ -1,5 +1,7 @@
 //! The task that owns a client's connection and everything that depends on it.
 
+mod incoming;
+
 use std::{
     collections::HashMap,
     ops::ControlFlow,
@@ -7,28 +9,21 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use dialogue::{
-    RawMessage,
-    protocol::{Draining, ErrorCode, event},
-};
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use dialogue::protocol::event;
+use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio::sync::mpsc;
 
 use crate::{
     State,
-    answer::{self, Authenticated, Connected, InRoom, Position},
+    answer::Connected,
     builder::Config,
-    direct::Direct,
-    error::{ClientError, ConnectError, Refusal, RequestError},
-    feed::Listeners,
+    error::{ClientError, ConnectError, RequestError},
+    hub::{Hub, Wanted},
     link::{About, Due, Happened, Link, RoomId},
-    membership::{Membership, Over, Waiter},
-    packet::Packet,
-    place::At,
+    membership::{Membership, Waiter},
     request::{Outbox, Request},
-    socket::{self, Lost, Socket},
+    socket::{Lost, Socket},
     timers::TimerId,
 };
 
@@ -53,18 +48,6 @@ pub(crate) enum Command {
     /// When credentials expire that were sent.
     ExpiresAt(Option<u64>),
     Close,
-}
-
-/// What the task tells handles.
-pub(crate) struct Hub {
-    /// Somebody opened a stream, or dropped the last handle of a room.
-    pub(crate) attention: Arc<Notify>,
-    pub(crate) errors: Arc<Listeners<Arc<ClientError>>>,
-    pub(crate) direct: Arc<Direct>,
-    pub(crate) state: watch::Sender<State>,
-    pub(crate) who: watch::Sender<Connected>,
-    /// Streams whose readers are slow, until there is room for more.
-    slow: FuturesUnordered<BoxFuture<'static, (RoomId, u64)>>,
 }
 
 pub(crate) struct Connection {
@@ -92,10 +75,7 @@ pub(crate) struct Connection {
 enum Next {
     Command(Option<Command>),
     Link(Happened),
-    /// Handles have changed.
-    Attention,
-    /// The reader of a stream has made room.
-    Room((RoomId, u64)),
+    Wanted(Wanted),
     Opened(Result<(Socket, Connected), ConnectError>),
     /// There are new credentials.
     Credentials(Result<Option<Box<RawValue>>, RequestError>),
@@ -105,27 +85,6 @@ enum Next {
 type Flow = ControlFlow<()>;
 const ON: Flow = Flow::Continue(());
 const OVER: Flow = Flow::Break(());
-
-impl Hub {
-    pub(crate) fn new(
-        errors: Arc<Listeners<Arc<ClientError>>>,
-        direct: Arc<Direct>,
-        state: watch::Sender<State>,
-        who: watch::Sender<Connected>,
-    ) -> Self {
-        let (attention, slow) = (Arc::default(), FuturesUnordered::new());
-        Self { attention, errors, direct, state, who, slow }
-    }
-
-    /// Waits for room in a stream.
-    pub(crate) fn wait(&self, room: impl Future<Output = (RoomId, u64)> + Send + 'static) {
-        self.slow.push(Box::pin(room));
-    }
-
-    fn tell(&self, error: ClientError) {
-        self.errors.tell(&Arc::new(error));
-    }
-}
 
 impl Connection {
     pub(crate) fn new(
@@ -163,8 +122,7 @@ impl Connection {
         let next = tokio::select! {
             command = self.commands.recv() => Next::Command(command),
             happened = self.link.happens() => Next::Link(happened),
-            () = self.hub.attention.notified() => Next::Attention,
-            Some(slow) = self.hub.slow.next() => Next::Room(slow),
+            wanted = self.hub.wanted() => Next::Wanted(wanted),
             opened = some(&mut self.opening) => Next::Opened(opened),
             obtained = some(&mut self.refreshing) => Next::Credentials(obtained),
         };
@@ -175,12 +133,12 @@ impl Connection {
             Next::Link(Happened::Message(Ok(message))) => return self.message(&message),
             Next::Link(Happened::Message(Err(Lost))) => return self.lost(),
             Next::Link(Happened::Due(due)) => self.due(due),
-            Next::Attention => {
+            Next::Wanted(Wanted::Look) => {
                 for room in self.rooms.values_mut() {
                     room.look(&mut self.link, &self.hub);
                 }
             }
-            Next::Room((id, stream)) => {
+            Next::Wanted(Wanted::More(id, stream)) => {
                 if let Some(room) = self.rooms.get_mut(&id) {
                     room.catch_up(stream, &mut self.link);
                 }
@@ -212,10 +170,9 @@ impl Connection {
                 }
             }
             Command::Leave { id, request } => {
-                if let Some(room) = rooms.remove(&id) {
-                    room.end(|| RequestError::Left);
-                }
-                if link.is_up() {
+                let is_up = link.is_up();
+                self.forget(&id, || RequestError::Left);
+                if is_up {
                     self.outbox.push(request);
                     self.flush();
                 }
@@ -231,6 +188,15 @@ impl Connection {
             Command::ExpiresAt(at) => self.expires_at(at),
             Command::Close => {}
         }
+    }
+
+    /// Keeps a room no longer; returns whether it was kept.
+    fn forget(&mut self, id: &str, error: impl Fn() -> RequestError) -> bool {
+        let Some(room) = self.rooms.remove(id) else { return false };
+        // Answers count no more, not even for whoever joins it again.
+        self.link.forget(id);
+        room.end(error);
+        true
     }
 
     fn flush(&mut self) {
@@ -308,157 +274,6 @@ impl Connection {
         self.expired || self.until.is_some_and(|until| until <= SystemTime::now())
     }
 
-    /// Does what is due.
-    fn due(&mut self, due: Due) {
-        match due {
-            Due::Connect => {
-                let config = self.config.clone();
-                self.opening = Some(Box::pin(async move { config.open().await }));
-            }
-            Due::Answer(id) => {
-                if let Some(about) = self.link.answered(id) {
-                    self.unanswered(id, &about);
-                }
-            }
-            Due::Again(About::Refresh) => {
-                let config = self.config.clone();
-                self.refreshing = Some(Box::pin(async move {
-                    config.credentials().await.map_err(RequestError::Credentials)
-                }));
-            }
-            Due::Again(About::Request(None)) => {
-                self.outbox.resume();
-                self.flush();
-            }
-            Due::Again(about) => {
-                if let Some(room) = about.room().and_then(|id| self.rooms.get_mut(id)) {
-                    room.again(&about, &mut self.link);
-                }
-            }
-            Due::Unused(id) => {
-                if self.rooms.get(&id).is_some_and(Membership::is_unused) {
-                    self.leave(&id);
-                }
-            }
-        }
-    }
-
-    /// There was no answer in time.
-    fn unanswered(&mut self, id: u64, about: &About) {
-        match about {
-            About::Request(None) => {
-                self.outbox.timed_out(id);
-                self.flush();
-            }
-            About::Refresh => self.hub.tell(ClientError::Refresh(RequestError::Timeout)),
-            _ => {
-                if let Some(room) = about.room().and_then(|id| self.rooms.get_mut(id)) {
-                    room.unanswered(id, about, &mut self.link);
-                }
-            }
-        }
-    }
-
-    /// Leaves a room that nobody uses.
-    fn leave(&mut self, id: &RoomId) {
-        if let Some(room) = self.rooms.remove(id) {
-            room.end(|| RequestError::Left);
-            let room = dialogue::protocol::InRoom { room_id: (&**id).into() };
-            self.link.ask(event::LEAVE, &room, About::Leave);
-        }
-    }
-
-    fn message(&mut self, message: &Utf8Bytes) -> Flow {
-        match socket::packet(message) {
-            Some(Packet::Event { name, data, ack }) => {
-                if let Some(id) = ack {
-                    self.link.acknowledge(id);
-                }
-                self.event(name, data);
-            }
-            Some(Packet::Ack { id, data }) => {
-                if let Some(about) = self.link.answered(id) {
-                    self.answer(id, about, answer::accept(data));
-                }
-            }
-            Some(Packet::Disconnect) if self.has_expired() => return self.lost(),
-            Some(Packet::Disconnect) => {
-                self.hub.tell(ClientError::Disconnected);
-                return OVER;
-            }
-            Some(Packet::Connect | Packet::ConnectError(_)) | None => {}
-        }
-        ON
-    }
-
-    fn event(&mut self, name: String, data: &RawValue) {
-        let Self { link, rooms, hub, .. } = self;
-        match &*name {
-            event::EVENT => {
-                if let Some(message) = read::<RawMessage>(data)
-                    && let Some(room) = rooms.get_mut(&*message.room_id)
-                {
-                    room.on_event(message, link, hub);
-                }
-            }
-            event::POSITION => {
-                if let Some(Position { room_id, epoch, seq }) = read(data)
-                    && let Some(room) = rooms.get_mut(&*room_id)
-                {
-                    room.on_position(At { epoch, seq }, link, hub);
-                }
-            }
-            event::LEFT | event::ROOM_DELETED => {
-                if let Some(InRoom { room_id }) = read(data)
-                    && let Some(room) = rooms.remove(&*room_id)
-                {
-                    room.end(|| RequestError::Left);
-                }
-            }
-            event::DRAINING => {
-                if let Some(Draining { reconnect_after_ms }) = read(data) {
-                    self.stay_away = Some(Duration::from_millis(reconnect_after_ms));
-                }
-            }
-            event::ERROR => {
-                let refusal = Refusal::parse(data.get());
-                self.expired |= refusal.code == ErrorCode::TokenExpired;
-                hub.tell(ClientError::Refused(refusal));
-            }
-            // What else the protocol says is about rooms that this client is not in.
-            name if name.starts_with("dialogue:") => {}
-            _ => hub.direct.tell(name, data),
-        }
-    }
-
-    fn answer(&mut self, id: u64, about: About, answer: Result<&RawValue, Refusal>) {
-        let Self { link, hub, .. } = self;
-        if about == About::Refresh {
-            match answer.map_err(RequestError::from).and_then(answer::read) {
-                Ok(Authenticated { expires_at }) => self.expires_at(expires_at),
-                Err(error) => hub.tell(ClientError::Refresh(error)),
-            }
-            return;
-        }
-        let Some(room_id) = about.room() else {
-            if let Some(pause) = self.outbox.answered(id, answer) {
-                link.timers.after(pause, Due::Again(about));
-            }
-            return;
-        };
-        let Some(room) = self.rooms.get_mut(room_id) else { return };
-        if let Err(Over(refusal)) = room.answer(id, &about, answer, link, hub) {
-            let room_id = room_id.clone();
-            if let Some(room) = self.rooms.remove(&room_id) {
-                if room.was_joined() {
-                    let (room_id, refusal) = (room_id.to_string(), refusal.clone());
-                    self.hub.tell(ClientError::Room { room_id, refusal });
-                }
-                room.end(|| refusal.clone().into());
-            }
-        }
-    }
-
     /// Says goodbye, to the server and to everybody who waits.
     async fn end(mut self) {
         // Whoever asks from now on is told at once.
@@ -474,10 +289,6 @@ impl Connection {
         self.hub.direct.end();
         self.hub.state.send_replace(State::Closed);
     }
-}
-
-fn read<'a, T: serde::Deserialize<'a>>(data: &'a RawValue) -> Option<T> {
-    serde_json::from_str(data.get()).ok()
 }
 
 /// What a future comes to, if there is one.

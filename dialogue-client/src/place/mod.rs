@@ -207,5 +207,4 @@ impl Held {
 }
 
 #[cfg(test)]
-#[path = "place_tests.rs"]
 mod tests;

@@ -1,0 +1,181 @@
+//! What arrives on a connection, and what is due.
+
+use std::time::Duration;
+
+use dialogue::{
+    RawMessage,
+    protocol::{self, Draining, ErrorCode, event},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::{Connection, Flow, ON, OVER};
+use crate::{
+    answer::{Authenticated, InRoom, Position, accept, read},
+    error::{ClientError, Refusal, RequestError},
+    link::{About, Due, RoomId},
+    membership::{Membership, Over},
+    packet::Packet,
+    place::At,
+    request::passes,
+    socket::packet,
+};
+
+impl Connection {
+    /// Does what is due.
+    pub(super) fn due(&mut self, due: Due) {
+        match due {
+            Due::Connect => {
+                let config = self.config.clone();
+                self.opening = Some(Box::pin(async move { config.open().await }));
+            }
+            Due::Answer(id) => {
+                if let Some(about) = self.link.answered(id) {
+                    self.unanswered(id, &about);
+                }
+            }
+            Due::Again(About::Refresh) => {
+                let config = self.config.clone();
+                self.refreshing = Some(Box::pin(async move {
+                    config.credentials().await.map_err(RequestError::Credentials)
+                }));
+            }
+            Due::Again(About::Request(None)) => {
+                self.outbox.resume();
+                self.flush();
+            }
+            Due::Again(about) => {
+                if let Some(room) = about.room().and_then(|id| self.rooms.get_mut(id)) {
+                    room.again(&about, &mut self.link);
+                }
+            }
+            Due::Unused(id) => {
+                if self.rooms.get(&id).is_some_and(Membership::is_unused) {
+                    self.leave(&id);
+                }
+            }
+        }
+    }
+
+    /// There was no answer in time.
+    fn unanswered(&mut self, id: u64, about: &About) {
+        match about {
+            About::Request(None) => {
+                self.outbox.timed_out(id);
+                self.flush();
+            }
+            About::Refresh => self.hub.tell(ClientError::Refresh(RequestError::Timeout)),
+            _ => {
+                if let Some(room) = about.room().and_then(|id| self.rooms.get_mut(id)) {
+                    room.unanswered(id, about, &mut self.link);
+                }
+            }
+        }
+    }
+
+    /// Leaves a room that nobody uses.
+    fn leave(&mut self, id: &RoomId) {
+        if self.forget(id, || RequestError::Left) {
+            let room = protocol::InRoom { room_id: (&**id).into() };
+            self.link.ask(event::LEAVE, &room, About::Leave);
+        }
+    }
+
+    pub(super) fn message(&mut self, message: &Utf8Bytes) -> Flow {
+        match packet(message) {
+            Some(Packet::Event { name, data, ack }) => {
+                if let Some(id) = ack {
+                    self.link.acknowledge(id);
+                }
+                self.event(name, data);
+            }
+            Some(Packet::Ack { id, data }) => {
+                if let Some(about) = self.link.answered(id) {
+                    self.answer(id, about, accept(data));
+                }
+            }
+            Some(Packet::Disconnect) if self.has_expired() => return self.lost(),
+            Some(Packet::Disconnect) => {
+                self.hub.tell(ClientError::Disconnected);
+                return OVER;
+            }
+            Some(Packet::Connect | Packet::ConnectError(_)) | None => {}
+        }
+        ON
+    }
+
+    fn event(&mut self, name: String, data: &RawValue) {
+        let Self { link, rooms, hub, .. } = self;
+        match &*name {
+            event::EVENT => {
+                if let Some(message) = hear::<RawMessage>(data)
+                    && let Some(room) = rooms.get_mut(&*message.room_id)
+                {
+                    room.on_event(message, link, hub);
+                }
+            }
+            event::POSITION => {
+                if let Some(Position { room_id, epoch, seq }) = hear(data)
+                    && let Some(room) = rooms.get_mut(&*room_id)
+                {
+                    room.on_position(At { epoch, seq }, link, hub);
+                }
+            }
+            event::LEFT | event::ROOM_DELETED => {
+                if let Some(InRoom { room_id }) = hear(data) {
+                    self.forget(&room_id, || RequestError::Left);
+                }
+            }
+            event::DRAINING => {
+                if let Some(Draining { reconnect_after_ms }) = hear(data) {
+                    self.stay_away = Some(Duration::from_millis(reconnect_after_ms));
+                }
+            }
+            event::ERROR => {
+                let refusal = Refusal::parse(data.get());
+                self.expired |= refusal.code == ErrorCode::TokenExpired;
+                hub.tell(ClientError::Refused(refusal));
+            }
+            // What else the protocol says is about rooms that this client is not in.
+            name if name.starts_with("dialogue:") => {}
+            _ => hub.direct.tell(name, data),
+        }
+    }
+
+    fn answer(&mut self, id: u64, about: About, answer: Result<&RawValue, Refusal>) {
+        let Self { link, hub, .. } = self;
+        if about == About::Refresh {
+            match answer.map_err(RequestError::from).and_then(read) {
+                Ok(Authenticated { expires_at }) => self.expires_at(expires_at),
+                Err(error) => {
+                    if let Some(wait) = error.refusal().and_then(passes) {
+                        link.timers.after(wait, Due::Again(About::Refresh));
+                    }
+                    hub.tell(ClientError::Refresh(error));
+                }
+            }
+            return;
+        }
+        let Some(room_id) = about.room() else {
+            if let Some(pause) = self.outbox.answered(id, answer) {
+                link.timers.after(pause, Due::Again(about));
+            }
+            return;
+        };
+        let Some(room) = self.rooms.get_mut(room_id) else { return };
+        if let Err(Over(refusal)) = room.answer(id, &about, answer, link, hub) {
+            // Whoever joins hears it by itself.
+            if room.was_joined() {
+                let (room_id, refusal) = (room_id.to_string(), refusal.clone());
+                hub.tell(ClientError::Room { room_id, refusal });
+            }
+            self.forget(room_id, || refusal.clone().into());
+        }
+    }
+}
+
+/// What the server says by itself, if it has its shape.
+fn hear<'a, T: Deserialize<'a>>(data: &'a RawValue) -> Option<T> {
+    serde_json::from_str(data.get()).ok()
+}

@@ -1,0 +1,255 @@
+//! What happens in a room, from the server to its streams.
+
+use std::sync::Arc;
+
+use dialogue::{
+    EVERY_EVENT, RawMessage,
+    protocol::{ErrorCode, GetHistory, Subscribe, event},
+};
+use serde_json::value::RawValue;
+
+use super::{AGAIN, Membership, Over, PAGE, UNUSED};
+use crate::{
+    Reset,
+    answer::{self, Subscriptions},
+    error::{ClientError, Refusal},
+    feed::lock,
+    hub::Hub,
+    link::{About, Due, Link},
+    place::{At, Range, Step},
+    request::passes,
+    stream::Reader,
+};
+
+impl Membership {
+    /// An event happened in the room.
+    pub(crate) fn on_event(&mut self, message: RawMessage, link: &mut Link, hub: &Hub) {
+        if let Some(place) = self.place.as_mut().filter(|_| self.joined) {
+            let steps = place.live(Arc::new(message));
+            self.take(steps, link, hub);
+        }
+    }
+
+    /// The server says where the log ends.
+    pub(crate) fn on_position(&mut self, at: At, link: &mut Link, hub: &Hub) {
+        if let Some(place) = self.place.as_mut().filter(|_| self.joined) {
+            let steps = place.position(at);
+            self.take(steps, link, hub);
+        }
+    }
+
+    /// What was missing.
+    pub(super) fn on_page(
+        &mut self,
+        answer: Result<&RawValue, Refusal>,
+        link: &mut Link,
+        hub: &Hub,
+    ) -> Result<(), Over> {
+        self.fetching = false;
+        match range(answer) {
+            Ok(range) => {
+                if let Some(place) = &mut self.place {
+                    let steps = place.page(range);
+                    self.take(steps, link, hub);
+                }
+                Ok(())
+            }
+            Err(refusal) => put_off(refusal, About::Fetch(self.id.clone()), link),
+        }
+    }
+
+    /// What a stream did not have room for.
+    pub(super) fn on_stream_page(
+        &mut self,
+        id: u64,
+        answer: Result<&RawValue, Refusal>,
+        link: &mut Link,
+        hub: &Hub,
+    ) -> Result<(), Over> {
+        let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else {
+            return Ok(());
+        };
+        match range(answer) {
+            Ok(range) => {
+                if let Some(at) = reader.page(range) {
+                    let event = Some(reader.event.into());
+                    self.tell_reset(&Reset { at, event });
+                }
+                self.make_room(hub);
+                Ok(())
+            }
+            Err(refusal) => put_off(refusal, About::CatchUp(self.id.clone(), id), link),
+        }
+    }
+
+    pub(super) fn on_subscribed(
+        &mut self,
+        event: &Arc<str>,
+        answer: Result<&RawValue, Refusal>,
+        link: &mut Link,
+        hub: &Hub,
+    ) -> Result<(), Over> {
+        match answer.map(answer::read::<Subscriptions>) {
+            Ok(Ok(Subscriptions { subscriptions })) => self.subscriptions = subscriptions,
+            Ok(Err(_)) => {}
+            Err(refusal) if passes(&refusal).is_some() || is_gone(&refusal) => {
+                return put_off(refusal, About::Subscribe(self.id.clone(), event.clone()), link);
+            }
+            Err(refusal) => hub
+                .errors
+                .tell(&Arc::new(ClientError::Room { room_id: self.id.to_string(), refusal })),
+        }
+        Ok(())
+    }
+
+    /// Does once more what was put off, or not answered.
+    pub(crate) fn again(&mut self, what: &About, link: &mut Link) {
+        match what {
+            About::Join(_) if !self.joined && link.is_up() => self.join(link),
+            About::Fetch(_) if self.joined => {
+                self.fetching = false;
+                if let Some(place) = self.place.as_ref().filter(|place| place.is_behind()) {
+                    let after = place.at().seq;
+                    self.fetch(after, link);
+                }
+            }
+            About::CatchUp(_, id) => self.catch_up(*id, link),
+            About::Subscribe(_, event) if self.joined => self.subscribe(event, link),
+            About::Request(_) => {
+                self.outbox.resume();
+                self.flush(link);
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks for what a stream has room for now.
+    pub(crate) fn catch_up(&mut self, id: u64, link: &mut Link) {
+        let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else { return };
+        if !self.joined {
+            reader.idle();
+        } else if let Some(after) = reader.catch_up() {
+            let (event, limit) = (Some(reader.event), reader.page);
+            let about = About::CatchUp(self.id.clone(), id);
+            link.ask(event::GET_HISTORY, &history(&self.id, event, after, limit), about);
+        }
+    }
+
+    fn fetch(&mut self, after: u64, link: &mut Link) {
+        if !std::mem::replace(&mut self.fetching, true) {
+            let about = About::Fetch(self.id.clone());
+            link.ask(event::GET_HISTORY, &history(&self.id, None, after, PAGE), about);
+        }
+    }
+
+    fn subscribe(&self, event: &Arc<str>, link: &mut Link) {
+        let request = Subscribe { room_id: (&*self.id).into(), event_name: (&**event).into() };
+        link.ask(event::SUBSCRIBE, &request, About::Subscribe(self.id.clone(), event.clone()));
+    }
+
+    pub(super) fn is_subscribed(&self, event: &str) -> bool {
+        self.subscriptions.iter().any(|own| own == event || own == EVERY_EVENT)
+    }
+
+    /// Does what the place says.
+    pub(super) fn take(&mut self, steps: Vec<Step>, link: &mut Link, hub: &Hub) {
+        self.open(link);
+        for step in steps {
+            match step {
+                Step::Deliver(message) => {
+                    for reader in &mut self.readers {
+                        if message.event == reader.event {
+                            reader.live(&message);
+                        }
+                    }
+                }
+                Step::Fetch { after } => self.fetch(after, link),
+                Step::Reset(at) => {
+                    for reader in &mut self.readers {
+                        self.made += 1;
+                        reader.reset(self.made, at);
+                    }
+                    self.tell_reset(&Reset { at, event: None });
+                }
+            }
+        }
+        self.make_room(hub);
+    }
+
+    fn tell_reset(&self, reset: &Reset) {
+        if let Some(core) = self.core.upgrade() {
+            core.resets.tell(reset);
+        }
+    }
+
+    /// Knows streams from now on that were opened, and forgets those that are gone.
+    fn open(&mut self, link: &mut Link) {
+        let (Some(core), Some(place)) = (self.core.upgrade(), &self.place) else { return };
+        let at = place.at();
+        let opened = std::mem::take(&mut *lock(&core.opened));
+        if opened.is_empty() {
+            return;
+        }
+        for stream in opened {
+            if self.joined && !self.is_subscribed(stream.event) {
+                self.subscribe(&stream.event.into(), link);
+            }
+            self.made += 1;
+            self.readers.push(Reader::new(stream, self.made, at));
+        }
+        self.readers.retain(|reader| !reader.is_closed());
+    }
+
+    /// Something about the handles has changed.
+    pub(crate) fn look(&mut self, link: &mut Link, hub: &Hub) {
+        self.open(link);
+        if self.is_unused() {
+            link.timers.after(UNUSED, Due::Unused(self.id.clone()));
+        }
+        self.make_room(hub);
+    }
+
+    /// Has those streams wait for their readers that have more to read than fits.
+    pub(super) fn make_room(&mut self, hub: &Hub) {
+        for reader in &mut self.readers {
+            if let Some(room) = reader.room() {
+                let (id, stream) = (self.id.clone(), reader.id);
+                hub.wait(async move {
+                    room.await;
+                    (id, stream)
+                });
+            }
+        }
+    }
+}
+
+fn history<'a>(room: &'a str, event: Option<&'a str>, after: u64, limit: usize) -> GetHistory<'a> {
+    GetHistory {
+        room_id: room.into(),
+        event_name: event.map(Into::into),
+        start: None,
+        end: None,
+        after: Some(after),
+        before: None,
+        limit: Some(limit),
+    }
+}
+
+fn range(answer: Result<&RawValue, Refusal>) -> Result<Range, Refusal> {
+    let page = answer::read::<answer::Page>(answer?);
+    page.map(Into::into).map_err(|error| Refusal::parse(&error.to_string()))
+}
+
+/// The server has taken the client out of the room.
+fn is_gone(refusal: &Refusal) -> bool {
+    [ErrorCode::NotInRoom, ErrorCode::RoomNotFound].contains(&refusal.code)
+}
+
+/// Tries later what the server refuses for a moment, unless the room is gone.
+fn put_off(refusal: Refusal, what: About, link: &mut Link) -> Result<(), Over> {
+    if is_gone(&refusal) {
+        return Err(Over(refusal));
+    }
+    link.timers.after(passes(&refusal).unwrap_or(AGAIN), Due::Again(what));
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! A room, as the connection's task keeps it: joined again and again, with its place and its streams.
+
+mod following;
+
+use std::{
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use dialogue::protocol::{ErrorCode, Join, Since, event};
+use serde_json::value::RawValue;
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    RoomState,
+    answer::{self, Joined},
+    error::{Refusal, RequestError},
+    feed::{Listeners, lock},
+    hub::Hub,
+    link::{About, Due, Link, RoomId},
+    place::{At, Place},
+    request::{Outbox, Request, passes},
+    room::Core,
+    stream::Reader,
+};
+
+/// How many messages are held while something is fetched that comes before them.
+const HOLD: usize = 256;
+/// How many events to fetch at once.
+const PAGE: usize = 100;
+/// How long a room stays joined that nobody uses.
+const UNUSED: Duration = Duration::from_secs(1);
+/// How long to wait before a room is asked for again, if the server does not say.
+const AGAIN: Duration = Duration::from_millis(500);
+
+pub(crate) struct Membership {
+    id: RoomId,
+    core: Weak<Core>,
+    name: String,
+    state: watch::Sender<RoomState>,
+    /// Who waits for the first answer.
+    waiting: Vec<Waiter>,
+    /// Whether this connection is in the room.
+    joined: bool,
+    /// What was reached; none before the first answer.
+    place: Option<Place>,
+    /// Whether what is missing was asked for.
+    fetching: bool,
+    subscriptions: Vec<String>,
+    readers: Vec<Reader>,
+    made: u64,
+    outbox: Outbox,
+}
+
+pub(crate) type Waiter = oneshot::Sender<Result<Arc<Core>, RequestError>>;
+
+/// Why a room is not kept any more.
+pub(crate) struct Over(pub(crate) Refusal);
+
+impl Membership {
+    pub(crate) fn new(id: RoomId) -> Self {
+        Self {
+            id,
+            core: Weak::new(),
+            name: String::new(),
+            state: watch::Sender::new(RoomState::Rejoining),
+            waiting: Vec::new(),
+            joined: false,
+            place: None,
+            fetching: false,
+            subscriptions: Vec::new(),
+            readers: Vec::new(),
+            made: 0,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Gives somebody a handle: at once, if the room was ever joined.
+    pub(crate) fn give(&mut self, waiter: Waiter, hub: &Hub) {
+        self.waiting.push(waiter);
+        if self.place.is_some() {
+            self.hand_out(hub);
+        }
+    }
+
+    fn hand_out(&mut self, hub: &Hub) {
+        let core = self.core.upgrade().unwrap_or_else(|| {
+            Arc::new(Core {
+                id: self.id.clone(),
+                name: self.name.clone(),
+                state: self.state.subscribe(),
+                resets: Listeners::new(),
+                opened: Mutex::default(),
+                attention: hub.attention.clone(),
+            })
+        });
+        self.core = Arc::downgrade(&core);
+        for waiter in self.waiting.drain(..) {
+            let _ = waiter.send(Ok(core.clone()));
+        }
+    }
+
+    /// Whether it was ever joined.
+    pub(crate) fn was_joined(&self) -> bool {
+        self.place.is_some()
+    }
+
+    pub(crate) fn is_unused(&self) -> bool {
+        self.core.strong_count() == 0 && self.waiting.iter().all(oneshot::Sender::is_closed)
+    }
+
+    /// Joins, or joins again with the place that was reached.
+    pub(crate) fn join(&mut self, link: &mut Link) {
+        let at = self.place.as_ref().map(Place::at);
+        let subscribe = at.map(|_| {
+            let listened = self.readers.iter().map(|reader| reader.event);
+            let missing = listened.filter(|event| !self.is_subscribed(event));
+            self.subscriptions.iter().cloned().chain(missing.map(str::to_owned)).collect()
+        });
+        let since = at.map(|at| Since { epoch: at.epoch.to_string().into(), seq: at.seq });
+        let join = Join { room_id: (&*self.id).into(), subscribe, since };
+        link.ask(event::JOIN, &join, About::Join(self.id.clone()));
+    }
+
+    /// Takes in an answer to what was asked.
+    pub(crate) fn answer(
+        &mut self,
+        id: u64,
+        about: &About,
+        answer: Result<&RawValue, Refusal>,
+        link: &mut Link,
+        hub: &Hub,
+    ) -> Result<(), Over> {
+        match about {
+            About::Join(_) => self.on_joined(answer, link, hub),
+            About::Fetch(_) => self.on_page(answer, link, hub),
+            About::CatchUp(_, stream) => self.on_stream_page(*stream, answer, link, hub),
+            About::Subscribe(_, event) => self.on_subscribed(event, answer, link, hub),
+            About::Request(_) | About::Leave | About::Refresh => {
+                if let Some(pause) = self.outbox.answered(id, answer) {
+                    link.timers.after(pause, Due::Again(about.clone()));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// There was no answer in time: asks once more.
+    pub(crate) fn unanswered(&mut self, id: u64, about: &About, link: &mut Link) {
+        if let About::Request(_) = about {
+            self.outbox.timed_out(id);
+            self.flush(link);
+        } else {
+            self.again(about, link);
+        }
+    }
+
+    fn on_joined(
+        &mut self,
+        answer: Result<&RawValue, Refusal>,
+        link: &mut Link,
+        hub: &Hub,
+    ) -> Result<(), Over> {
+        let joined = match answer.map(answer::read::<Joined>) {
+            Ok(Ok(joined)) => joined,
+            Ok(Err(_)) => return Err(Over(Refusal::parse("the answer to a join cannot be read"))),
+            Err(refusal) => return self.on_refused(refusal, link),
+        };
+        let Joined { room_name, subscriptions, epoch, seq, recovered, events } = joined;
+        let at = At { epoch, seq };
+        (self.joined, self.fetching) = (true, false);
+        (self.name, self.subscriptions) = (room_name, subscriptions);
+        self.state.send_replace(RoomState::Joined);
+        match &mut self.place {
+            Some(place) => {
+                let events = events.into_iter().map(Arc::new).collect();
+                let steps = place.joined(at, recovered, events);
+                self.take(steps, link, hub);
+            }
+            // What the room sends of the past is for whoever reads history.
+            None => self.place = Some(Place::new(at, HOLD)),
+        }
+        self.hand_out(hub);
+        self.look(link, hub);
+        self.make_room(hub);
+        self.flush(link);
+        Ok(())
+    }
+
+    /// A room that was joined before is asked for again, where that may help; the connection before this
+    /// one may still count as a member.
+    fn on_refused(&mut self, refusal: Refusal, link: &mut Link) -> Result<(), Over> {
+        let passing = [
+            ErrorCode::RoomFull,
+            ErrorCode::LimitExceeded,
+            ErrorCode::Internal,
+            ErrorCode::Draining,
+        ];
+        let wait = passes(&refusal)
+            .or_else(|| passing.contains(&refusal.code).then_some(AGAIN))
+            .filter(|_| self.place.is_some());
+        let Some(wait) = wait else { return Err(Over(refusal)) };
+        link.timers.after(wait.max(AGAIN), Due::Again(About::Join(self.id.clone())));
+        Ok(())
+    }
+
+    pub(crate) fn request(&mut self, request: Request, link: &mut Link) {
+        self.outbox.push(request);
+        self.flush(link);
+    }
+
+    fn flush(&mut self, link: &mut Link) {
+        if self.joined {
+            let id = &self.id;
+            let about = || About::Request(Some(id.clone()));
+            self.outbox.flush(|it| link.ask_raw(it.name, &it.payload, about()));
+        }
+    }
+
+    /// The connection is no more.
+    pub(crate) fn lost(&mut self) {
+        (self.joined, self.fetching) = (false, false);
+        self.state.send_replace(RoomState::Rejoining);
+        self.outbox.lost();
+        self.readers.iter_mut().for_each(Reader::lost);
+    }
+
+    /// The room is not kept any more.
+    pub(crate) fn end(mut self, error: impl Fn() -> RequestError) {
+        for waiter in self.waiting.drain(..) {
+            let _ = waiter.send(Err(error()));
+        }
+        self.outbox.fail(&error);
+        // In this order: whoever opens a stream looks at the state under the lock.
+        self.state.send_replace(RoomState::Left);
+        if let Some(core) = self.core.upgrade() {
+            core.resets.end();
+            lock(&core.opened).clear();
+        }
+    }
+}
