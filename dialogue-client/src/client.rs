@@ -10,6 +10,7 @@ use dialogue::{
     Event, Room as RoomKey,
     protocol::{CreateRoom, InRoom, RoomInfo, event},
 };
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::{
@@ -113,7 +114,12 @@ impl Client {
     ///
     /// The room is joined again whenever the connection comes back, until it is left: by [`Room::leave`],
     /// or a moment after its last handle and stream were dropped.
-    pub async fn join<R: RoomKey>(&self, room: R) -> Result<Room<R>, JoinError> {
+    pub fn join<R: RoomKey>(&self, room: R) -> BoxFuture<'_, Result<Room<R>, JoinError>> {
+        // Boxed, so that a type that is no room is one mistake and not three.
+        Box::pin(self.join_room(room))
+    }
+
+    async fn join_room<R: RoomKey>(&self, room: R) -> Result<Room<R>, JoinError> {
         let id: RoomId = room.id().into();
         let deadline = Instant::now() + self.shared.config.request_timeout;
         let joined = async {

@@ -123,11 +123,12 @@ impl<R: RoomKey> Room<R> {
     }
 
     /// Triggers an event: to be awaited.
-    pub fn trigger<E: Event>(&self, event: E) -> Trigger<E>
+    #[allow(clippy::needless_pass_by_value, reason = "who triggers an event is done with it")]
+    pub fn trigger<E: Event>(&self, event: E) -> Trigger
     where
         R: Accepts<E>,
     {
-        Trigger::new(event, self.core.id.clone(), self.client.clone())
+        Trigger::new(&event, self.core.id.clone(), self.client.clone())
     }
 
     /// The room's events of a type that the server keeps, newest first: to be awaited.

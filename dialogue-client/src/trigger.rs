@@ -30,8 +30,11 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// the server refuses for a moment overtakes it. An event without history is sent at most once. Dropping
 /// the future gives up what was not sent yet.
 #[must_use = "nothing is triggered before this is awaited"]
-pub struct Trigger<E> {
-    event: E,
+pub struct Trigger {
+    event: &'static str,
+    /// Whether the event has history.
+    stored: bool,
+    data: Result<Box<RawValue>, TriggerError>,
     key: Option<String>,
     meta: Meta,
     timeout: Duration,
@@ -47,9 +50,22 @@ pub struct Receipt {
     pub at: Option<At>,
 }
 
-impl<E: Event> Trigger<E> {
-    pub(crate) fn new(event: E, room: RoomId, client: Arc<Shared>) -> Self {
-        Self { event, key: None, meta: Meta::new(), timeout: DEFAULT_TIMEOUT, room, client }
+impl Trigger {
+    pub(crate) fn new<E: Event>(event: &E, room: RoomId, client: Arc<Shared>) -> Self {
+        let data = event
+            .check()
+            .map_err(TriggerError::Invalid)
+            .and_then(|()| to_raw_value(event).map_err(TriggerError::NotJson));
+        Self {
+            event: E::SPEC.name,
+            stored: E::SPEC.history.is_some(),
+            data,
+            key: None,
+            meta: Meta::new(),
+            timeout: DEFAULT_TIMEOUT,
+            room,
+            client,
+        }
     }
 
     /// What tells this event from others: within two minutes, the same key of the same user stores
@@ -75,13 +91,19 @@ impl<E: Event> Trigger<E> {
     }
 
     async fn send(self) -> Result<Receipt, TriggerError> {
-        let Self { event, key, meta, timeout, room, client } = self;
+        let Self { event, stored, data, key, meta, timeout, room, client } = self;
         let deadline = Instant::now() + timeout;
-        event.check().map_err(TriggerError::Invalid)?;
-        let stored = E::SPEC.history.is_some();
-        let data = to_raw_value(&event).map_err(TriggerError::NotJson)?;
-        let payload = payload::<E>(&room, &data, &meta, stored.then(|| key.unwrap_or_else(random)))
-            .map_err(TriggerError::NotJson)?;
+        let data = data?;
+        let meta = if meta.is_empty() { None } else { to_raw_value(&meta).ok() };
+        let key = stored.then(|| key.unwrap_or_else(random));
+        let payload = to_raw_value(&protocol::Trigger {
+            room_id: (&*room).into(),
+            event: event.into(),
+            data: Some(&data),
+            meta: meta.as_deref(),
+            key: key.map(Into::into),
+        });
+        let payload = payload.map_err(TriggerError::NotJson)?;
         let answer =
             client.ask_until(deadline, Some(room), event::TRIGGER, payload, stored).await?;
         let Triggered { epoch, seq } = answer::read(&answer)?;
@@ -89,28 +111,12 @@ impl<E: Event> Trigger<E> {
     }
 }
 
-fn payload<E: Event>(
-    room: &str,
-    data: &RawValue,
-    meta: &Meta,
-    key: Option<String>,
-) -> Result<Box<RawValue>, serde_json::Error> {
-    let meta = if meta.is_empty() { None } else { Some(to_raw_value(meta)?) };
-    to_raw_value(&protocol::Trigger {
-        room_id: room.into(),
-        event: E::SPEC.name.into(),
-        data: Some(data),
-        meta: meta.as_deref(),
-        key: key.map(Into::into),
-    })
-}
-
 /// A key that nobody else uses.
 fn random() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-impl<E: Event> IntoFuture for Trigger<E> {
+impl IntoFuture for Trigger {
     type Output = Result<Receipt, TriggerError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
@@ -119,8 +125,9 @@ impl<E: Event> IntoFuture for Trigger<E> {
     }
 }
 
-impl<E> fmt::Debug for Trigger<E> {
+impl fmt::Debug for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trigger").field("room", &self.room).finish_non_exhaustive()
+        let mut trigger = f.debug_struct("Trigger");
+        trigger.field("event", &self.event).field("room", &self.room).finish_non_exhaustive()
     }
 }
