@@ -161,7 +161,7 @@ impl Reader {
             return;
         }
         if self.sender.capacity() == 0 {
-            self.place.fall_behind();
+            self.place.fall_behind(self.place.at().seq);
         }
         let steps = self.place.live(message.clone());
         self.take(steps);
@@ -194,7 +194,7 @@ impl Reader {
 
     /// What to wait for before there is room for a page, if nobody waits for it already.
     pub(crate) fn room(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        if !self.place.is_behind() || self.catching_up != CatchingUp::Idle {
+        if self.place.behind().is_none() || self.catching_up != CatchingUp::Idle {
             return None;
         }
         self.catching_up = CatchingUp::WaitsForRoom;
@@ -204,12 +204,9 @@ impl Reader {
 
     /// What to ask for, now that there is room.
     pub(crate) fn catch_up(&mut self) -> Option<u64> {
-        if !self.place.is_behind() {
-            self.idle();
-            return None;
-        }
-        self.catching_up = CatchingUp::Asked;
-        Some(self.place.at().seq)
+        let after = self.place.behind();
+        self.catching_up = if after.is_some() { CatchingUp::Asked } else { CatchingUp::Idle };
+        after
     }
 
     fn take(&mut self, steps: Vec<Step>) -> Option<At> {

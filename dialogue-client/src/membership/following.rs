@@ -16,7 +16,7 @@ use crate::{
     feed::lock,
     hub::Hub,
     link::{About, Due, Link},
-    place::{At, Range, Step},
+    place::{At, Place, Range, Step},
     request::passes,
     stream::Reader,
 };
@@ -108,8 +108,7 @@ impl Membership {
             About::Join(_) if !self.joined && link.is_up() => self.join(link),
             About::Fetch(_) if self.joined => {
                 self.fetching = false;
-                if let Some(place) = self.place.as_ref().filter(|place| place.is_behind()) {
-                    let after = place.at().seq;
+                if let Some(after) = self.place.as_ref().and_then(Place::behind) {
                     self.fetch(after, link);
                 }
             }

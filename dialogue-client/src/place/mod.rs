@@ -52,8 +52,10 @@ pub(crate) struct Place {
     hold: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
+    /// What comes after this is to be fetched.
+    after: u64,
     messages: VecDeque<Arc<RawMessage>>,
     /// The furthest place that was heard of and is not among the messages.
     beyond: Option<At>,
@@ -68,9 +70,9 @@ impl Place {
         self.at
     }
 
-    /// Whether something is to be fetched before anything else.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.held.is_some()
+    /// After which `seq` something is to be fetched, before anything else.
+    pub(crate) fn behind(&self) -> Option<u64> {
+        self.held.as_ref().map(|held| held.after)
     }
 
     /// Takes in the answer to a join that named this place.
@@ -108,7 +110,8 @@ impl Place {
         }
         let mut steps = Vec::new();
         if position.epoch != self.at.epoch || !self.see(message.clone(), &mut steps) {
-            steps.push(self.fall_behind());
+            // Events of other names may have come since the one that is missing.
+            steps.push(self.fall_behind(self.seen_of(&message.event)));
             self.live(message);
         }
         steps
@@ -123,17 +126,13 @@ impl Place {
             held.heard_of(end);
             return Vec::new();
         }
-        vec![self.fall_behind()]
+        vec![self.fall_behind(self.at.seq)]
     }
 
     /// Holds what comes from now on: there is something to fetch before it.
-    pub(crate) fn fall_behind(&mut self) -> Step {
-        self.held.get_or_insert_default();
-        self.fetch()
-    }
-
-    fn fetch(&self) -> Step {
-        Step::Fetch { after: self.at.seq }
+    pub(crate) fn fall_behind(&mut self, after: u64) -> Step {
+        let held = Held { after, messages: VecDeque::new(), beyond: None };
+        Step::Fetch { after: self.held.get_or_insert(held).after }
     }
 
     /// Takes in what was asked for.
@@ -141,10 +140,11 @@ impl Place {
         let Range { events, complete, end } = range;
         let mut steps = Vec::with_capacity(events.len());
         if end.epoch == self.at.epoch {
-            let empty = events.is_empty();
+            let last = events.last().and_then(|event| event.position);
             let whole = events.into_iter().all(|event| self.see(event, &mut steps));
-            if whole && !complete && !empty {
-                steps.push(self.fetch());
+            if let (true, false, Some(last), Some(held)) = (whole, complete, last, &mut self.held) {
+                held.after = last.seq;
+                steps.push(Step::Fetch { after: last.seq });
                 return steps;
             }
             if whole {
@@ -156,12 +156,13 @@ impl Place {
         } else {
             steps.push(self.reset(end));
         }
-        let Held { messages, beyond } = self.held.take().unwrap_or_default();
-        for message in messages {
-            steps.extend(self.live(message));
-        }
-        if let Some(beyond) = beyond {
-            steps.extend(self.position(beyond));
+        if let Some(Held { messages, beyond, .. }) = self.held.take() {
+            for message in messages {
+                steps.extend(self.live(message));
+            }
+            if let Some(beyond) = beyond {
+                steps.extend(self.position(beyond));
+            }
         }
         steps
     }
@@ -172,16 +173,22 @@ impl Place {
         if epoch != self.at.epoch {
             return false;
         }
-        if seq <= self.at.seq {
+        let seen = self.seen_of(&message.event);
+        if seq <= seen {
             return true;
         }
-        if prev > self.last.get(&*message.event).copied().unwrap_or(self.whole) {
+        if prev > seen {
             return false;
         }
-        self.at.seq = seq;
+        self.at.seq = self.at.seq.max(seq);
         self.last.insert(message.event.clone(), seq);
         steps.push(Step::Deliver(message));
         true
+    }
+
+    /// The last event of a name that was seen, or up to where nothing of it can be missing.
+    fn seen_of(&self, event: &str) -> u64 {
+        self.last.get(event).copied().unwrap_or(self.whole)
     }
 
     fn is_whole(&mut self, seq: u64) {

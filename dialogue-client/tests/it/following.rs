@@ -41,6 +41,35 @@ async fn what_was_missed_comes_in_order_before_what_is_new() {
 }
 
 #[tokio::test]
+async fn an_event_that_was_lost_on_the_way_is_fetched_before_the_next() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    let town = server.dialogue.room(square::Room);
+    server.proxy.lose("\"roomId\":\"square\",\"data\":{\"by\":\"town\",\"n\":2}");
+    for n in 1..=4 {
+        town.trigger(tick(n)).await.unwrap();
+    }
+    for n in 1..=4 {
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
+    }
+}
+
+#[tokio::test]
+async fn the_last_event_if_it_was_lost_is_fetched_when_the_server_says_where_the_log_ends() {
+    let mut limits = limits();
+    limits.quiet_time = std::time::Duration::from_millis(50);
+    let server = Server::with(limits).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    server.proxy.lose("\"roomId\":\"square\",\"data\":{\"by\":\"town\",\"n\":1}");
+    server.dialogue.room(square::Room).trigger(tick(1)).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+}
+
+#[tokio::test]
 async fn a_join_that_is_cut_off_is_asked_for_again() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;

@@ -107,10 +107,11 @@ async fn whatever_happens_what_is_acknowledged_arrives_once_and_in_order() {
     assert!(stored > 50, "only {stored} events were acknowledged");
 }
 
-/// A server that replays whatever was missed.
+/// A server that replays whatever was missed, and soon says what was lost.
 fn patient() -> Limits {
     let mut limits = limits();
     (limits.recovery_events, limits.recovery_bytes) = (1_000_000, 1_000_000_000);
+    limits.quiet_time = Duration::from_millis(500);
     limits
 }
 

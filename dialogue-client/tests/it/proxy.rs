@@ -34,7 +34,17 @@ struct Wires {
     /// What the server is not heard saying, once: the connection is cut instead.
     unheard: Arc<Mutex<Option<&'static str>>>,
     /// What the server says in other words of the same length.
-    instead: Arc<Mutex<Vec<(&'static str, &'static str)>>>,
+    instead: Arc<Mutex<Vec<Instead>>>,
+}
+
+/// What names the room of an event, and what names none, in as many letters.
+const ROOM: &str = "\"roomId\":\"square\"";
+const ELSEWHERE: &str = "\"roomId\":\"nowher\"";
+
+struct Instead {
+    words: &'static str,
+    by: &'static str,
+    once: bool,
 }
 
 impl Proxy {
@@ -98,8 +108,18 @@ impl Proxy {
 
     /// Has the server say something else, of the same length.
     pub fn replace(&self, words: &'static str, by: &'static str) {
-        assert_eq!(words.len(), by.len());
-        self.wires.instead.lock().unwrap().push((words, by));
+        self.instead(Instead { words, by, once: false });
+    }
+
+    /// Loses what the server says next that contains this: by its sound, it is about another room.
+    pub fn lose(&self, words: &'static str) {
+        assert!(words.starts_with(ROOM));
+        self.instead(Instead { words, by: ELSEWHERE, once: true });
+    }
+
+    fn instead(&self, instead: Instead) {
+        assert!(instead.words.len() >= instead.by.len());
+        self.wires.instead.lock().unwrap().push(instead);
     }
 }
 
@@ -154,11 +174,13 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wires: &Wires, by
                 return;
             }
             drop(unheard);
-            for (words, by) in &*wires.instead.lock().unwrap() {
-                if let Some(at) = find(bytes, words) {
+            wires.instead.lock().unwrap().retain(|Instead { words, by, once }| {
+                let found = find(bytes, words);
+                if let Some(at) = found {
                     bytes[at..at + by.len()].copy_from_slice(by.as_bytes());
                 }
-            }
+                !once || found.is_none()
+            });
         }
         if to.write_all(bytes).await.is_err() {
             return;

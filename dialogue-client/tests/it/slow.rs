@@ -3,7 +3,7 @@
 use dialogue::Rate;
 
 use crate::{
-    app::{Blink, Scarce, Tick, square},
+    app::{Blink, Chime, Scarce, Tick, square},
     server::{Server, limits, soon},
 };
 
@@ -55,6 +55,27 @@ async fn a_slow_reader_catches_up_across_a_lost_connection_while_more_happens() 
     while read < 200 {
         read += 1;
         assert_eq!(soon(ticks.next()).await.unwrap().data.n, read);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_the_server_moved_aside_fetches_what_it_missed() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut chimes = square.on::<Chime>();
+    // This is answered after the subscription.
+    ann.rooms().await.unwrap();
+    server.proxy.stall(true);
+    let town = server.dialogue.room(square::Room);
+    // More than the buffers on the way take in.
+    let by = "x".repeat(60_000);
+    for n in 1..=400 {
+        town.trigger(Chime { by: by.clone(), n }).await.unwrap();
+    }
+    server.proxy.stall(false);
+    for n in 1..=400 {
+        assert_eq!(soon(chimes.next()).await.unwrap().data.n, n);
     }
 }
 
