@@ -24,6 +24,7 @@ use crate::{
 impl Membership {
     /// An event happened in the room.
     pub(crate) fn on_event(&mut self, message: RawMessage, link: &mut Link, hub: &Hub) {
+        self.open(link);
         if let Some(place) = self.place.as_mut().filter(|_| self.joined) {
             let steps = place.live(Arc::new(message));
             self.take(steps, link, hub);
@@ -46,6 +47,7 @@ impl Membership {
         hub: &Hub,
     ) -> Result<(), Over> {
         self.fetching = false;
+        self.open(link);
         match range(answer) {
             Ok(range) => {
                 if let Some(place) = &mut self.place {
@@ -125,7 +127,7 @@ impl Membership {
     /// Asks for what a stream has room for now.
     pub(crate) fn catch_up(&mut self, id: u64, link: &mut Link) {
         let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else { return };
-        if !self.joined {
+        if !self.joined || reader.is_closed() {
             reader.idle();
         } else if let Some(after) = reader.catch_up() {
             let (event, limit) = (Some(reader.event), reader.page);
@@ -152,7 +154,7 @@ impl Membership {
 
     /// Does what the place says.
     pub(super) fn take(&mut self, steps: Vec<Step>, link: &mut Link, hub: &Hub) {
-        self.open(link);
+        self.readers.retain(|reader| !reader.is_closed());
         for step in steps {
             match step {
                 Step::Deliver(message) => {
@@ -181,8 +183,8 @@ impl Membership {
         }
     }
 
-    /// Knows streams from now on that were opened, and forgets those that are gone.
-    fn open(&mut self, link: &mut Link) {
+    /// Knows streams from now on that were opened, which hear what happens next.
+    pub(super) fn open(&mut self, link: &mut Link) {
         let (Some(core), Some(place)) = (self.core.upgrade(), &self.place) else { return };
         let at = place.at();
         let opened = std::mem::take(&mut *lock(&core.opened));
@@ -190,13 +192,21 @@ impl Membership {
             return;
         }
         for stream in opened {
-            if self.joined && !self.is_subscribed(stream.event) {
-                self.subscribe(&stream.event.into(), link);
-            }
             self.made += 1;
             self.readers.push(Reader::new(stream, self.made, at));
         }
-        self.readers.retain(|reader| !reader.is_closed());
+        if self.joined {
+            self.subscribe_to_rest(link);
+        }
+    }
+
+    /// Subscribes to what streams are for and joiners do not receive.
+    pub(super) fn subscribe_to_rest(&self, link: &mut Link) {
+        for reader in &self.readers {
+            if !self.is_subscribed(reader.event) {
+                self.subscribe(&reader.event.into(), link);
+            }
+        }
     }
 
     /// Something about the handles has changed.
@@ -210,7 +220,7 @@ impl Membership {
 
     /// Has those streams wait for their readers that have more to read than fits.
     pub(super) fn make_room(&mut self, hub: &Hub) {
-        for reader in &mut self.readers {
+        for reader in self.readers.iter_mut().filter(|reader| !reader.is_closed()) {
             if let Some(room) = reader.room() {
                 let (id, stream) = (self.id.clone(), reader.id);
                 hub.wait(async move {

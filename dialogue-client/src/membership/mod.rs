@@ -111,6 +111,7 @@ impl Membership {
 
     /// Joins, or joins again with the place that was reached.
     pub(crate) fn join(&mut self, link: &mut Link) {
+        self.open(link);
         let at = self.place.as_ref().map(Place::at);
         let subscribe = at.map(|_| {
             let listened = self.readers.iter().map(|reader| reader.event);
@@ -168,9 +169,11 @@ impl Membership {
         };
         let Joined { room_name, subscriptions, epoch, seq, recovered, events } = joined;
         let at = At { epoch, seq };
+        self.open(link);
         (self.joined, self.fetching) = (true, false);
         (self.name, self.subscriptions) = (room_name, subscriptions);
         self.state.send_replace(RoomState::Joined);
+        self.subscribe_to_rest(link);
         match &mut self.place {
             Some(place) => {
                 let events = events.into_iter().map(Arc::new).collect();
@@ -182,7 +185,6 @@ impl Membership {
         }
         self.hand_out(hub);
         self.look(link, hub);
-        self.make_room(hub);
         self.flush(link);
         Ok(())
     }
@@ -205,6 +207,8 @@ impl Membership {
     }
 
     pub(crate) fn request(&mut self, request: Request, link: &mut Link) {
+        // Whoever opened a stream first hears what comes of this.
+        self.open(link);
         self.outbox.push(request);
         self.flush(link);
     }
