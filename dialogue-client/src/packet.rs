@@ -116,7 +116,7 @@ impl<'a> Packet<'a> {
 
     /// The answer to an event of the server.
     pub(crate) fn ack(id: u64) -> String {
-        format!("43{id}[]")
+        format!("43{id}[null]")
     }
 }
 
@@ -174,6 +174,6 @@ mod tests {
             r#"424["dialogue:join",true]"#
         );
         assert_eq!(Packet::connect(None), "40");
-        assert_eq!(Packet::ack(9), "439[]");
+        assert_eq!(Packet::ack(9), "439[null]");
     }
 }

@@ -128,3 +128,74 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dialogue::protocol::Failure;
+
+    use super::*;
+
+    type Reply = oneshot::Receiver<Answer>;
+
+    fn push(outbox: &mut Outbox, repeatable: bool) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        let payload = RawValue::NULL.to_owned();
+        outbox.push(Request { name: "dialogue:trigger", payload, repeatable, reply });
+        answer
+    }
+
+    /// Sends, with ids that go on from one; returns how many.
+    fn flush(outbox: &mut Outbox, id: &mut u64) -> u64 {
+        let before = *id;
+        outbox.flush(|_| {
+            *id += 1;
+            *id
+        });
+        *id - before
+    }
+
+    fn refusal(code: ErrorCode) -> Refusal {
+        Failure::new(code, "no").into()
+    }
+
+    #[test]
+    fn what_may_be_asked_twice_is_sent_again_after_a_loss_and_the_rest_fails() {
+        let (mut outbox, mut id) = (Outbox::default(), 0);
+        let mut twice = push(&mut outbox, true);
+        let mut once = push(&mut outbox, false);
+        assert_eq!(flush(&mut outbox, &mut id), 2);
+        assert_eq!(flush(&mut outbox, &mut id), 0);
+        outbox.lost();
+        assert!(matches!(once.try_recv(), Ok(Err(RequestError::Disconnected))));
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        // The answer to the first attempt is nobody's.
+        assert_eq!(outbox.answered(1, Ok(RawValue::TRUE)), None);
+        assert!(twice.try_recv().is_err());
+        assert_eq!(outbox.answered(3, Ok(RawValue::TRUE)), None);
+        assert_eq!(twice.try_recv().unwrap().unwrap().get(), "true");
+    }
+
+    #[test]
+    fn a_refusal_that_passes_holds_everything_back_for_as_long_as_it_says() {
+        let (mut outbox, mut id) = (Outbox::default(), 0);
+        let mut answer = push(&mut outbox, true);
+        flush(&mut outbox, &mut id);
+        let mut limited = refusal(ErrorCode::RateLimited);
+        limited.retry_after = Some(Duration::from_secs(3));
+        assert_eq!(outbox.answered(1, Err(limited)), Some(Duration::from_secs(3)));
+        let _next = push(&mut outbox, true);
+        assert_eq!(flush(&mut outbox, &mut id), 0);
+        outbox.resume();
+        assert_eq!(flush(&mut outbox, &mut id), 2);
+        assert_eq!(outbox.answered(2, Err(refusal(ErrorCode::EventDenied))), None);
+        assert!(matches!(answer.try_recv(), Ok(Err(RequestError::Refused(_)))));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_sent() {
+        let (mut outbox, mut id) = (Outbox::default(), 0);
+        drop(push(&mut outbox, true));
+        let _kept = push(&mut outbox, true);
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+    }
+}

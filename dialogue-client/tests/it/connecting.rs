@@ -109,6 +109,20 @@ async fn what_the_server_sends_before_anybody_listens_is_kept_for_who_does_first
 }
 
 #[tokio::test]
+async fn what_the_server_wants_acknowledged_is_acknowledged() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let mut welcomes = ann.on::<Welcome>();
+    assert_eq!(soon(welcomes.next()).await.unwrap().to, "ann");
+    let client = server.dialogue.clients_of("ann").remove(0);
+    let asked = client
+        .socket()
+        .emit_with_ack::<_, serde_json::Value>("welcome", &Welcome { to: "who".into() });
+    soon(asked.unwrap()).await.unwrap();
+    assert_eq!(soon(welcomes.next()).await.unwrap().to, "who");
+}
+
+#[tokio::test]
 async fn a_client_that_the_server_disconnects_stays_away() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;
