@@ -41,6 +41,8 @@ struct Entry {
     request: Request,
     /// The id that it was sent with, on this connection.
     sent: Option<u64>,
+    /// Whether it was ever sent: then, it may have happened.
+    tried: bool,
 }
 
 /// How long to wait before asking again, unless the server says.
@@ -56,7 +58,7 @@ impl Outbox {
     pub(crate) fn push(&mut self, request: Request) {
         // Whoever gave up has left room for another one.
         self.queue.retain(|entry| entry.sent.is_some() || !entry.request.is_abandoned());
-        self.queue.push_back(Entry { request, sent: None });
+        self.queue.push_back(Entry { request, sent: None, tried: false });
     }
 
     /// Sends what was not sent yet, in order.
@@ -67,7 +69,7 @@ impl Outbox {
         self.queue.retain(|entry| entry.sent.is_some() || !entry.request.is_abandoned());
         for entry in &mut self.queue {
             if entry.sent.is_none() {
-                entry.sent = Some(send(&entry.request));
+                (entry.sent, entry.tried) = (Some(send(&entry.request)), true);
             }
         }
     }
@@ -118,6 +120,17 @@ impl Outbox {
                 entry.sent = None;
             }
             self.queue.push_back(entry);
+        }
+    }
+
+    /// The connection is another user's now, whose keys are others: what was tried is not sent again.
+    pub(crate) fn change_user(&mut self) {
+        for entry in std::mem::take(&mut self.queue) {
+            if entry.tried {
+                let _ = entry.request.reply.send(Err(RequestError::Disconnected));
+            } else {
+                self.queue.push_back(entry);
+            }
         }
     }
 

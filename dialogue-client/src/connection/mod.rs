@@ -210,7 +210,12 @@ impl Connection {
     fn up(&mut self, socket: Socket, connected: Connected) {
         self.link.up(socket);
         let expires_at = connected.expires_at;
-        self.hub.who.send_replace(connected);
+        let user_id = connected.user_id.clone();
+        let before = self.hub.who.send_replace(connected);
+        if before.user_id != user_id {
+            self.outbox.change_user();
+            self.rooms.values_mut().for_each(Membership::change_user);
+        }
         self.hub.state.send_replace(State::Connected);
         (self.failed, self.expired, self.stay_away) = (0, false, None);
         self.expires_at(expires_at);

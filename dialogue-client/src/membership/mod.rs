@@ -213,6 +213,11 @@ impl Membership {
         self.flush(link);
     }
 
+    /// The connection is another user's now.
+    pub(crate) fn change_user(&mut self) {
+        self.outbox.change_user();
+    }
+
     fn flush(&mut self, link: &mut Link) {
         if self.joined {
             let id = &self.id;

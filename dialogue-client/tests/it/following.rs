@@ -1,9 +1,10 @@
 //! Streams across lost connections: in order, nothing missing, nothing twice.
 
-use dialogue_client::{RoomState, State};
+use dialogue::Rate;
+use dialogue_client::{Client, ClientError, ErrorCode, RoomState, State};
 
 use crate::{
-    app::{Chime, Scarce, Tick, square},
+    app::{Chime, Login, Scarce, Tick, house, square},
     server::{Server, limits, soon},
 };
 
@@ -143,11 +144,60 @@ async fn what_is_kept_no_more_is_told_as_a_reset() {
 }
 
 #[tokio::test]
+async fn a_room_that_is_full_is_asked_for_again_until_there_is_a_place() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let (bob, cid) = (connect_past(&server, "bob").await, connect_past(&server, "cid").await);
+    let key = house::Room { number: 1 };
+    let home = ann.join(key.clone()).await.unwrap();
+    let _bobs = bob.join(key.clone()).await.unwrap();
+    server.proxy.close();
+    soon(home.states().wait_for(|state| *state == RoomState::Rejoining)).await.unwrap();
+    let cids = loop {
+        // Until the server has noticed that somebody is away.
+        if let Ok(cids) = cid.join(key.clone()).await {
+            break cids;
+        }
+    };
+    server.proxy.open();
+    soon(ann.states().wait_for(|state| *state == State::Connected)).await.unwrap();
+    // This is answered after the join, which is refused.
+    ann.rooms().await.unwrap();
+    assert_eq!(home.state(), RoomState::Rejoining);
+    cids.leave().await;
+    soon(home.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
+}
+
+/// Connects without the proxy.
+async fn connect_past(server: &Server, user: &'static str) -> Client {
+    let login = move || async move { Login { user: user.into(), lasts: None } };
+    Client::builder(format!("ws://{}", server.address)).auth(login).connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn rooms_that_are_refused_for_a_moment_are_asked_for_again() {
+    let mut limits = limits();
+    limits.joins = Some(Rate::per_second(20).burst(1));
+    let server = Server::with(limits).await;
+    let ann = server.connect("ann").await;
+    let mut rooms = Vec::new();
+    for number in 1..=3 {
+        rooms.push(loop {
+            match ann.join(house::Room { number }).await {
+                Ok(room) => break room,
+                Err(error) => assert_eq!(error.code(), Some(ErrorCode::RateLimited)),
+            }
+        });
+    }
+    server.proxy.cut();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    for room in &rooms {
+        soon(room.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_room_that_refuses_its_member_later_is_left_and_says_so() {
-    use dialogue_client::{ClientError, ErrorCode};
-
-    use crate::app::house;
-
     let mut server = Server::start().await;
     let ann = server.connect("ann").await;
     let house = ann.join(house::Room { number: 1 }).await.unwrap();

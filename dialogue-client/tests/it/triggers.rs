@@ -1,12 +1,15 @@
 //! Triggers: acknowledged, repeated, refused.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use dialogue::Rate;
 use dialogue_client::{ErrorCode, RoomState, TriggerError};
 
 use crate::{
-    app::{Blink, Tick, square},
+    app::{Blink, Login, Tick, square},
     server::{Server, limits, soon},
 };
 
@@ -86,6 +89,25 @@ async fn a_trigger_whose_answer_was_lost_is_stored_once() {
     assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
     assert_eq!(soon(ticks.next()).await.unwrap().data.n, 2);
     assert_eq!(square.history::<Tick>().await.unwrap().events.len(), 2);
+}
+
+#[tokio::test]
+async fn a_trigger_whose_answer_was_lost_is_not_sent_again_as_another_user() {
+    let server = Server::start().await;
+    let user = Arc::new(Mutex::new("ann"));
+    let login = user.clone();
+    let client = server.client("").auth(move || {
+        let user = (*login.lock().unwrap()).to_owned();
+        async move { Login { user, lasts: None } }
+    });
+    let client = client.connect().await.unwrap();
+    let square = client.join(square::Room).await.unwrap();
+    *user.lock().unwrap() = "bob";
+    server.proxy.cut_instead_of("\"seq\":1");
+    let error = soon(square.trigger(tick(1)).into_future()).await.unwrap_err();
+    assert!(matches!(error, TriggerError::Disconnected), "{error}");
+    assert_eq!(&*client.user_id(), "bob");
+    assert_eq!(square.history::<Tick>().await.unwrap().events.len(), 1);
 }
 
 #[tokio::test]
