@@ -194,7 +194,16 @@ async fn greet<A: App>(client: &Client<A>) {
     let _ = hook::run(time, "socket_connected", "", connected).await;
     dialogue.add_client(client.clone());
     let id = client.id().to_string();
-    let connected = Connected { client_id: (&*id).into(), user_id: client.user_id().into() };
+    let contract = &*dialogue.contract().hash;
+    let connected = Connected {
+        client_id: (&*id).into(),
+        user_id: client.user_id().into(),
+        contract: client
+            .handshake()
+            .contract()
+            .filter(|built_with| *built_with != contract)
+            .map(|_| contract.into()),
+    };
     client.connection().send(&Packet::event(event::CONNECTED, &connected)).await;
     client.note_greeted();
     tracing::debug!("connected");
