@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::{App, Flow, Rate, RoomEvent, RoomSpec, SyncHistory, pattern, protocol};
 
+const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
+
 /// What an app offers its clients: rooms, events, and what their payloads look like.
 ///
 /// Generators of types read it, from `/dialogue/contract.json` or from a program that prints it:
@@ -58,7 +60,9 @@ pub struct Contract {
     pub rooms: Vec<RoomContract>,
     /// Events that the server sends to single clients.
     pub direct: Vec<EventContract>,
-    /// What a failure looks like: JSON Schema, draft 7, of `dialogue:error` and of what a refused request
+    /// The dialect of all schemas here: draft 7 of JSON Schema.
+    pub schema_dialect: &'static str,
+    /// What a failure looks like: JSON Schema of `dialogue:error` and of what a refused request
     /// is answered besides `ok`.
     pub failure: Schema,
 }
@@ -112,11 +116,10 @@ pub struct EventContract {
     /// How often one connection may trigger it, if that is less than it may trigger anything.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rate")]
     pub rate: Option<Rate>,
-    /// JSON Schema, draft 7, of the payload that a client sends, if it may: what has a default may be
-    /// left out.
+    /// JSON Schema of the payload that a client sends, if it may: what has a default may be left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<Schema>,
-    /// JSON Schema, draft 7, of the payload that a client receives.
+    /// JSON Schema of the payload that a client receives.
     pub received: Schema,
 }
 
@@ -141,6 +144,7 @@ impl Contract {
             hash: String::new(),
             rooms: A::rooms().iter().map(|room| RoomContract::of(&room.spec)).collect(),
             direct: A::direct().iter().map(EventContract::of).collect(),
+            schema_dialect: DIALECT,
             failure: nested(crate::schema::of::<protocol::Failure>(Flow::Received)),
         };
         contract.hash = shape::hash(&contract);
