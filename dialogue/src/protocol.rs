@@ -249,6 +249,9 @@ pub struct Connected<'a> {
     pub client_id: Cow<'a, str>,
     /// Who authentication proved it to be.
     pub user_id: Cow<'a, str>,
+    /// When the proof ends, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
     /// The hash of the server's contract, if the client was built with another one: it said so with
     /// `?contract=` when it connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]

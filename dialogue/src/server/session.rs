@@ -186,6 +186,7 @@ async fn greet<A: App>(client: &Client<A>) {
     let connected = Connected {
         client_id: (&*id).into(),
         user_id: client.user_id().into(),
+        expires_at: client.expires_at_millis(),
         contract: client
             .handshake()
             .contract()
