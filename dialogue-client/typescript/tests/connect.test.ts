@@ -12,8 +12,16 @@ beforeAll(async () => {
 afterEach(() => client?.disconnect());
 afterAll(() => server.kill());
 
-test("a client does nothing until it is told to connect", () => {
-  client = createDialogueClient({ url: server.url });
+test("a client connects by itself once the code that made it has run", async () => {
+  client = createDialogueClient({ url: server.url, auth: { userId: "ann" } });
+  expect(client.state).toBe("disconnected");
+  await next<void>((handler) => client!.onConnect(() => handler()));
+  expect(client).toMatchObject({ state: "connected", userId: "ann" });
+});
+
+test("a client that is told not to does nothing until it is told to connect", async () => {
+  client = createDialogueClient({ url: server.url, autoConnect: false });
+  await Promise.resolve();
   expect(client).toMatchObject({ state: "disconnected", connected: false, userId: "", id: "" });
 });
 
@@ -101,7 +109,7 @@ describe("credentials", () => {
 
 describe("a client without a connection", () => {
   beforeEach(() => {
-    client = createDialogueClient({ url: "http://127.0.0.1:1" });
+    client = createDialogueClient({ url: "http://127.0.0.1:1", autoConnect: false });
   });
 
   test("cannot reach a server that is not there, and does not go on trying", async () => {
@@ -124,7 +132,60 @@ describe("a client without a connection", () => {
   });
 });
 
+describe("a signal", () => {
+  test("that is aborted gives up connecting", async () => {
+    client = createDialogueClient({ url: server.url, auth: () => new Promise(() => {}) });
+    const aborted = new AbortController();
+    const connecting = client.connect({ signal: aborted.signal });
+    aborted.abort("enough");
+    await expect(connecting).rejects.toBe("enough");
+    await vi.waitFor(() => expect(client!.state).toBe("disconnected"));
+    await expect(client.connect({ signal: AbortSignal.abort("never") })).rejects.toBe("never");
+    expect(client.state).toBe("disconnected");
+  });
+
+  test("that is aborted later changes nothing", async () => {
+    client = createDialogueClient({ url: server.url });
+    const aborted = new AbortController();
+    await client.connect({ signal: aborted.signal });
+    aborted.abort();
+    expect(await client.listRooms()).toHaveLength(1);
+  });
+
+  test("that is aborted gives up a join, and leaves the room unless somebody else waits for it", async () => {
+    client = createDialogueClient({ url: server.url });
+    await client.connect();
+    const aborted = new AbortController();
+    const [given, kept] = [client.join("general", { signal: aborted.signal }), client.join("general")];
+    aborted.abort("enough");
+    await expect(given).rejects.toBe("enough");
+    const room = await kept;
+    expect(room.state).toBe("joined");
+    await room.leave();
+
+    const again = new AbortController();
+    const alone = client.join("general", { signal: again.signal });
+    again.abort("enough");
+    await expect(alone).rejects.toBe("enough");
+    await vi.waitFor(async () => expect(await client!.listRooms()).toMatchObject([{ size: 0 }]));
+    expect(client.getRoom("general")).toBeUndefined();
+  });
+});
+
+test("a join waits for the connection that is being opened", async () => {
+  client = createDialogueClient({ url: server.url });
+  void client.connect();
+  expect(await client.join("general")).toMatchObject({ roomId: "general", state: "joined" });
+});
+
 describe("disconnecting", () => {
+  test("right away keeps the client from connecting by itself", async () => {
+    client = createDialogueClient({ url: server.url });
+    client.disconnect();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(client.state).toBe("disconnected");
+  });
+
   test("is announced, and the client may connect again", async () => {
     client = createDialogueClient({ url: server.url });
     await client.connect();

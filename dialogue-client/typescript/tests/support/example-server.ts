@@ -42,14 +42,11 @@ export class ExampleServer {
     await exited;
   }
 
-  /** Stops the process from running, with its connections open. */
-  freeze(): void {
-    this.process.kill("SIGSTOP");
-  }
-
-  /** Lets a frozen process go on. */
-  thaw(): void {
-    this.process.kill("SIGCONT");
+  /** Asks the process to stop, and waits until it has. */
+  async stop(): Promise<void> {
+    const exited = once(this.process, "exit");
+    this.process.kill("SIGTERM");
+    await exited;
   }
 }
 
