@@ -6,20 +6,13 @@ import type { EventMessage } from "./event-message.js";
 import { Feed } from "./feed.js";
 import { type Handler, Handlers, HandlersByName, type Unsubscribe } from "./handlers.js";
 import type { HistoryPage, HistoryRange } from "./history.js";
+import { type JoinAnswer, Membership } from "./membership.js";
 import { iterateMessages } from "./message-iterator.js";
 import { Outbox, type OutboxLimits } from "./outbox.js";
 import type { Position } from "./place.js";
 import { concernOf, type RequestBody, type Requester } from "./request.js";
-import { retryDelay } from "./retry.js";
 import type { Receipt, TriggerOptions, TypedRoom } from "./room.js";
 import type { RoomState } from "./room-state.js";
-
-interface JoinAnswer extends Position {
-  readonly roomName: string;
-  readonly subscriptions: readonly string[];
-  readonly recovered?: boolean;
-  readonly events: readonly EventMessage[];
-}
 
 interface SubscriptionsAnswer {
   readonly subscriptions: readonly string[];
@@ -36,9 +29,6 @@ export interface RoomOwner {
   removed(room: JoinedRoom, leaving?: Promise<void>): void;
 }
 
-/** How long to wait for a place in a full room, which may be one's own former connection, in milliseconds. */
-const FULL_MS = 1_000;
-
 /** A room as it is at run time: its handlers, its events, and its requests. */
 export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getHistory" | "events"> {
   readonly roomId: string;
@@ -48,7 +38,6 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   readonly #owner: RoomOwner;
   readonly #handlers = new HandlersByName<[message: EventMessage]>();
   readonly #anyHandlers = new Handlers<[event: string, message: EventMessage]>();
-  readonly #stateHandlers = new Handlers<[state: RoomState]>();
   readonly #resetHandlers = new Handlers<[]>();
   readonly #endHandlers = new Handlers<[error?: DialogueError]>();
   readonly #outbox: Outbox;
@@ -57,68 +46,47 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     deliver: (message) => this.#deliver(message),
     lose: () => void this.reenter(),
   });
-  #state: RoomState = "joining";
-  #subscriptions: readonly string[] | undefined;
-  #entering: Promise<void> | undefined;
-  #asked = false;
-  #doubtful = false;
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  #refusal: string | undefined;
+  readonly #membership: Membership;
 
   constructor(roomId: string, subscribe: readonly string[] | undefined, owner: RoomOwner) {
     this.roomId = roomId;
-    this.#subscriptions = subscribe;
     this.#owner = owner;
     this.#outbox = new Outbox(owner.requester, owner.outbox);
+    this.#membership = new Membership(subscribe, {
+      request: (name, fields) => this.#request(name, fields),
+      since: () => this.#feed.since,
+      paused: () => {
+        this.#outbox.close();
+        this.#feed.hold();
+      },
+      joined: (answer) => this.#joined(answer),
+      denied: (refusal) => this.retire("denied", refusal),
+      failed: (refusal) => owner.errors.report(refusal),
+    });
   }
 
   get state(): RoomState {
-    return this.#state;
+    return this.#membership.state;
   }
 
   /** Whether the room is out of use: the client left it, or was not let in again. */
   get ended(): boolean {
-    return this.#state === "left" || this.#state === "denied";
+    return this.#membership.ended;
   }
 
-  /** Joins the room at the server, for the first time or again, with the subscriptions and the place that it had. */
+  /** Joins the room for the first time. */
   enter(): Promise<void> {
-    this.#outbox.close();
-    this.#feed.hold();
-    const entering = this.#join().finally(() => {
-      if (this.#entering === entering) this.#entering = undefined;
-    });
-    return (this.#entering = entering);
+    return this.#membership.enter();
   }
 
-  /**
-   * Joins the room again, and tries once more later where the server refuses
-   * for now. Resolves after the first answer.
-   */
-  async reenter(): Promise<void> {
-    clearTimeout(this.#retry);
-    this.#become("rejoining");
-    try {
-      await this.enter();
-      this.#refusal = undefined;
-    } catch (error) {
-      if (!(error instanceof DialogueError)) throw error;
-      // The next connection tries again.
-      if (this.ended || error.code === "DISCONNECTED") return;
-      if (error.code !== this.#refusal) this.#owner.errors.report(error);
-      this.#refusal = error.code;
-      const delay = error.code === "ROOM_FULL" ? FULL_MS : retryDelay(error);
-      if (delay === undefined) this.retire("denied", error);
-      else this.#retry = setTimeout(() => void this.reenter(), delay);
-    }
+  /** Joins the room again, on a new connection; resolves when the server has answered. */
+  reenter(): Promise<void> {
+    return this.#membership.reenter();
   }
 
-  /** The connection is lost; {@link reenter} comes with the next one. */
+  /** The connection is lost. */
   suspend(): void {
-    clearTimeout(this.#retry);
-    this.#outbox.close();
-    this.#feed.hold();
-    if (this.#state === "joined") this.#become("rejoining");
+    this.#membership.suspend();
   }
 
   /** Fails what waits for the room to be joined again: no connection is on its way. */
@@ -126,14 +94,9 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#outbox.abandon(new DialogueError("DISCONNECTED", "there is no connection to the server", { roomId: this.roomId }));
   }
 
-  /**
-   * Makes the room doubt the answer to the join that it waits for, which may be
-   * from before or after what has just happened to it: it asks once more.
-   * Returns false, and does nothing, if it waits for none.
-   */
+  /** Asks once more for the join that is going on, if there is one: the room may be another by now. */
   doubt(): boolean {
-    this.#doubtful = this.#asked;
-    return this.#asked;
+    return this.#membership.doubt();
   }
 
   /** Takes in an event of this room. */
@@ -155,7 +118,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   onState(handler: Handler<[state: RoomState]>): Unsubscribe {
-    return this.#stateHandlers.add(handler);
+    return this.#membership.onState(handler);
   }
 
   onReset(handler: Handler<[]>): Unsubscribe {
@@ -226,7 +189,6 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   /** Puts the room out of use, without telling the server. */
   retire(state: "left" | "denied" = "left", refusal?: DialogueError, leaving?: Promise<void>): void {
     if (this.ended) return;
-    clearTimeout(this.#retry);
     this.#feed.discard();
     this.#handlers.clear();
     this.#anyHandlers.clear();
@@ -234,54 +196,32 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#outbox.end(refusal ?? this.#notIn());
     this.#owner.removed(this, leaving);
     this.#endHandlers.call(refusal);
-    this.#become(state);
-    this.#stateHandlers.clear();
+    this.#membership.end(state);
   }
 
-  async #join(): Promise<void> {
-    const { epoch, seq, recovered, ...answer } = await this.#ask();
-    if (this.ended) return;
+  #joined({ roomName, events, recovered, epoch, seq }: JoinAnswer): void {
     const again = this.#feed.since !== undefined;
-    this.roomName = answer.roomName;
-    this.#subscriptions = answer.subscriptions;
+    this.roomName = roomName;
     if (recovered) {
-      this.#feed.resume(answer.events, { epoch, seq });
+      this.#feed.resume(events, { epoch, seq });
     } else {
       this.#feed.begin({ epoch, seq });
-      this.history = answer.events;
-      for (const message of answer.events) this.#learn(message);
+      this.history = events;
+      for (const message of events) this.#learn(message);
       if (again) this.#resetHandlers.call();
-      if (answer.events.length > 0) this.#owner.broughtHistory(this.roomId, [...answer.events]);
+      if (events.length > 0) this.#owner.broughtHistory(this.roomId, [...events]);
     }
-    // What those handlers did may be to leave.
-    if (this.ended) return;
     if (again) this.#feed.release();
     else this.#feed.releaseSoon();
-    this.#become("joined");
+    // What handlers did may be to leave.
+    if (this.ended) return;
+    this.#membership.settle();
     this.#outbox.open();
-  }
-
-  async #ask(): Promise<JoinAnswer> {
-    this.#asked = true;
-    try {
-      let answer: JoinAnswer;
-      do {
-        this.#doubtful = false;
-        const { since } = this.#feed;
-        answer = await this.#request<JoinAnswer>("dialogue:join", {
-          ...(this.#subscriptions && { subscribe: this.#subscriptions }),
-          ...(since && { since }),
-        });
-      } while (this.#doubtful && !this.ended);
-      return answer;
-    } finally {
-      this.#asked = false;
-    }
   }
 
   #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
     const changed = this.#requestOnceIn<SubscriptionsAnswer>(request, fields).then(({ subscriptions }) => {
-      this.#subscriptions = subscriptions;
+      this.#membership.subscriptions = subscriptions;
     });
     return this.#owner.errors.watch(changed);
   }
@@ -296,7 +236,8 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
 
   /** Sends a request about this room, at once unless the room is being joined again. */
   async #requestOnceIn<Answer>(name: string, fields: RequestBody = {}): Promise<Answer> {
-    if (this.#entering) await this.#entering.catch(() => {});
+    const { entering } = this.#membership;
+    if (entering) await entering;
     this.#assertUsable({ roomId: this.roomId, ...fields });
     return await this.#request<Answer>(name, fields);
   }
@@ -315,12 +256,6 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
 
   #notIn(body: RequestBody = { roomId: this.roomId }): DialogueError {
     return new DialogueError("NOT_IN_ROOM", `the room \`${this.roomId}\` was left`, concernOf(body));
-  }
-
-  #become(state: RoomState): void {
-    if (this.#state === state) return;
-    this.#state = state;
-    this.#stateHandlers.call(state);
   }
 
   #learn(message: EventMessage): void {

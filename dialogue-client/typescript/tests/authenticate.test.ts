@@ -125,6 +125,56 @@ describe("new credentials", () => {
   });
 });
 
+describe("credentials that are about to expire", () => {
+  test("are renewed by a function, for as long as it gives new ones, on the connection that there is", async () => {
+    const ends = [inSeconds(1), inSeconds(2), inSeconds(3)];
+    const last = ends.at(-1)!;
+    const auth = vi.fn(() => login("ann", ends.shift() ?? inSeconds(60)));
+    const ann = await connect({ auth });
+    const { id } = ann;
+    await ann.authenticate();
+    await reached(last + 0.5);
+    expect(await ann.listRooms()).toHaveLength(2);
+    expect(ann).toMatchObject({ connected: true, id });
+    expect(auth).toHaveBeenCalledTimes(4);
+  });
+
+  test("are renewed from the first connection on, where the server says when they expire", async () => {
+    const proxy = await Proxy.start(server.url);
+    const end = inSeconds(1);
+    proxy.edit = (text) => [text.replace(/^(42\["dialogue:connected",.*)\}\]$/, `$1,"expiresAt":${end * 1_000}}]`)];
+    const auth = vi.fn().mockReturnValueOnce(login("ann", end)).mockImplementation(() => login("ann"));
+    const ann = await connect({ url: proxy.url, transports: ["websocket"], auth });
+    const { id } = ann;
+    await reached(end + 0.5);
+    expect(ann).toMatchObject({ connected: true, id });
+    expect(auth).toHaveBeenCalledTimes(2);
+    proxy.stop();
+  });
+
+  test("and cannot be had are reported, and the connection is opened again when they have expired", async () => {
+    const end = inSeconds(1);
+    const auth = vi
+      .fn()
+      .mockReturnValueOnce(login("ann", end))
+      .mockReturnValueOnce(login("ann", end))
+      .mockRejectedValueOnce(new Error("token service is down"))
+      .mockImplementation(() => login("ann"));
+    const ann = await connect({ auth });
+    const reported: string[] = [];
+    ann.onError(({ code }) => reported.push(code));
+    await ann.authenticate();
+    await connected(ann);
+    expect(reported).toEqual(["UNAUTHENTICATED", "TOKEN_EXPIRED"]);
+  });
+
+  test("are not renewed where `auth` is a value", async () => {
+    const ann = await connect({ auth: login("ann") });
+    await ann.authenticate(login("ann", inSeconds(1)));
+    expect(await failed(ann)).toMatchObject({ code: "TOKEN_EXPIRED" });
+  });
+});
+
 describe("credentials that expire", () => {
   test("are renewed by a function, and the rooms are joined again", async () => {
     const auth = vi.fn().mockReturnValueOnce(login("ann", inSeconds(1))).mockImplementation(() => login("ann"));
