@@ -48,7 +48,8 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * Proves anew who this client is, on the connection that there is: in time,
    * before the credentials expire and the server closes it. The user stays the
    * same. Where `auth` is a function and the server has said when they expire,
-   * the client does so by itself when a quarter of the time is left, or a minute.
+   * the client does so by itself when a quarter of the time is left, or a
+   * minute if that is less.
    *
    * @param auth What to send, now and on later connections, in place of the options' `auth`; what the server refuses is
    * not kept. Without a connection it is for the next one. Default: the options' `auth`, asked again if it is a function.

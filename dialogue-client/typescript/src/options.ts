@@ -41,7 +41,8 @@ export interface DialogueClientOptions {
   readonly reconnectionDelayMaxMs?: number | undefined;
   /**
    * How long a trigger may take in all, with waiting for a connection and every
-   * time that it is sent again, in milliseconds; then it fails with `TIMEOUT`.
+   * time that it is sent again, in milliseconds; then it fails with `TIMEOUT`,
+   * or with what the server has refused it with.
    * Default: 30,000; at most 100,000, for the server knows a key for two minutes.
    */
   readonly triggerTimeoutMs?: number | undefined;

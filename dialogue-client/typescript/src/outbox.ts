@@ -23,6 +23,8 @@ interface Entry {
   readonly keyed: boolean;
   deadline?: ReturnType<typeof setTimeout>;
   inFlight: boolean;
+  /** Why the server did not take it in, the last time. */
+  refusal: DialogueError | undefined;
   /** The user as whom it was sent, where the server may have taken it in: keys are each user's own. */
   sentBy: string | undefined;
 }
@@ -72,11 +74,12 @@ export class Outbox {
       return Promise.reject(new DialogueError("INVALID_REQUEST", "the payload is no JSON", { ...concern, cause }));
     }
     const keyed = options.key !== undefined;
-    const entry: Entry = { body, keyed, answer: new Deferred(), inFlight: false, sentBy: undefined };
+    const entry: Entry = { body, keyed, answer: new Deferred(), inFlight: false, refusal: undefined, sentBy: undefined };
     const timeoutMs = Math.min(options.timeoutMs ?? this.#limits.timeoutMs, MOST_MS);
     entry.deadline = setTimeout(() => {
-      const what = entry.inFlight || entry.sentBy !== undefined ? "acknowledged" : "sent";
-      this.#reject(entry, new DialogueError("TIMEOUT", `\`${body.event}\` was not ${what} within ${timeoutMs} ms`, concern));
+      const what = entry.sentBy === undefined ? "sent" : "acknowledged";
+      const late = new DialogueError("TIMEOUT", `\`${body.event}\` was not ${what} within ${timeoutMs} ms`, concern);
+      this.#reject(entry, entry.refusal ?? late);
     }, timeoutMs);
     this.#entries.add(entry);
     const answer = abortable(entry.answer.promise, options.signal);
@@ -127,6 +130,7 @@ export class Outbox {
 
   #send(entry: Entry): void {
     entry.inFlight = true;
+    entry.refusal = undefined;
     entry.sentBy = this.#requester.userId;
     this.#inFlight++;
     this.#requester.request<Receipt>("dialogue:trigger", entry.body).then(
@@ -155,6 +159,7 @@ export class Outbox {
     if (this.#ended || !repeatable || this.#requester.state === "disconnected") {
       this.#reject(entry, error);
     } else if (!isUnanswered(error)) {
+      entry.refusal = error;
       if (error.code !== "STORE_UNAVAILABLE") entry.sentBy = undefined;
       this.#window = 1;
       this.#pauseFor(delay);

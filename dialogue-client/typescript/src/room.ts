@@ -114,7 +114,8 @@ export interface TypedRoom<R extends RoomContract> {
    *
    * @returns Once the server has validated and, where the event has a history, stored it.
    * @throws DialogueError `VALIDATION_FAILED` with its issues, `EVENT_NOT_ALLOWED`, `EVENT_DENIED`, `NOT_IN_ROOM`;
-   * `LIMIT_EXCEEDED` where too many wait; with `TIMEOUT` and `DISCONNECTED`, the event may have been triggered or not.
+   * `LIMIT_EXCEEDED` where too many wait; what the server refuses for now, if it still does at the end of
+   * `triggerTimeoutMs`; with `TIMEOUT` and `DISCONNECTED`, the event may have been triggered or not.
    */
   trigger<E extends TriggerName<R>>(event: E, ...args: TriggerArguments<R["triggers"][E]>): Promise<Receipt>;
 

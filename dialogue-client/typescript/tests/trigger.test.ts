@@ -213,6 +213,12 @@ describe("trigger-refused-for-now: an event that is refused", () => {
     expect([...heard].sort()).toEqual([...texts].sort());
   });
 
+  test("until its time is over fails with the refusal", async () => {
+    const { room } = await stage({ triggerTimeoutMs: 300 });
+    refuseAnswers({ code: "STORE_UNAVAILABLE", retryAfterMs: 10_000 });
+    await expect(say(room, "in vain")).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", event: "message" });
+  });
+
   test("for good is not", async () => {
     const { room } = await stage();
     await expect(say(room, "")).rejects.toMatchObject({ code: "VALIDATION_FAILED" });

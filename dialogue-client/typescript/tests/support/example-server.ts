@@ -48,6 +48,16 @@ export class ExampleServer {
     this.process.kill("SIGTERM");
     await exited;
   }
+
+  /** Stops the process from running, with its connections open. */
+  freeze(): void {
+    this.process.kill("SIGSTOP");
+  }
+
+  /** Lets a frozen process go on. */
+  thaw(): void {
+    this.process.kill("SIGCONT");
+  }
 }
 
 function launch(example: Example, port: string, environment: NodeJS.ProcessEnv): ChildProcess {
