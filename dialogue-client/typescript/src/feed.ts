@@ -66,13 +66,10 @@ export class Feed {
     this.#place = new Place(position);
   }
 
-  /** Goes on from the old place, with everything that was missed since: oldest first, up to `position`. */
+  /** Goes on from {@link since} with everything that was missed, oldest first, up to `position`. */
   resume(missed: readonly EventMessage[], position: Position): void {
-    const { seq: seen } = this.#place ?? position;
     this.begin(position);
-    for (const message of missed) {
-      if (message.seq === undefined || message.seq > seen) this.#owner.deliver(message);
-    }
+    for (const message of missed) this.#owner.deliver(message);
   }
 
   /** Hands over what was held, and from then on what comes. */

@@ -376,30 +376,27 @@ describe("gaps", () => {
   });
 
   test("gap-held: what comes during a fetch is handed over after it", async () => {
-    const { heard, hears } = await reader();
-    const { say } = await writer();
-    let page: string | undefined;
+    const { heard, hears } = await reader(["message", "typing"]);
+    const { room, say } = await writer();
+    const pages: string[] = [];
     const drop = dropping(1, isEvent);
-    proxy.edit = (text) => {
-      if (!isAnswer(text)) return drop(text);
-      page = text;
-      return [];
-    };
-    await say("one", "two");
-    await vi.waitFor(() => expect(page).toBeDefined());
-    proxy.edit = (text) => [text];
     const late = new Promise<void>((resolve) => {
       proxy.edit = (text) => {
-        if (isEvent(text)) resolve();
-        return [text];
+        if (isEvent(text, "typing")) resolve();
+        if (!isAnswer(text)) return drop(text);
+        pages.push(text);
+        return [];
       };
     });
+    await say("one", "two");
+    await vi.waitFor(() => expect(pages).toHaveLength(1));
     await say("three");
+    await room.trigger("typing", { isTyping: true });
     await late;
-    expect(heard).toEqual([]);
-    proxy.say(page!);
-    await hears("three");
-    expect(heard).toEqual(["one", "two", "three"]);
+    proxy.say(pages[0]!);
+    await hears("typing");
+    expect(heard).toEqual(["one", "two", "three", "typing"]);
+    expect(pages).toHaveLength(1);
   });
 
   test("gap-cut: a cut during a fetch leaves the rest to the next join", async () => {
