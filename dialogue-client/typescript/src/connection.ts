@@ -121,18 +121,29 @@ export class Connection implements Requester {
     return this.#phase === "reconnecting" ? "connecting" : this.#phase;
   }
 
-  /** Opens the connection, or waits for the one that is being opened. */
+  /** Opens the connection, and keeps trying as if one had been lost. */
+  open(): void {
+    this.#phase = "reconnecting";
+    this.#socket.connect();
+  }
+
+  /** Opens the connection, or waits for the one that is being opened. If it would be the first, it has one try. */
   connect(): Promise<void> {
     if (this.#phase === "connected") return Promise.resolve();
-    this.#opened ??= new Deferred();
-    if (this.#phase === "disconnected") {
+    const opened = this.opening();
+    if (this.#phase === "disconnected" || (this.#phase === "reconnecting" && this.clientId === "")) {
       this.#phase = "connecting";
       this.#deadline = setTimeout(() => {
         this.#giveUp(new DialogueError("TIMEOUT", `no connection within ${this.#timeoutMs} ms`));
       }, this.#timeoutMs);
       this.#socket.connect();
     }
-    return this.#opened.promise;
+    return opened;
+  }
+
+  /** Resolves when the connection that is being opened is established. */
+  opening(): Promise<void> {
+    return (this.#opened ??= new Deferred()).promise;
   }
 
   /** Stops the first attempt to connect, if that is going on. */
@@ -241,7 +252,7 @@ export class Connection implements Requester {
     if (!this.#socket.active) {
       const refusal = decodeConnectError(error);
       this.#refused(refusal, refusal.code === "TOKEN_EXPIRED" ? this.#canRenew : refusal.code !== "UNAUTHENTICATED");
-    } else if (this.#phase === "connecting") {
+    } else if (this.#phase === "connecting" || !this.#reconnection) {
       this.#giveUp(new DialogueError("DISCONNECTED", "the server cannot be reached", { cause: error }));
     }
   }

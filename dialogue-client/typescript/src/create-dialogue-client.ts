@@ -17,7 +17,7 @@ import { Rooms } from "./rooms.js";
 
 /**
  * Makes a client of a Dialogue server. Unless `autoConnect` is false, it connects
- * as soon as the code that made it has run; `connect()` says when it is.
+ * at once; `connect()` says when it has.
  *
  * Its type argument is the server's contract; without one, any room and event
  * is let through.
@@ -51,7 +51,6 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   readonly #history = new Handlers<[roomId: string, events: EventMessage[]]>();
   readonly #contractChanged = new Handlers<[hash: string]>();
   readonly #directEvents = new DirectEvents();
-  #untouched = true;
 
   constructor(options: DialogueClientOptions) {
     this.#connection = new Connection(options, {
@@ -82,8 +81,7 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
       outbox: { size: options.outboxSize ?? 1_000, timeoutMs: options.triggerTimeoutMs ?? 30_000 },
       broughtHistory: (roomId, events) => this.#history.call(roomId, events),
     });
-    // Handlers that are registered right after this hear of it.
-    if (options.autoConnect ?? true) queueMicrotask(() => this.#untouched && void this.connect());
+    if (options.autoConnect ?? true) this.#connection.open();
   }
 
   get userId(): string {
@@ -103,7 +101,6 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   }
 
   connect({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    this.#untouched = false;
     if (signal?.aborted) return Promise.reject(signal.reason);
     const connected = abortable(this.#connection.connect(), signal);
     connected.catch(() => signal?.aborted && this.#connection.forgo());
@@ -111,7 +108,6 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   }
 
   disconnect(): void {
-    this.#untouched = false;
     this.#rooms.clear();
     this.#connection.disconnect();
   }
@@ -122,7 +118,9 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
 
   async join(pattern: string, ...args: AnyJoinArguments): Promise<JoinedRoom> {
     const { roomId, options } = readJoinArguments(pattern, args);
-    if (this.state === "connecting") await abortable(this.#connection.connect(), options.signal);
+    if (this.state === "connecting" && !this.#rooms.get(roomId)) {
+      await abortable(this.#connection.opening(), options.signal);
+    }
     return await this.#rooms.join(roomId, options);
   }
 

@@ -25,8 +25,9 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * by itself where the option `autoConnect` is not false. Resolves at once if
    * it is connected.
    *
-   * If this first attempt fails, the client is `"disconnected"` and may be told
-   * to connect again. A connection that is lost later is opened again by itself,
+   * If it is the first connection and the attempt fails, the client is
+   * `"disconnected"` and may be told to connect again; a client that was not told
+   * to connect keeps trying by itself. A connection that is lost later is opened again by itself,
    * with growing delays, and the joined rooms are joined again with the same
    * subscriptions; {@link onConnect} says when. It is not opened again after the
    * server has closed it on purpose, or refuses the credentials. If they have

@@ -11,7 +11,7 @@ import { iterateMessages } from "./message-iterator.js";
 import { Outbox, type OutboxLimits } from "./outbox.js";
 import type { Position } from "./place.js";
 import { concernOf, type RequestBody, type Requester } from "./request.js";
-import type { Receipt, TriggerOptions, TypedRoom } from "./room.js";
+import type { EventsOptions, Receipt, TriggerOptions, TypedRoom } from "./room.js";
 import type { RoomState } from "./room-state.js";
 
 interface SubscriptionsAnswer {
@@ -125,7 +125,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     return this.#resetHandlers.add(handler);
   }
 
-  events(event: string, { signal }: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<EventMessage> {
+  events(event: string, { signal }: EventsOptions = {}): AsyncIterableIterator<EventMessage> {
     const { roomId } = this;
     const iterator = iterateMessages(
       {
@@ -215,7 +215,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     else this.#feed.releaseSoon();
     // What handlers did may be to leave.
     if (this.ended) return;
-    this.#membership.settle();
+    this.#membership.complete();
     this.#outbox.open();
   }
 

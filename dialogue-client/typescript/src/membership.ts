@@ -24,7 +24,7 @@ export interface MembershipOwner {
   since(): Position | undefined;
   /** The room is not joined at the moment. */
   paused(): void;
-  /** The room is joined: `enter` and its like resolve after this. */
+  /** The server has let the client in: takes in what it says, then calls {@link Membership.complete}. */
   joined(answer: JoinAnswer): void;
   /** The client is not let in again. */
   denied(refusal: DialogueError): void;
@@ -120,6 +120,12 @@ export class Membership {
     return this.#asked;
   }
 
+  /** What the join has brought is taken in. */
+  complete(): void {
+    this.#become("joined");
+  }
+
+  /** The client is in the room no longer, and does not come back. */
   end(state: "left" | "denied"): void {
     clearTimeout(this.#retry);
     this.#become(state);
@@ -147,11 +153,6 @@ export class Membership {
     } finally {
       this.#asked = false;
     }
-  }
-
-  /** The room is joined, and in use. */
-  settle(): void {
-    this.#become("joined");
   }
 
   #become(state: RoomState): void {

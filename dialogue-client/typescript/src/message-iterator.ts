@@ -66,10 +66,9 @@ export function iterateMessages(source: MessageSource, signal?: AbortSignal): As
       const value = waiting.shift();
       if (waiting.length === 0 && !ended) more = new Deferred();
       if (value) return { done: false, value };
-      const { reason } = failure ?? {};
-      const failed = failure !== undefined;
+      const failed = failure;
       failure = undefined;
-      if (failed) throw reason;
+      if (failed) throw failed.reason;
       return { done: true, value: undefined };
     },
     async return() {

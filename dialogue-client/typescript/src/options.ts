@@ -15,7 +15,10 @@ export interface DialogueClientOptions {
   readonly url?: string | undefined;
   /** The credentials. Default: none. */
   readonly auth?: Auth | undefined;
-  /** Whether to connect at once, without `connect()`. Default: true. */
+  /**
+   * Whether to connect without being told to by `connect()`, and to keep trying
+   * as after a lost connection. Default: true.
+   */
   readonly autoConnect?: boolean | undefined;
   /**
    * The hash of the contract that this client's types were made from: a server

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { createDialogueClient, type DialogueClient, DialogueError } from "../src/index.js";
 import { ExampleServer } from "./support/example-server.js";
 import { next } from "./support/next.js";
+import { Proxy } from "./support/proxy.js";
 
 let server: ExampleServer;
 let client: DialogueClient | undefined;
@@ -12,11 +13,48 @@ beforeAll(async () => {
 afterEach(() => client?.disconnect());
 afterAll(() => server.kill());
 
-test("a client connects by itself once the code that made it has run", async () => {
-  client = createDialogueClient({ url: server.url, auth: { userId: "ann" } });
-  expect(client.state).toBe("disconnected");
-  await next<void>((handler) => client!.onConnect(() => handler()));
-  expect(client).toMatchObject({ state: "connected", userId: "ann" });
+describe("a client that is not told to connect", () => {
+  test("connects by itself, and joins once it has", async () => {
+    const connected = vi.fn();
+    client = createDialogueClient({ url: server.url, auth: { userId: "ann" } });
+    client.onConnect(connected);
+    expect(client.state).toBe("connecting");
+    expect(await client.join("general")).toMatchObject({ roomId: "general", state: "joined" });
+    expect(client).toMatchObject({ state: "connected", userId: "ann" });
+    expect(connected).toHaveBeenCalledTimes(1);
+  });
+
+  test("keeps trying until it can", async () => {
+    const proxy = await Proxy.start(server.url);
+    proxy.refuse();
+    const tried = new Promise<void>((resolve) => (proxy.onLink = resolve));
+    const reported = vi.fn();
+    client = createDialogueClient({ url: proxy.url, reconnectionDelayMs: 20, reconnectionDelayMaxMs: 50 });
+    client.onError(reported);
+    await tried;
+    expect(client.state).toBe("connecting");
+    const joining = client.join("general");
+    proxy.admit();
+    expect(await joining).toMatchObject({ roomId: "general" });
+    expect(reported).not.toHaveBeenCalled();
+    proxy.stop();
+  });
+
+  test.each([{ reconnection: false }, { reconnectionAttempts: 2, reconnectionDelayMs: 10 }])(
+    "tries as often as it was told: %j",
+    async (options) => {
+      client = createDialogueClient({ url: "http://127.0.0.1:1", ...options });
+      expect(await next((handler) => client!.onError(handler))).toMatchObject({ code: "DISCONNECTED" });
+      expect(client.state).toBe("disconnected");
+    },
+  );
+
+  test("and then is, has one try", async () => {
+    client = createDialogueClient({ url: "http://127.0.0.1:1" });
+    client.onError(() => {});
+    await expect(client.connect()).rejects.toMatchObject({ code: "DISCONNECTED" });
+    expect(client.state).toBe("disconnected");
+  });
 });
 
 test("a client that is told not to does nothing until it is told to connect", async () => {
@@ -170,12 +208,6 @@ describe("a signal", () => {
     await vi.waitFor(async () => expect(await client!.listRooms()).toMatchObject([{ size: 0 }]));
     expect(client.getRoom("general")).toBeUndefined();
   });
-});
-
-test("a join waits for the connection that is being opened", async () => {
-  client = createDialogueClient({ url: server.url });
-  void client.connect();
-  expect(await client.join("general")).toMatchObject({ roomId: "general", state: "joined" });
 });
 
 describe("disconnecting", () => {

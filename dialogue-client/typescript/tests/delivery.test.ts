@@ -234,6 +234,23 @@ describe("coming back", () => {
     expect(heard).toEqual(["missed"]);
   });
 
+  test("rejoin-full: a room that is full is joined once there is a place", async () => {
+    await start("rooms");
+    const [ann, bob] = [await connect("ann", proxy.url), await connect("bob", server.url)];
+    await ann.createRoom({ id: "den", name: "The Den", maxSize: 1 });
+    const room = await ann.join("den");
+    const full = next((handler) => ann.onError(handler));
+    proxy.refuse();
+    const bobs = await vi.waitFor(() => bob.join("den"));
+    proxy.admit();
+    expect(await full).toMatchObject({ code: "ROOM_FULL", roomId: "den" });
+    expect(room.state).toBe("rejoining");
+    const joined = next<RoomState>((handler) => room.onState(handler));
+    await bobs.leave();
+    expect(await joined).toBe("joined");
+    await room.trigger("message", { text: "back" });
+  });
+
   test("rejoin-denied: a room that is refused for good is out of use", async () => {
     await start("chat");
     const { client, room, states } = await reader();
