@@ -324,6 +324,18 @@ describe("gaps", () => {
 
   beforeEach(() => start("chat"));
 
+  /** Starts a server that keeps everything, in place of the chat; returns what ends it. */
+  const startWithDatabase = async () => {
+    await server.kill();
+    proxy.stop();
+    const folder = await mkdtemp(join(tmpdir(), "dialogue-"));
+    await start("persistence", { DATABASE_URL: `sqlite:${folder}/chat.db` });
+    return async () => {
+      await server.kill();
+      await rm(folder, { recursive: true });
+    };
+  };
+
   test("seen: an event that comes twice is handed over once", async () => {
     const { heard, hears } = await reader();
     const { say } = await writer();
@@ -376,10 +388,7 @@ describe("gaps", () => {
   });
 
   test("gap-pages: more than a page is fetched page by page", async () => {
-    await server.kill();
-    proxy.stop();
-    const folder = await mkdtemp(join(tmpdir(), "dialogue-"));
-    await start("persistence", { DATABASE_URL: `sqlite:${folder}/chat.db` });
+    const discard = await startWithDatabase();
     const { heard, hears } = await reader();
     const { say } = await writer();
     const counted = counting(dropping(149, isEvent));
@@ -388,8 +397,7 @@ describe("gaps", () => {
     await hears(texts.at(-1)!);
     expect(heard).toEqual(texts);
     expect(counted.pages).toBe(2);
-    await server.kill();
-    await rm(folder, { recursive: true });
+    await discard();
   });
 
   test("gap-held: what comes during a fetch is handed over after it", async () => {
@@ -414,6 +422,31 @@ describe("gaps", () => {
     await hears("typing");
     expect(heard).toEqual(["one", "two", "three", "typing"]);
     expect(pages).toHaveLength(1);
+  });
+
+  test("gap-held-too-many: of what comes during a fetch, what is too much to hold is fetched as well", async () => {
+    const discard = await startWithDatabase();
+    const { room, hears } = await reader();
+    const seqs: unknown[] = [];
+    room.on("message", ({ seq }) => seqs.push(seq));
+    const writers = await Promise.all(Array.from({ length: 8 }, writer));
+    let [page, came] = ["", 0];
+    const drop = dropping(1, isEvent);
+    proxy.edit = (text) => {
+      if (isEvent(text)) came++;
+      if (!isAnswer(text) || page) return drop(text);
+      page = text;
+      return [];
+    };
+    await writers[0]!.say("one", "two");
+    await vi.waitFor(() => expect(page).not.toBe(""));
+    await Promise.all(writers.map(({ say }) => say(...numbered(150))));
+    await vi.waitFor(() => expect(came).toBe(1_202));
+    await writers[0]!.say("last");
+    proxy.say(page);
+    await hears("last");
+    expect(seqs).toEqual(Array.from({ length: 1_203 }, (_, index) => index + 1));
+    await discard();
   });
 
   test("gap-cut: a cut during a fetch leaves the rest to the next join", async () => {

@@ -1,5 +1,5 @@
 import type { ExampleServer } from "./example-server.js";
-import type { Proxy } from "./proxy.js";
+import { asItIs, type Proxy } from "./proxy.js";
 
 /** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
@@ -14,7 +14,10 @@ export function randomFrom(seed: number): () => number {
 
 export const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Disturbs connections for a while, and kills the server now and then; all is well again when it resolves. */
+/**
+ * Cuts, delays and stalls connections for a while, loses events and answers, and
+ * kills the server now and then; all is well again when it resolves.
+ */
 export async function disturb(
   server: ExampleServer,
   proxies: readonly Proxy[],
@@ -34,6 +37,9 @@ export async function disturb(
       await wait(random() * 300);
       if (random() < 0.5) proxy.cut();
       proxy.flow();
+    } else if (choice < 0.8) {
+      let drops = Math.ceil(random() * 3);
+      proxy.edit = (text) => (/^4(2\["dialogue:event|3)/.test(text) && drops-- > 0 ? [] : [text]);
     } else if (choice < 0.95 || !restarts) {
       proxy.refuse();
       await wait(random() * 300);
@@ -43,5 +49,8 @@ export async function disturb(
       await server.restart();
     }
   }
-  for (const proxy of proxies) proxy.delayMs = 0;
+  for (const proxy of proxies) {
+    proxy.delayMs = 0;
+    proxy.edit = asItIs;
+  }
 }

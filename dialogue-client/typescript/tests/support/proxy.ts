@@ -5,7 +5,8 @@ import { Frames, textFrame } from "./frames.js";
 /** What becomes of a text that the server sends over WebSocket: others in its place, or none. */
 export type Edit = (text: string) => readonly string[];
 
-const AS_IT_IS: Edit = (text) => [text];
+/** Changes nothing. */
+export const asItIs: Edit = (text) => [text];
 
 interface Link {
   readonly client: Socket;
@@ -17,7 +18,7 @@ export class Proxy {
   /** How long what the server sends is under way, in milliseconds, from now on. */
   delayMs = 0;
   /** What becomes of what the server says, from now on. */
-  edit = AS_IT_IS;
+  edit = asItIs;
   /** Is called with each new connection, from now on. */
   onLink = () => {};
   readonly #links = new Set<Link>();
