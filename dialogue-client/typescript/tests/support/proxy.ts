@@ -44,13 +44,6 @@ export class Proxy {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** What the next client says first. */
-  async firstBytes(): Promise<string> {
-    const [client] = (await once(this.server, "connection")) as [Socket];
-    const [chunk] = (await once(client, "data")) as [Buffer];
-    return chunk.toString();
-  }
-
   /** Says something over WebSocket to every client, in the server's name. */
   say(text: string): void {
     for (const { client } of this.#links) client.write(textFrame(text));
