@@ -73,7 +73,6 @@ fn test() -> Result<(), Failure> {
     check_bundle()?;
     rust::build_examples()?;
     node::script(CLIENT, "test")?;
-    node::script(CLIENT, "size")?;
 
     node::install(CODEGEN)?;
     node::script(CODEGEN, "typecheck")?;

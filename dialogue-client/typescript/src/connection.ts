@@ -259,7 +259,7 @@ export class Connection implements Requester {
 
   /** Socket.IO does not try again by itself after a refusal; a reconnection does, if the refusal may pass. */
   #refused(error: DialogueError, passes: boolean): void {
-    if (this.#phase !== "reconnecting" || !passes) return this.#giveUp(error);
+    if (this.#phase !== "reconnecting" || !passes || !this.#reconnection) return this.#giveUp(error);
     this.#socket.disconnect();
     const [from, to] = this.#retryDelays;
     this.#reopenAfter(error.retryAfterMs ?? from + Math.random() * Math.max(0, to - from));

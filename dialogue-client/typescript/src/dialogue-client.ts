@@ -1,5 +1,5 @@
 import type { ConnectionState } from "./connection-state.js";
-import type { AnyContract, Contract, RoomPattern } from "./contract.js";
+import type { AnyContract, Contract, OnDirect, RoomPattern } from "./contract.js";
 import type { CreateRoomOptions } from "./create-room-options.js";
 import type { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
@@ -112,13 +112,14 @@ export interface DialogueClient<C extends Contract = AnyContract> {
 
   /**
    * Calls a handler for each event of one name that the server sends to this
-   * client alone, outside any room, with a payload that is taken to be a
-   * `Payload`. What comes while nobody listens is dropped: register handlers
-   * right after the client is made, or before `connect()`, to miss nothing.
+   * client alone, outside any room. Where the contract does not say which there
+   * are, the payload is taken to be what the caller says: `on<Payload>(..)`. What
+   * comes while nobody listens is dropped: register handlers right after the
+   * client is made to miss nothing.
    *
    * @throws TypeError for a name that starts with `dialogue:`, or that Socket.IO keeps for itself, such as `connect`.
    */
-  on<Payload = unknown>(event: string, handler: Handler<[payload: Payload]>): Unsubscribe;
+  readonly on: OnDirect<C>;
 
   /** Calls a handler whenever a room is created that this client may see, by itself too. */
   onRoomCreated(handler: Handler<[room: RoomInfo]>): Unsubscribe;

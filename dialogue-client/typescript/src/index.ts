@@ -5,6 +5,7 @@ export type {
   Contract,
   EventName,
   MessageOf,
+  OnDirect,
   RoomContract,
   RoomPattern,
   TriggerName,

@@ -49,6 +49,14 @@ describe("a client that is not told to connect", () => {
     },
   );
 
+  test("does not ask again for credentials that it cannot have, if it is told to try once", async () => {
+    const auth = vi.fn(() => Promise.reject(new Error("token service is down")));
+    client = createDialogueClient({ url: server.url, auth, reconnection: false });
+    expect(await next((handler) => client!.onError(handler))).toMatchObject({ code: "UNAUTHENTICATED" });
+    expect(client.state).toBe("disconnected");
+    expect(auth).toHaveBeenCalledTimes(1);
+  });
+
   test("and then is, has one try", async () => {
     client = createDialogueClient({ url: "http://127.0.0.1:1" });
     client.onError(() => {});

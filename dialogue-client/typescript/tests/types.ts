@@ -181,6 +181,23 @@ export function directEvents(): void {
   client.on("welcome", ({ role }) => role);
 }
 
+export function typedDirectEvents(): void {
+  interface Club extends Contract {
+    direct: { welcome: { role: string }; farewell: null };
+  }
+  const club = createDialogueClient<Club>({ autoConnect: false });
+  club.on("welcome", (payload) => {
+    expect<Equal<typeof payload, { role: string }>>();
+  });
+  club.on("farewell", (payload) => {
+    expect<Equal<typeof payload, null>>();
+  });
+  // @ts-expect-error an event that the server does not send to one client
+  club.on("message", () => {});
+  // @ts-expect-error a field that the payload does not have
+  club.on("welcome", ({ name }) => name);
+}
+
 export function options(): void {
   createDialogueClient({ auth: { userId: "ann" } });
   createDialogueClient<Contract>({ url: "wss://example.com", auth: async () => ({ token: "t" }) });
