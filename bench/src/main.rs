@@ -3,12 +3,14 @@
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     reason = "what is counted and timed here is small"
 )]
 
 mod chart;
 mod connection;
 mod crowd;
+mod machine;
 mod number;
 mod plot;
 mod report;
@@ -22,13 +24,14 @@ use std::{
     fmt::Display,
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
 };
 
 use tokio::task::LocalSet;
 
 use crate::{
-    results::{Machine, Results},
+    machine::Machine,
+    results::Results,
     workloads::{Effort, Plan},
 };
 
@@ -83,7 +86,7 @@ impl Task {
 async fn run(plan: &Plan) -> io::Result<()> {
     rlimit::increase_nofile_limit(FILES)?;
     let mut results = Results {
-        machine: machine(),
+        machine: Machine::here(&root()),
         quick: plan.effort != Effort::Whole,
         comparisons: Vec::new(),
     };
@@ -128,27 +131,4 @@ keys: {keys}",
 /// The workspace's folder.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn machine() -> Machine {
-    let said = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().ok();
-        output
-            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-            .unwrap_or_default()
-    };
-    // Without what those who built it call it.
-    let release = said("uname", &["-r"]);
-    let release: Vec<&str> = release.split(['.', '-']).take(2).collect();
-    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    Machine {
-        processor: model.map(|(_, model)| model.to_owned()).unwrap_or_default(),
-        processors: std::thread::available_parallelism().map_or(1, usize::from),
-        system: format!("{} {}", said("uname", &["-s"]), release.join(".")),
-        rust: said("rustc", &["--version"]),
-        node: said("node", &["--version"]),
-        bun: said(&server::bun(), &["--version"]),
-    }
 }

@@ -41,13 +41,14 @@ fn digits(value: f64) -> String {
         ..999.5 => format!("{value:.0}"),
         _ => {
             let unit = 10_f64.powi(value.log10().floor() as i32 - 2);
-            in_thousands((value / unit).round() * unit)
+            count(((value / unit).round() * unit) as usize)
         }
     }
 }
 
-fn in_thousands(value: f64) -> String {
-    let digits = format!("{value:.0}");
+/// A number of things: `12,345`.
+pub(crate) fn count(number: usize) -> String {
+    let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {

@@ -131,13 +131,14 @@ fn workload(comparison: &Comparison) -> String {
 fn machine(results: &Results) -> String {
     let machine = &results.machine;
     format!(
-        "### The machine\n\n{}, {} processors. {}, {}, Node {}, Bun {}.",
+        "### The machine\n\n{}, {} processors. {}, {}, Node {}, Bun {}. {}.",
         machine.processor,
         machine.processors,
         machine.system,
         machine.rust,
         machine.node.trim_start_matches('v'),
-        machine.bun
+        machine.bun,
+        machine.libraries.join(", ")
     )
 }
 
@@ -166,7 +167,7 @@ fn name(contender: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Machine, Row};
+    use crate::{machine::Machine, results::Row};
 
     fn measure(name: &str, unit: &str, more_is_better: bool, rows: &[(&str, [f64; 2])]) -> Measure {
         let row = |(contender, values): &(&str, [f64; 2])| Row {
@@ -201,6 +202,7 @@ mod tests {
             rust: "rustc 1.95.0".into(),
             node: "v20.1.0".into(),
             bun: "1.4.5".into(),
+            libraries: ["tokio 1.0.0", "zod 4.0.0"].map(String::from).into(),
         };
         Results { machine, quick: false, comparisons: vec![comparison] }
     }
@@ -230,7 +232,7 @@ mod tests {
              | | server CPU per delivery | deliveries (more is better) |\n|---|---|---|\n\
              | socketioxide | 7.0 µs | 98,800 /s |\n\
              | **Dialogue** | 6.8 µs · 0.98 × (0.90–1.05) | 198,000 /s · 2.00 × (2.00–2.00) |\n",
-            "Some Processor, 4 processors. Linux 7.0, rustc 1.95.0, Node 20.1.0, Bun 1.4.5.",
+            "Some Processor, 4 processors. Linux 7.0, rustc 1.95.0, Node 20.1.0, Bun 1.4.5. tokio 1.0.0, zod 4.0.0.",
         ] {
             assert!(text.contains(part), "{part}\nis not in\n{text}");
         }

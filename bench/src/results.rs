@@ -2,23 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::machine::Machine;
+
 /// Everything that one run measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) quick: bool,
     pub(crate) comparisons: Vec<Comparison>,
-}
-
-/// Where it was measured.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) processors: usize,
-    pub(crate) system: String,
-    pub(crate) rust: String,
-    pub(crate) node: String,
-    pub(crate) bun: String,
 }
 
 /// One workload, and how those that were put to it did.

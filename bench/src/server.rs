@@ -2,6 +2,10 @@
 
 use std::{env, fs, io, net::SocketAddr, process::Stdio, time::Duration};
 
+use nix::{
+    time::{ClockId, clock_getcpuclockid},
+    unistd::Pid,
+};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::{
@@ -36,6 +40,8 @@ pub(crate) enum Logs {
 pub(crate) struct Server {
     process: Child,
     pid: u32,
+    /// Runs while the server does.
+    clock: ClockId,
     pub(crate) address: SocketAddr,
     /// Where its database is, gone with this.
     _folder: Option<TempDir>,
@@ -73,20 +79,13 @@ impl Server {
             io::Error::other(format!("{program:?} says {line:?} and does not listen"))
         })?;
         let pid = process.id().ok_or_else(|| io::Error::other("the server ended"))?;
-        Ok(Self { process, pid, address, _folder: folder })
+        let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed()))?;
+        Ok(Self { process, pid, clock, address, _folder: folder })
     }
 
-    /// The time that the server's threads have run for.
+    /// How long the server has run, on all processors and in all threads, those that ended too.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
-        let mut nanos = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
-            // A thread may end while it is looked at; what it did was little.
-            let Ok(times) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            let ran = times.split(' ').next().and_then(|ran| ran.parse::<u64>().ok());
-            nanos += ran
-                .ok_or_else(|| io::Error::other("the system does not say how long threads ran"))?;
-        }
-        Ok(Duration::from_nanos(nanos))
+        Ok(self.clock.now()?.into())
     }
 
     /// The bytes of the server's memory that are resident.

@@ -194,9 +194,8 @@ impl Client {
     /// Sends new credentials of the same user on the connection that there is, and returns until when
     /// they are good, if the server says so.
     ///
-    /// From then on, the client does so by itself, a minute before the time is over, or half-way there if
-    /// that is sooner. Without it, the server ends the connection in time, and the client comes back with
-    /// new credentials.
+    /// The client does so by itself, a minute before the time is over, or half-way there if that is
+    /// sooner. This is for credentials that say something else now.
     pub async fn authenticate(&self) -> Result<Option<SystemTime>, RequestError> {
         let credentials = self.shared.config.credentials().await;
         let credentials = credentials.map_err(RequestError::Credentials)?;

@@ -104,6 +104,10 @@ impl Arguments {
         let rooms = self.rooms.as_deref().unwrap_or_default();
         let app_name = text(app);
         let hooks = hooks(implementation);
+        let direct_events = self
+            .direct
+            .iter()
+            .map(|event| quote_spanned!(event.span()=> __p::RoomEvent::of::<#event>(false, true)));
         let direct = self.direct.iter().map(|event| {
             quote_spanned! {event.span()=>
                 impl __p::Sends<#event> for #app {}
@@ -164,6 +168,18 @@ impl Arguments {
                         const ROOMS: &[__p::RoomEntry<#app>] = &[#(#entries),*];
                         ROOMS
                     }
+
+                    fn direct() -> &'static [__p::RoomEvent] {
+                        const DIRECT: &[__p::RoomEvent] = &[#(#direct_events),*];
+                        DIRECT
+                    }
+
+                    fn package() -> __p::Package {
+                        __p::Package::new(
+                            ::core::option_env!("CARGO_PKG_NAME"),
+                            ::core::option_env!("CARGO_PKG_VERSION"),
+                        )
+                    }
                 }
 
                 #distinct
@@ -189,6 +205,14 @@ fn stub(implementation: &ItemImpl) -> TokenStream {
 
                 fn rooms() -> &'static [__p::RoomEntry<Self>] {
                     &[]
+                }
+
+                fn direct() -> &'static [__p::RoomEvent] {
+                    &[]
+                }
+
+                fn package() -> __p::Package {
+                    __p::Package::new(__p::Option::None, __p::Option::None)
                 }
             }
         };

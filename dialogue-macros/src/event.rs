@@ -109,7 +109,7 @@ fn event(input: &DeriveInput) -> TokenStream {
     );
     let checks = payload::checks(input);
     let payload = payload::implementation(input);
-    let schema = quote_spanned!(ident.span()=> __p::schema::<#ident>());
+    let schema = quote_spanned!(ident.span()=> __p::schema::<#ident>);
     quote! {
         const _: () = {
             use ::dialogue::__private as __p;
@@ -126,8 +126,8 @@ fn event(input: &DeriveInput) -> TokenStream {
                     #checks
                 }
 
-                fn schema() -> __p::Schema {
-                    #schema
+                fn schema(flow: __p::Flow) -> __p::Schema {
+                    #schema(flow)
                 }
             }
 
@@ -163,7 +163,7 @@ fn stub(input: &DeriveInput, errors: Errors) -> TokenStream {
                     __p::Result::Ok(())
                 }
 
-                fn schema() -> __p::Schema {
+                fn schema(_: __p::Flow) -> __p::Schema {
                     __p::Schema::default()
                 }
             }

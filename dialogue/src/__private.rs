@@ -19,16 +19,16 @@ use std::{
 pub use schemars::Schema;
 
 pub use crate::{
-    Accepts, Carries, CarriesAny, Element, Event, EventSpec, Field, Issues, Payload, Rate, Room,
-    RoomEvent, RoomSpec, SyncHistory,
+    Accepts, Carries, CarriesAny, Element, Event, EventSpec, Field, Flow, Issues, Payload, Rate,
+    Room, RoomEvent, RoomSpec, SyncHistory,
     pattern::{KeyPart, format as format_id, parse as parse_id},
 };
 
 #[cfg(feature = "server")]
 pub use crate::{
     app::{
-        App, ForApp, Hooks, Hosts, NoHandlers, Registry, RoomEntry, Sends, Serving, Unwritten,
-        Written,
+        App, ForApp, Hooks, Hosts, NoHandlers, Package, Registry, RoomEntry, Sends, Serving,
+        Unwritten, Written,
     },
     server::handlers::{
         Argument, Attachment, Before, BeforeJoin, Handlers, Membership, On, Serve, data, message,
@@ -140,8 +140,8 @@ pub trait Described: schemars::JsonSchema {}
 #[diagnostic::do_not_recommend]
 impl<T: schemars::JsonSchema> Described for T {}
 
-pub fn schema<T: Described>() -> Schema {
-    schemars::SchemaGenerator::default().into_root_schema_for::<T>()
+pub fn schema<T: Described>(flow: Flow) -> Schema {
+    crate::schema::of::<T>(flow)
 }
 
 /// A type whose `#[validate]` rules are checked by someone: schemars, too, claims the attribute,

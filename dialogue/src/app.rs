@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     __private::same,
-    AnyRoom, Client, Deny, DisconnectReason, Handshake, RawMessage, Room, RoomConfig, RoomSpec,
-    Socket,
+    AnyRoom, Client, Deny, DisconnectReason, Handshake, RawMessage, Room, RoomConfig, RoomEvent,
+    RoomSpec, Socket,
     protocol::{CreateRoom, RoomInfo},
     server::{
         handlers::{Handlers, Serve},
@@ -234,6 +234,27 @@ pub trait Registry: Sized + 'static {
     fn rooms() -> &'static [RoomEntry<Self>]
     where
         Self: App;
+
+    #[doc(hidden)]
+    fn direct() -> &'static [RoomEvent];
+
+    #[doc(hidden)]
+    fn package() -> Package;
+}
+
+/// What the app's package is called, and its version.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+}
+
+impl Package {
+    /// As cargo says it to the compiler; what else calls the compiler may not.
+    pub fn new(name: Option<&'static str>, version: Option<&'static str>) -> Self {
+        Self { name: name.unwrap_or("app"), version: version.unwrap_or("0.0.0") }
+    }
 }
 
 /// Which hooks an app has, of those that are worth knowing: what nobody listens to is not prepared.

@@ -6,7 +6,7 @@ use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Issues, Rate, issues};
+use crate::{Flow, Issues, Rate, issues};
 
 /// A typed payload that travels through rooms under one name.
 ///
@@ -74,8 +74,8 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
         Self::parse(json.get())
     }
 
-    /// The JSON Schema of the payload.
-    fn schema() -> Schema;
+    /// The JSON Schema, draft 7, of a payload that goes this way.
+    fn schema(flow: Flow) -> Schema;
 }
 
 /// What is known of an event at compile time.

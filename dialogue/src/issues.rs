@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Deref};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
@@ -9,7 +10,7 @@ use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 use crate::payload::{Field, Payload};
 
 /// One thing that is wrong with a payload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Issue {
     /// Where, in names on the wire: `lineItems[0].unitPrice`; empty for the payload itself.
@@ -27,7 +28,7 @@ pub struct Issue {
 }
 
 /// Everything that is wrong with a payload, ordered by path; never empty.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Issues(Vec<Issue>);
 

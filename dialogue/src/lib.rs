@@ -74,6 +74,7 @@ mod pattern;
 mod payload;
 mod rate;
 mod room;
+mod schema;
 
 #[doc(hidden)]
 pub mod __private;
@@ -83,6 +84,8 @@ pub mod protocol;
 mod app;
 #[cfg(feature = "server")]
 pub mod auth;
+#[cfg(feature = "server")]
+mod contract;
 #[cfg(feature = "server")]
 mod error;
 #[cfg(feature = "server")]
@@ -102,6 +105,7 @@ pub use crate::{
     payload::{Element, Field, Payload},
     rate::Rate,
     room::{Accepts, Carries, CarriesAny, Room, RoomEvent, RoomSpec, SyncHistory},
+    schema::Flow,
 };
 pub use dialogue_macros::{Event, Payload};
 
@@ -197,6 +201,7 @@ pub use dialogue_macros::room;
 #[cfg(feature = "server")]
 pub use crate::{
     app::{App, Hosts, Identity, Registry, Sends},
+    contract::{Contract, Direction, EventContract, RoomContract},
     error::{
         CreateError, DeleteError, Error, HistoryError, JoinError, SendError, SubscribeError,
         TriggerError,

@@ -69,6 +69,35 @@ pub(crate) fn matches(pattern: &str, id: &str) -> bool {
     same && segments.next().is_none()
 }
 
+/// The placeholders of a pattern, in order.
+#[cfg(feature = "server")]
+pub(crate) fn placeholders(pattern: &str) -> impl Iterator<Item = &str> {
+    pattern.split(':').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// A pattern as clients know it: placeholders are named as all things on the wire.
+#[cfg(feature = "server")]
+pub(crate) fn on_the_wire(pattern: &str) -> String {
+    let segments = pattern.split(':').map(|segment| {
+        let placeholder = placeholders(segment).next();
+        placeholder.map_or_else(|| segment.to_owned(), |name| format!("{{{}}}", camel_case(name)))
+    });
+    segments.collect::<Vec<_>>().join(":")
+}
+
+/// `document_id` as `documentId`.
+#[cfg(feature = "server")]
+pub(crate) fn camel_case(name: &str) -> String {
+    let mut words = name.split('_').filter(|word| !word.is_empty());
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        camel.push_str(letters.as_str());
+    }
+    camel
+}
+
 /// The value of a placeholder: a field of a family's key.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a room's id",
@@ -98,6 +127,18 @@ impl<T: FromStr + Display> KeyPart for T {
 #[cfg(test)]
 mod tests {
     use super::{format, parse};
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn clients_know_placeholders_in_camel_case() {
+        for (pattern, on_the_wire) in [
+            ("general", "general"),
+            ("doc:{document_id}", "doc:{documentId}"),
+            ("a_b:{n}:{é_r}:{_rev_no}", "a_b:{n}:{éR}:{revNo}"),
+        ] {
+            assert_eq!(super::on_the_wire(pattern), on_the_wire);
+        }
+    }
 
     #[test]
     fn values_of_any_kind_come_back() {

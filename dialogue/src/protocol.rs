@@ -5,12 +5,16 @@
 
 use std::{borrow::Cow, num::NonZeroUsize, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 #[cfg(feature = "server")]
 use crate::RoomSpec;
 use crate::{Epoch, Issues, RawMessage, name};
+
+/// The version of the protocol. A client of another one cannot talk to this server.
+pub const VERSION: u32 = 1;
 
 /// Names of the Socket.IO events that carry the protocol.
 #[allow(missing_docs, reason = "each constant is the name it holds")]
@@ -42,7 +46,7 @@ pub mod event {
 }
 
 /// Why a request failed, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
 pub enum ErrorCode {
@@ -252,6 +256,13 @@ pub struct Connected<'a> {
     pub client_id: Cow<'a, str>,
     /// Who authentication proved it to be.
     pub user_id: Cow<'a, str>,
+    /// When the proof ends, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+    /// The hash of the server's contract, if the client was built with another one: it said so with
+    /// `?contract=` when it connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Cow<'a, str>>,
 }
 
 /// The answer to a join.
@@ -398,7 +409,7 @@ impl RoomInfo {
 }
 
 /// A failed request: in its acknowledgement, or as `dialogue:error`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Failure {

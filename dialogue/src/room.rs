@@ -4,7 +4,7 @@ use std::{borrow::Cow, num::NonZeroUsize};
 
 use schemars::Schema;
 
-use crate::{Event, Rate};
+use crate::{Event, Flow, Rate};
 
 /// The key of a room: a unit struct for a static room, a struct with one field per placeholder
 /// for a family. Implemented by `#[dialogue::room]`.
@@ -129,7 +129,7 @@ pub struct RoomEvent {
 pub(crate) enum EventPayload {
     /// Its type.
     Typed {
-        schema: fn() -> Schema,
+        schema: fn(Flow) -> Schema,
         #[cfg(feature = "server")]
         decode: crate::server::message::Decode,
         #[cfg(feature = "server")]
@@ -202,10 +202,10 @@ impl RoomEvent {
         self.subscribed
     }
 
-    /// The JSON Schema of its payload.
-    pub fn schema(&self) -> Schema {
+    /// The JSON Schema of a payload that goes this way. Of a type, it is draft 7.
+    pub fn schema(&self, flow: Flow) -> Schema {
         match &self.payload {
-            EventPayload::Typed { schema, .. } => schema(),
+            EventPayload::Typed { schema, .. } => schema(flow),
             #[cfg(feature = "server")]
             EventPayload::Described(schema) => schema.json().clone(),
         }

@@ -21,6 +21,7 @@ cargo xtask bundle         builds the TypeScript client into dialogue/assets/cli
 cargo xtask screenshot     takes the picture of the chat page for the README";
 
 const CLIENT: &str = "dialogue-client/typescript";
+const CODEGEN: &str = "dialogue-client/codegen";
 const PEERS: &str = "bench/peers";
 const BROWSER_TESTS: &str = "browser-tests";
 const BUNDLE: &str = "dialogue/assets/client.js";
@@ -72,6 +73,10 @@ fn test() -> Result<(), Failure> {
     check_bundle()?;
     rust::build_examples()?;
     node::script(CLIENT, "test")?;
+
+    node::install(CODEGEN)?;
+    node::script(CODEGEN, "typecheck")?;
+    node::script(CODEGEN, "test")?;
 
     node::install(BROWSER_TESTS)?;
     node::script(BROWSER_TESTS, "typecheck")?;

@@ -69,12 +69,11 @@ pub(super) fn all() -> Vec<Exchange> {
     vec![
         hall("hall-1-64", "One room of 1,000, one message of 64 bytes in flight", 1, 64),
         hall("hall-4-64", "One room of 1,000, four messages of 64 bytes in flight", 4, 64),
-        hall("hall-1-1k", "One room of 1,000, one message of 1 KB in flight", 1, 1_000),
-        hall("hall-4-1k", "One room of 1,000, four messages of 1 KB in flight", 4, 1_000),
         hall("hall-1-8k", "One room of 1,000, one message of 8 KB in flight", 1, 8_000),
         hall("hall-4-8k", "One room of 1,000, four messages of 8 KB in flight", 4, 8_000),
         Exchange {
             layout: Layout { rooms: 250, members: 4, rooms_per_client: 1 },
+            rounds: 11,
             ..hall("small-rooms", "250 rooms of 4, 50 messages of 150 bytes in flight", 50, 150)
         },
         Exchange {
@@ -91,8 +90,8 @@ pub(super) fn all() -> Vec<Exchange> {
         Exchange {
             layout: Layout { rooms: 50, members: 8, rooms_per_client: 1 },
             pace: Pace::PerSecond(30),
-            rounds: 5,
-            turn: Duration::from_millis(2_500),
+            rounds: 11,
+            turn: Duration::from_millis(1_500),
             ..hall("game", "50 rooms of 8, 30 messages of 200 bytes a second in each", 0, 200)
         },
         stores(

@@ -5,7 +5,10 @@ use std::{io, time::Duration};
 use tokio::time::sleep;
 
 use super::*;
-use crate::crowd::{Crowd, Layout};
+use crate::{
+    crowd::{Crowd, Layout},
+    number::count,
+};
 
 pub(super) const KEY: &str = "idle";
 const CONTENDERS: &[Contender] = &[FLOOR, SOCKETIOXIDE, DIALOGUE, SOCKET_IO, NODE, BUN];
@@ -15,10 +18,10 @@ const FIRST: Layout = Layout { rooms: 10, members: 10, rooms_per_client: 1 };
 
 pub(super) async fn compare(plan: &Plan) -> io::Result<Comparison> {
     let members = plan.many(100);
-    let title = format!("{} idle connections, in rooms of {members}", 100 * members);
     let layout = Layout { rooms: 100, members, rooms_per_client: 1 };
+    let title = format!("{} idle connections, in rooms of {members}", count(layout.clients()));
     let mut measures = measures(FIGURES, CONTENDERS);
-    for round in 0..plan.rounds(3) {
+    for round in 0..plan.rounds(2) {
         for turn in turns(round, CONTENDERS.len()) {
             let server = plan.start(CONTENDERS[turn].program).await?;
             let first = Crowd::gather(&server, FIRST).await?;

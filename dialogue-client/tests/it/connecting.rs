@@ -191,10 +191,17 @@ async fn a_client_tries_again_as_often_as_it_was_told() {
 #[tokio::test]
 async fn expired_credentials_are_replaced_by_coming_back() {
     let server = Server::start().await;
-    let ann =
-        server.client("ann").auth(|| async { Login { user: "ann".into(), lasts: Some(300) } });
+    let obtained = AtomicU64::new(0);
+    // There are some for each connection, and none in between.
+    let ann = server.client("ann").try_auth(move || {
+        let first = obtained.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        let login = Login { user: "ann".into(), lasts: Some(300) };
+        async move { if first { Ok(login) } else { Err("no token") } }
+    });
     let ann = ann.connect().await.unwrap();
     let mut errors = ann.errors();
+    let error = soon(errors.next()).await.unwrap();
+    assert!(matches!(&*error, ClientError::Refresh(RequestError::Credentials(_))), "{error}");
     let error = soon(errors.next()).await.unwrap();
     let ClientError::Refused(refusal) = &*error else { panic!("{error}") };
     assert_eq!(refusal.code, ErrorCode::TokenExpired);
@@ -202,21 +209,30 @@ async fn expired_credentials_are_replaced_by_coming_back() {
 }
 
 #[tokio::test]
-async fn once_their_end_is_known_credentials_are_refreshed_before_it() {
+async fn credentials_are_refreshed_before_they_expire() {
     let mut server = Server::start().await;
     let ann =
         server.client("ann").auth(|| async { Login { user: "ann".into(), lasts: Some(400) } });
     let ann = ann.connect().await.unwrap();
     let mut errors = ann.errors();
     let connection = ann.id();
-    assert!(ann.authenticate().await.unwrap().is_some());
     for _ in 0..6 {
         server.noted(&Noted::Authenticated("ann".into())).await;
     }
     // It outlived its first credentials, on one connection.
     assert_eq!(ann.id(), connection);
+    assert!(ann.authenticate().await.unwrap().is_some());
     ann.close().await;
     assert!(errors.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_was_built_for_another_contract_knows() {
+    let server = Server::start().await;
+    let ann = server.client("ann").contract("another").connect().await.unwrap();
+    let contract = ann.contract().unwrap();
+    let bob = server.client("bob").contract(&*contract).connect().await.unwrap();
+    assert_eq!(bob.contract(), None);
 }
 
 #[tokio::test]

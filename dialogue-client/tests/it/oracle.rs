@@ -130,9 +130,7 @@ async fn connect(proxy: &Proxy, user: &str, n: u64) -> Client {
         .request_timeout(Duration::from_secs(2))
         .buffer(if n.is_multiple_of(2) { 4 } else { 1_024 })
         .connect();
-    let client = client.await.unwrap();
-    client.authenticate().await.unwrap();
-    client
+    client.await.unwrap()
 }
 
 /// Cuts, stalls, delays and closes a road until told to stop, and leaves it open.

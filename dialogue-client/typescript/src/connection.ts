@@ -7,18 +7,34 @@ import type { Auth, DialogueClientOptions } from "./options.js";
 import { decodeConnectError, decodeRefusal } from "./refusal.js";
 import { concernOf, type RequestBody, type Requester, Requests } from "./request.js";
 import type { RoomInfo } from "./room-info.js";
+import type { Position } from "./place.js";
+import { isUnanswered } from "./retry.js";
 import { serverOrigin } from "./server-url.js";
+
+/** What the server says of a connection, first of all. */
+interface Welcome extends Authenticated {
+  readonly clientId: string;
+  readonly userId: string;
+  /** The hash of its contract, where the client's is another. */
+  readonly contract?: string;
+}
 
 /** What a connection tells its owner. */
 export interface ConnectionObserver {
   /** The server has said who this client is; requests may be made. */
   established(): void;
+  /** The server's contract is another one than the client was made with. */
+  differs(contract: string): void;
   /** An established connection is gone. */
   lost(reason: string): void;
   /** The server, or `auth`, refused something that no request was waiting for. */
   failed(error: DialogueError): void;
   /** A room's event has come in. */
   received(message: EventMessage): void;
+  /** The server has said where a room's log ends. */
+  heardOf(roomId: string, position: Position): void;
+  /** The server has made this client leave a room. */
+  dismissed(roomId: string): void;
   /** A room that this client may see has been created. */
   created(room: RoomInfo): void;
   /** A room that this client may see, or was in, has been deleted. */
@@ -32,6 +48,11 @@ export interface Authenticated {
   /** When they expire, in milliseconds since the Unix epoch. Absent: never. */
   readonly expiresAt?: number;
 }
+
+/** How long before its end a proof is renewed: a quarter of the time that is left, and at most this many milliseconds. */
+const RENEWAL_MS = 60_000;
+/** What timers can count to, in milliseconds. */
+const MOST_MS = 2 ** 31 - 1;
 
 /** One Socket.IO connection to a Dialogue server, kept up until it is closed. */
 export class Connection implements Requester {
@@ -52,6 +73,9 @@ export class Connection implements Requester {
   #opened: Deferred<void> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
+  /** How long a server that stops has asked to be left alone, in milliseconds. */
+  #drainMs: number | undefined;
   #handshake = 0;
 
   constructor(options: DialogueClientOptions, observer: ConnectionObserver) {
@@ -68,11 +92,19 @@ export class Connection implements Requester {
       reconnectionDelay: this.#retryDelays[0],
       reconnectionDelayMax: this.#retryDelays[1],
       timeout: this.#timeoutMs,
+      ...(options.contract !== undefined && { query: { contract: options.contract } }),
       ...(options.transports && { transports: [...options.transports] }),
     });
     this.#socket = manager.socket("/", { auth: (send: (auth: object) => void) => void this.#present(send) });
-    this.#socket.on("dialogue:connected", (who: { clientId: string; userId: string }) => this.#established(who));
+    this.#socket.on("dialogue:connected", (welcome: Welcome) => this.#established(welcome));
     this.#socket.on("dialogue:event", (message: EventMessage) => observer.received(message));
+    this.#socket.on("dialogue:position", ({ roomId, ...position }: Position & { roomId: string }) => {
+      observer.heardOf(roomId, position);
+    });
+    this.#socket.on("dialogue:left", ({ roomId }: { roomId: string }) => observer.dismissed(roomId));
+    this.#socket.on("dialogue:draining", ({ reconnectAfterMs }: { reconnectAfterMs: number }) => {
+      this.#drainMs = reconnectAfterMs;
+    });
     this.#socket.on("dialogue:roomCreated", (room: RoomInfo) => observer.created(room));
     this.#socket.on("dialogue:roomDeleted", ({ roomId }: { roomId: string }) => observer.deleted(roomId));
     this.#socket.on("dialogue:error", (refusal: unknown) => this.#refusedUnasked(decodeRefusal(refusal)));
@@ -89,18 +121,34 @@ export class Connection implements Requester {
     return this.#phase === "reconnecting" ? "connecting" : this.#phase;
   }
 
-  /** Opens the connection, or waits for the one that is being opened. */
+  /** Opens the connection, and keeps trying as if one had been lost. */
+  open(): void {
+    this.#phase = "reconnecting";
+    this.#socket.connect();
+  }
+
+  /** Opens the connection, or waits for the one that is being opened. If it would be the first, it has one try. */
   connect(): Promise<void> {
     if (this.#phase === "connected") return Promise.resolve();
-    this.#opened ??= new Deferred();
-    if (this.#phase === "disconnected") {
+    const opened = this.opening();
+    if (this.#phase === "disconnected" || (this.#phase === "reconnecting" && this.clientId === "")) {
       this.#phase = "connecting";
       this.#deadline = setTimeout(() => {
         this.#giveUp(new DialogueError("TIMEOUT", `no connection within ${this.#timeoutMs} ms`));
       }, this.#timeoutMs);
       this.#socket.connect();
     }
-    return this.#opened.promise;
+    return opened;
+  }
+
+  /** Resolves when the connection that is being opened is established. */
+  opening(): Promise<void> {
+    return (this.#opened ??= new Deferred()).promise;
+  }
+
+  /** Stops the first attempt to connect, if that is going on. */
+  forgo(): void {
+    if (this.#phase === "connecting") this.disconnect();
   }
 
   /** Closes the connection, and whatever attempt there is to open it. */
@@ -125,6 +173,7 @@ export class Connection implements Requester {
     try {
       const credentials = await readAuth(auth).catch((cause) => Promise.reject(noCredentials(cause)));
       const { expiresAt } = await this.request<Authenticated>("dialogue:authenticate", credentials as RequestBody);
+      this.#renewBefore(expiresAt);
       return { ...(expiresAt !== undefined && { expiresAt }) };
     } catch (error) {
       if (this.#auth === auth && !isUnanswered(error)) this.#auth = former;
@@ -143,26 +192,54 @@ export class Connection implements Requester {
     }
   }
 
-  #established(who: { clientId: string; userId: string }): void {
+  #established({ clientId, userId, contract, expiresAt }: Welcome): void {
     clearTimeout(this.#deadline);
-    this.clientId = who.clientId;
-    this.userId = who.userId;
+    this.clientId = clientId;
+    this.userId = userId;
     this.#phase = "connected";
     this.#expired = false;
     const opened = this.#opened;
     this.#opened = undefined;
+    this.#renewBefore(expiresAt);
+    if (contract !== undefined) this.#observer.differs(contract);
     this.#observer.established();
     opened?.resolve();
+  }
+
+  /** Authenticates anew before what is proven ends, where `auth` may give other credentials then. */
+  #renewBefore(expiresAt: number | undefined): void {
+    clearTimeout(this.#renewal);
+    if (expiresAt === undefined || !this.#canRenew) return;
+    const left = expiresAt - Date.now();
+    // By this clock it has ended, so this clock is wrong: the server will say when it has.
+    if (left <= 0) return;
+    this.#renewal = setTimeout(
+      () => {
+        this.authenticate().catch((error: DialogueError) => {
+          if (error.code !== "DISCONNECTED") this.#observer.failed(error);
+        });
+      },
+      Math.min(left - Math.min(left / 4, RENEWAL_MS), MOST_MS),
+    );
   }
 
   #disconnected(reason: string): void {
     // What Socket.IO kept back would be sent before the rooms are joined again.
     this.#socket.sendBuffer = [];
     this.#requests.abandon();
+    clearTimeout(this.#renewal);
     // Socket.IO does not open again what the server closes, but fresh credentials may be all that it wants.
     const renews = this.#expired && this.#canRenew && reason === "io server disconnect";
-    const comesBack = (this.#socket.active || renews) && this.#reconnection;
-    if (renews && comesBack) this.#reopenAfter(this.#retryDelays[0] * (0.5 + Math.random()));
+    const drained = reason === "io client disconnect" ? undefined : this.#drainMs;
+    const comesBack = (this.#socket.active || renews || drained !== undefined) && this.#reconnection;
+    this.#drainMs = undefined;
+    if (drained !== undefined && comesBack) {
+      // In place of Socket.IO's own attempts, which would begin earlier.
+      this.#socket.disconnect();
+      this.#reopenAfter(drained);
+    } else if (renews && comesBack) {
+      this.#reopenAfter(this.#retryDelays[0] * (0.5 + Math.random()));
+    }
     if (this.#phase === "connected") {
       this.#phase = comesBack ? "reconnecting" : "disconnected";
       this.#observer.lost(reason);
@@ -175,14 +252,14 @@ export class Connection implements Requester {
     if (!this.#socket.active) {
       const refusal = decodeConnectError(error);
       this.#refused(refusal, refusal.code === "TOKEN_EXPIRED" ? this.#canRenew : refusal.code !== "UNAUTHENTICATED");
-    } else if (this.#phase === "connecting") {
+    } else if (this.#phase === "connecting" || !this.#reconnection) {
       this.#giveUp(new DialogueError("DISCONNECTED", "the server cannot be reached", { cause: error }));
     }
   }
 
   /** Socket.IO does not try again by itself after a refusal; a reconnection does, if the refusal may pass. */
   #refused(error: DialogueError, passes: boolean): void {
-    if (this.#phase !== "reconnecting" || !passes) return this.#giveUp(error);
+    if (this.#phase !== "reconnecting" || !passes || !this.#reconnection) return this.#giveUp(error);
     this.#socket.disconnect();
     const [from, to] = this.#retryDelays;
     this.#reopenAfter(error.retryAfterMs ?? from + Math.random() * Math.max(0, to - from));
@@ -226,9 +303,4 @@ async function readAuth(auth: Auth = {}): Promise<object> {
 
 function noCredentials(cause: unknown): DialogueError {
   return new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause });
-}
-
-/** Whether a failure leaves open what the server would have said. */
-function isUnanswered(error: unknown): boolean {
-  return error instanceof DialogueError && (error.code === "DISCONNECTED" || error.code === "TIMEOUT");
 }

@@ -1,4 +1,5 @@
 import type { EventMessage } from "./event-message.js";
+import type { Handler, Unsubscribe } from "./handlers.js";
 
 /**
  * What one room, or one family of rooms, carries: payload types by event name.
@@ -37,6 +38,8 @@ export interface RoomContract {
 export interface Contract {
   /** Each room's contract, by its id or pattern. */
   readonly rooms: { readonly [pattern: string]: RoomContract };
+  /** What the server sends to one client alone, outside any room: payload types by event name. Absent: not known. */
+  readonly direct?: object;
 }
 
 /** A room of which nothing is known: any event, payloads `unknown`. */
@@ -66,3 +69,8 @@ export type TriggerName<R extends RoomContract> = keyof R["triggers"] & string;
 export type MessageOf<R extends RoomContract, E extends EventName<R> = EventName<R>> = {
   [Name in E]: EventMessage<R["events"][Name], Name>;
 }[E];
+
+/** Registers a handler of what the server sends to this client alone: the contract's events, or any where it names none. */
+export type OnDirect<C extends Contract> = C extends { readonly direct: infer Direct extends object }
+  ? <E extends keyof Direct & string>(event: E, handler: Handler<[payload: Direct[E]]>) => Unsubscribe
+  : <Payload = unknown>(event: string, handler: Handler<[payload: Payload]>) => Unsubscribe;

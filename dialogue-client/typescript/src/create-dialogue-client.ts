@@ -1,3 +1,4 @@
+import { abortable } from "./abortable.js";
 import { type Authenticated, Connection } from "./connection.js";
 import type { ConnectionState } from "./connection-state.js";
 import type { AnyContract, Contract } from "./contract.js";
@@ -6,6 +7,7 @@ import type { DialogueClient } from "./dialogue-client.js";
 import { DirectEvents } from "./direct-events.js";
 import type { DialogueError } from "./error.js";
 import { ErrorChannel } from "./error-channel.js";
+import type { EventMessage } from "./event-message.js";
 import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
 import { type AnyJoinArguments, readJoinArguments } from "./join-arguments.js";
 import type { JoinedRoom } from "./joined-room.js";
@@ -14,7 +16,8 @@ import type { RoomInfo } from "./room-info.js";
 import { Rooms } from "./rooms.js";
 
 /**
- * Makes a client of a Dialogue server. It connects when `connect()` is called.
+ * Makes a client of a Dialogue server. Unless `autoConnect` is false, it connects
+ * at once; `connect()` says when it has.
  *
  * Its type argument is the server's contract; without one, any room and event
  * is let through.
@@ -45,22 +48,40 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   readonly #disconnected = new Handlers<[reason: string]>();
   readonly #roomCreated = new Handlers<[room: RoomInfo]>();
   readonly #roomDeleted = new Handlers<[roomId: string]>();
+  readonly #history = new Handlers<[roomId: string, events: EventMessage[]]>();
+  readonly #contractChanged = new Handlers<[hash: string]>();
   readonly #directEvents = new DirectEvents();
 
   constructor(options: DialogueClientOptions) {
     this.#connection = new Connection(options, {
       established: () => this.#established(),
-      lost: (reason) => this.#disconnected.call(reason),
-      failed: (error) => this.#errors.report(error),
+      differs: (contract) => this.#contractChanged.call(contract),
+      lost: (reason) => {
+        this.#rooms.suspend();
+        this.#forsakeIfDisconnected();
+        this.#disconnected.call(reason);
+      },
+      failed: (error) => {
+        this.#forsakeIfDisconnected();
+        this.#errors.report(error);
+      },
       received: (message) => this.#rooms.receive(message),
+      heardOf: (roomId, position) => this.#rooms.heardOf(roomId, position),
+      dismissed: (roomId) => this.#rooms.remove(roomId),
       created: (room) => this.#roomCreated.call(room),
       deleted: (roomId) => {
-        this.#rooms.delete(roomId);
+        this.#rooms.remove(roomId);
         this.#roomDeleted.call(roomId);
       },
       sent: (event, payload) => this.#directEvents.receive(event, payload),
     });
-    this.#rooms = new Rooms(this.#connection, this.#errors);
+    this.#rooms = new Rooms({
+      requester: this.#connection,
+      errors: this.#errors,
+      outbox: { size: options.outboxSize ?? 1_000, timeoutMs: options.triggerTimeoutMs ?? 30_000 },
+      broughtHistory: (roomId, events) => this.#history.call(roomId, events),
+    });
+    if (options.autoConnect ?? true) this.#connection.open();
   }
 
   get userId(): string {
@@ -79,8 +100,11 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
     return this.#connection.state;
   }
 
-  connect(): Promise<void> {
-    return this.#connection.connect();
+  connect({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const connected = abortable(this.#connection.connect(), signal);
+    connected.catch(() => signal?.aborted && this.#connection.forgo());
+    return connected;
   }
 
   disconnect(): void {
@@ -94,7 +118,10 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
 
   async join(pattern: string, ...args: AnyJoinArguments): Promise<JoinedRoom> {
     const { roomId, options } = readJoinArguments(pattern, args);
-    return this.#rooms.join(roomId, options.subscribe);
+    if (this.state === "connecting" && !this.#rooms.get(roomId)) {
+      await abortable(this.#connection.opening(), options.signal);
+    }
+    return await this.#rooms.join(roomId, options);
   }
 
   getRoom(roomId: string): JoinedRoom | undefined {
@@ -127,6 +154,14 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
     return this.#roomDeleted.add(handler);
   }
 
+  onHistory(handler: Handler<[roomId: string, events: EventMessage[]]>): Unsubscribe {
+    return this.#history.add(handler);
+  }
+
+  onContractChanged(handler: Handler<[hash: string]>): Unsubscribe {
+    return this.#contractChanged.add(handler);
+  }
+
   onConnect(handler: Handler<[]>): Unsubscribe {
     return this.#connected.add(handler);
   }
@@ -145,5 +180,10 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
     void this.#rooms.rejoin().then(() => {
       if (this.connected && this.id === clientId) this.#connected.call();
     });
+  }
+
+  /** What waits for a connection waits in vain if none is on its way. */
+  #forsakeIfDisconnected(): void {
+    if (this.state === "disconnected") this.#rooms.forsake();
   }
 }

@@ -1,7 +1,8 @@
 import type { ConnectionState } from "./connection-state.js";
-import type { AnyContract, Contract, RoomPattern } from "./contract.js";
+import type { AnyContract, Contract, OnDirect, RoomPattern } from "./contract.js";
 import type { CreateRoomOptions } from "./create-room-options.js";
 import type { DialogueError } from "./error.js";
+import type { EventMessage } from "./event-message.js";
 import type { Handler, Unsubscribe } from "./handlers.js";
 import type { JoinArguments } from "./join-arguments.js";
 import type { Auth } from "./options.js";
@@ -20,11 +21,13 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   readonly state: ConnectionState;
 
   /**
-   * Connects to the server; nothing does so before. Resolves at once if the
-   * client is connected.
+   * Connects to the server, or waits until the client is connected, as it does
+   * by itself where the option `autoConnect` is not false. Resolves at once if
+   * it is connected.
    *
-   * If this first attempt fails, the client is `"disconnected"` and may be told
-   * to connect again. A connection that is lost later is opened again by itself,
+   * If it is the first connection and the attempt fails, the client is
+   * `"disconnected"` and may be told to connect again; a client that was not told
+   * to connect keeps trying by itself. A connection that is lost later is opened again by itself,
    * with growing delays, and the joined rooms are joined again with the same
    * subscriptions; {@link onConnect} says when. It is not opened again after the
    * server has closed it on purpose, or refuses the credentials. If they have
@@ -34,9 +37,10 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * and is never an unhandled rejection.
    *
    * @throws DialogueError `UNAUTHENTICATED` and other refusals of the server; `DISCONNECTED` if the server cannot be
-   * reached, or `disconnect()` comes first; `TIMEOUT`.
+   * reached, or `disconnect()` comes first; `TIMEOUT`. With a `signal` that is aborted, its reason: a first attempt is
+   * given up then, for whoever waits for it.
    */
-  connect(): Promise<void>;
+  connect(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 
   /** Leaves every room, closes the connection, and stops any attempt to open it. */
   disconnect(): void;
@@ -44,7 +48,9 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   /**
    * Proves anew who this client is, on the connection that there is: in time,
    * before the credentials expire and the server closes it. The user stays the
-   * same.
+   * same. Where `auth` is a function and the server has said when they expire,
+   * the client does so by itself when a quarter of the time is left, or a
+   * minute if that is less.
    *
    * @param auth What to send, now and on later connections, in place of the options' `auth`; what the server refuses is
    * not kept. Without a connection it is for the next one. Default: the options' `auth`, asked again if it is a function.
@@ -64,13 +70,13 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * await client.join("doc:{documentId}", { documentId: "42" }, { subscribe: ["edited"] });
    * ```
    *
-   * A room that is joined already, or being joined, is given as it is, whatever
-   * the options. Events that come in during the join are held, and handed over
+   * While the client is connecting, it waits for that. A room that is joined
+   * already, or being joined, is given as it is, whatever the options. Events that come in during the join are held, and handed over
    * in the macrotask after it: handlers that are registered right after
    * `await client.join(..)` miss nothing.
    *
    * @throws DialogueError `ROOM_NOT_FOUND`, `JOIN_DENIED`, `ROOM_FULL` and other refusals; `INVALID_REQUEST` for a
-   * parameter that is missing or empty; `DISCONNECTED`; `TIMEOUT`.
+   * parameter that is missing or empty; `DISCONNECTED`; `TIMEOUT`. With a `signal` that is aborted, its reason.
    */
   join<P extends RoomPattern<C>>(room: P, ...args: JoinArguments<P, C["rooms"][P]>): Promise<Room<C["rooms"][P]>>;
 
@@ -106,13 +112,14 @@ export interface DialogueClient<C extends Contract = AnyContract> {
 
   /**
    * Calls a handler for each event of one name that the server sends to this
-   * client alone, outside any room, with a payload that is taken to be a
-   * `Payload`. What comes while nobody listens is dropped: register handlers
-   * before `connect()` to miss nothing.
+   * client alone, outside any room. Where the contract does not say which there
+   * are, the payload is taken to be what the caller says: `on<Payload>(..)`. What
+   * comes while nobody listens is dropped: register handlers right after the
+   * client is made to miss nothing.
    *
    * @throws TypeError for a name that starts with `dialogue:`, or that Socket.IO keeps for itself, such as `connect`.
    */
-  on<Payload = unknown>(event: string, handler: Handler<[payload: Payload]>): Unsubscribe;
+  readonly on: OnDirect<C>;
 
   /** Calls a handler whenever a room is created that this client may see, by itself too. */
   onRoomCreated(handler: Handler<[room: RoomInfo]>): Unsubscribe;
@@ -123,6 +130,20 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * more and is not joined again.
    */
   onRoomDeleted(handler: Handler<[roomId: string]>): Unsubscribe;
+
+  /**
+   * Calls a handler with the events of the past that a join has brought, newest
+   * first: those that are the room's `history` from then on, before `join`
+   * resolves. A join that brings none does not call it.
+   */
+  onHistory(handler: Handler<[roomId: string, events: EventMessage[]]>): Unsubscribe;
+
+  /**
+   * Calls a handler where the server's contract is another one than the option
+   * `contract` says, with its hash, on each connection: the page is older, or
+   * newer, than the server.
+   */
+  onContractChanged(handler: Handler<[hash: string]>): Unsubscribe;
 
   /** Calls a handler whenever the client is connected: after a reconnection, once the rooms are joined again. */
   onConnect(handler: Handler<[]>): Unsubscribe;

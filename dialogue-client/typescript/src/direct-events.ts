@@ -1,4 +1,4 @@
-import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
+import { type Handler, HandlersByName, type Unsubscribe } from "./handlers.js";
 
 const RESERVED: ReadonlySet<string> = new Set([
   "connect",
@@ -11,20 +11,18 @@ const RESERVED: ReadonlySet<string> = new Set([
 
 /** The handlers of events that the server sends to this client alone, by event name. */
 export class DirectEvents {
-  readonly #handlers = new Map<string, Handlers<[payload: unknown]>>();
+  readonly #handlers = new HandlersByName<[payload: unknown]>();
 
   /** @throws TypeError for a name that belongs to Dialogue or Socket.IO, and that no such event can have. */
   on(event: string, handler: Handler<[payload: unknown]>): Unsubscribe {
     if (event.startsWith("dialogue:") || RESERVED.has(event)) {
       throw new TypeError(`\`${event}\` is not the name of an event that a server sends to one client`);
     }
-    let handlers = this.#handlers.get(event);
-    if (!handlers) this.#handlers.set(event, (handlers = new Handlers()));
-    return handlers.add(handler);
+    return this.#handlers.add(event, handler);
   }
 
   /** Hands over an event. Those that nobody listens for are dropped. */
   receive(event: string, payload: unknown): void {
-    this.#handlers.get(event)?.call(payload);
+    this.#handlers.call(event, payload);
   }
 }

@@ -1,4 +1,4 @@
-import type { DialogueError } from "./error.js";
+import { DialogueError } from "./error.js";
 import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
 
 /**
@@ -17,9 +17,14 @@ export class ErrorChannel {
     else this.#handlers.call(error);
   }
 
-  /** Reports a command's failure; its promise rejects for whoever awaits it, and is never an unhandled rejection. */
+  /**
+   * Reports a command's failure; its promise rejects for whoever awaits it, and
+   * is never an unhandled rejection. One that the app has aborted is no failure.
+   */
   watch<T>(command: Promise<T>): Promise<T> {
-    command.catch((error: DialogueError) => this.report(error));
+    command.catch((error: unknown) => {
+      if (error instanceof DialogueError) this.report(error);
+    });
     return command;
   }
 }

@@ -3,6 +3,7 @@
  *
  * - `TIMEOUT`: no answer came in time; what was asked may have happened or not.
  * - `DISCONNECTED`: there is no connection, or it was lost before the answer came.
+ * - `MISSED`: an iteration ends, since stored events were missed that cannot be had any more.
  *
  * Codes that this version does not know pass through as they are.
  */
@@ -27,6 +28,7 @@ export type ErrorCode =
   | "INTERNAL"
   | "TIMEOUT"
   | "DISCONNECTED"
+  | "MISSED"
   | (string & {});
 
 /** One thing that is wrong with a payload. */

@@ -29,12 +29,3 @@ export interface EventMessage<T = unknown, E extends string = string> {
   /** The `seq` of the room's previous stored event of the same name, 0 if none; on stored events only. */
   readonly prev?: number;
 }
-
-/**
- * What identifies a message among all others of its room: its place in the log,
- * else its id. `undefined` for an ephemeral message that has neither.
- */
-export function messageKey(message: EventMessage): string | undefined {
-  if (message.seq !== undefined) return `seq ${message.epoch} ${message.seq}`;
-  return message.id === undefined ? undefined : `id ${message.id}`;
-}

@@ -44,6 +44,25 @@ export class Handlers<Arguments extends readonly unknown[]> {
   }
 }
 
+/** The handlers of many events, by name. */
+export class HandlersByName<Arguments extends readonly unknown[]> {
+  readonly #handlers = new Map<string, Handlers<Arguments>>();
+
+  add(name: string, handler: Handler<Arguments>): Unsubscribe {
+    let handlers = this.#handlers.get(name);
+    if (!handlers) this.#handlers.set(name, (handlers = new Handlers()));
+    return handlers.add(handler);
+  }
+
+  clear(): void {
+    this.#handlers.clear();
+  }
+
+  call(name: string, ...args: Arguments): void {
+    this.#handlers.get(name)?.call(...args);
+  }
+}
+
 /** Shows an error that no caller can catch: as an uncaught one in a browser, on the console elsewhere. */
 function reportToHost(error: unknown): void {
   if (typeof reportError === "function") reportError(error);

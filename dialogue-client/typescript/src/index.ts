@@ -5,6 +5,7 @@ export type {
   Contract,
   EventName,
   MessageOf,
+  OnDirect,
   RoomContract,
   RoomPattern,
   TriggerName,
@@ -15,8 +16,10 @@ export type { DialogueClient } from "./dialogue-client.js";
 export { DialogueError, type ErrorCode, type ErrorDetails, type Issue } from "./error.js";
 export type { Epoch, EventMessage } from "./event-message.js";
 export type { Handler, Unsubscribe } from "./handlers.js";
+export type { HistoryPage, HistoryRange } from "./history.js";
 export type { JoinArguments, JoinOptions } from "./join-arguments.js";
 export type { Auth, DialogueClientOptions } from "./options.js";
 export type { ParameterName, PatternParameters } from "./pattern.js";
-export type { OpenRoom, Receipt, Room, TriggerArguments, TypedRoom } from "./room.js";
+export type { EventsOptions, OpenRoom, Receipt, Room, TriggerArguments, TriggerOptions, TypedRoom } from "./room.js";
 export type { RoomInfo } from "./room-info.js";
+export type { RoomState } from "./room-state.js";

@@ -8,6 +8,8 @@ export interface JoinOptions<Event extends string = string> {
    * `"*"` is all of them. Default: what the room subscribes its joiners to.
    */
   readonly subscribe?: readonly (Event | "*")[] | undefined;
+  /** Gives up the join, and leaves the room if nobody else waits for it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What `join` takes besides a room id or pattern: the pattern's parameters, if it has any, then options. */

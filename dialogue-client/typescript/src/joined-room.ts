@@ -1,195 +1,270 @@
+import { abortable } from "./abortable.js";
 import type { AnyRoomContract } from "./contract.js";
 import { DialogueError } from "./error.js";
 import type { ErrorChannel } from "./error-channel.js";
 import type { EventMessage } from "./event-message.js";
-import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
-import { Inbox } from "./inbox.js";
+import { Feed } from "./feed.js";
+import { type Handler, Handlers, HandlersByName, type Unsubscribe } from "./handlers.js";
+import type { HistoryPage, HistoryRange } from "./history.js";
+import { type JoinAnswer, Membership } from "./membership.js";
+import { iterateMessages } from "./message-iterator.js";
+import { Outbox, type OutboxLimits } from "./outbox.js";
+import type { Position } from "./place.js";
 import { concernOf, type RequestBody, type Requester } from "./request.js";
-import type { Receipt, TypedRoom } from "./room.js";
-
-interface JoinAnswer {
-  readonly roomName: string;
-  readonly subscriptions: readonly string[];
-  readonly events: readonly EventMessage[];
-}
+import type { EventsOptions, Receipt, TriggerOptions, TypedRoom } from "./room.js";
+import type { RoomState } from "./room-state.js";
 
 interface SubscriptionsAnswer {
   readonly subscriptions: readonly string[];
 }
 
-interface HistoryAnswer {
-  readonly events: EventMessage[];
+/** What a room needs of its client. */
+export interface RoomOwner {
+  readonly requester: Requester;
+  readonly errors: ErrorChannel;
+  readonly outbox: OutboxLimits;
+  /** A join has brought events of the past. */
+  broughtHistory(roomId: string, events: EventMessage[]): void;
+  /** The room is out of use; the server is being told, or knows. */
+  removed(room: JoinedRoom, leaving?: Promise<void>): void;
 }
 
 /** A room as it is at run time: its handlers, its events, and its requests. */
-export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getHistory"> {
+export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getHistory" | "events"> {
   readonly roomId: string;
   roomName = "";
   history: readonly EventMessage[] = [];
 
-  readonly #requester: Requester;
-  readonly #errors: ErrorChannel;
-  readonly #onLeave: (leaving: Promise<void>) => void;
-  readonly #handlers = new Map<string, Handlers<[message: EventMessage]>>();
+  readonly #owner: RoomOwner;
+  readonly #handlers = new HandlersByName<[message: EventMessage]>();
   readonly #anyHandlers = new Handlers<[event: string, message: EventMessage]>();
-  readonly #inbox = new Inbox((message) => this.#deliver(message));
-  #subscriptions: readonly string[] | undefined;
-  #entering: Promise<void> | undefined;
-  #asked = false;
-  #doubtful = false;
-  #left = false;
+  readonly #resetHandlers = new Handlers<[]>();
+  readonly #endHandlers = new Handlers<[error?: DialogueError]>();
+  readonly #outbox: Outbox;
+  readonly #feed = new Feed({
+    fetch: (after) => this.#request<HistoryPage>("dialogue:getHistory", { after, limit: 100 }),
+    deliver: (message) => this.#deliver(message),
+    lose: () => void this.reenter(),
+  });
+  readonly #membership: Membership;
 
-  constructor(
-    roomId: string,
-    subscribe: readonly string[] | undefined,
-    requester: Requester,
-    errors: ErrorChannel,
-    onLeave: (leaving: Promise<void>) => void,
-  ) {
+  constructor(roomId: string, subscribe: readonly string[] | undefined, owner: RoomOwner) {
     this.roomId = roomId;
-    this.#subscriptions = subscribe;
-    this.#requester = requester;
-    this.#errors = errors;
-    this.#onLeave = onLeave;
-  }
-
-  /** Whether the room was left, by {@link leave} or {@link retire}. */
-  get left(): boolean {
-    return this.#left;
-  }
-
-  /** Joins the room at the server, for the first time or again, with the subscriptions that it had. */
-  enter(): Promise<void> {
-    this.#inbox.hold();
-    this.#entering = this.#join().finally(() => {
-      this.#entering = undefined;
+    this.#owner = owner;
+    this.#outbox = new Outbox(owner.requester, owner.outbox);
+    this.#membership = new Membership(subscribe, {
+      request: (name, fields) => this.#request(name, fields),
+      since: () => this.#feed.since,
+      paused: () => {
+        this.#outbox.close();
+        this.#feed.hold();
+      },
+      joined: (answer) => this.#joined(answer),
+      denied: (refusal) => this.retire("denied", refusal),
+      failed: (refusal) => owner.errors.report(refusal),
     });
-    return this.#entering;
   }
 
-  /**
-   * Makes the room doubt the answer to the join that it waits for, which may be
-   * from before or after what has just happened to it: it asks once more.
-   * Returns false, and does nothing, if it waits for none.
-   */
+  get state(): RoomState {
+    return this.#membership.state;
+  }
+
+  /** Whether the room is out of use: the client left it, or was not let in again. */
+  get ended(): boolean {
+    return this.#membership.ended;
+  }
+
+  /** Joins the room for the first time. */
+  enter(): Promise<void> {
+    return this.#membership.enter();
+  }
+
+  /** Joins the room again, on a new connection; resolves when the server has answered. */
+  reenter(): Promise<void> {
+    return this.#membership.reenter();
+  }
+
+  /** The connection is lost. */
+  suspend(): void {
+    this.#membership.suspend();
+  }
+
+  /** Fails what waits for the room to be joined again: no connection is on its way. */
+  forsake(): void {
+    this.#outbox.abandon(new DialogueError("DISCONNECTED", "there is no connection to the server", { roomId: this.roomId }));
+  }
+
+  /** Asks once more for the join that is going on, if there is one: the room may be another by now. */
   doubt(): boolean {
-    this.#doubtful = this.#asked;
-    return this.#asked;
+    return this.#membership.doubt();
   }
 
   /** Takes in an event of this room. */
   receive(message: EventMessage): void {
-    this.#inbox.push(message);
+    this.#feed.push(message);
+  }
+
+  /** Takes in where the server says that the log ends. */
+  heardOf(position: Position): void {
+    this.#feed.heardOf(position);
   }
 
   on(event: string, handler: Handler<[message: EventMessage]>): Unsubscribe {
-    let handlers = this.#handlers.get(event);
-    if (!handlers) this.#handlers.set(event, (handlers = new Handlers()));
-    return handlers.add(handler);
+    return this.#handlers.add(event, handler);
   }
 
   onAny(handler: Handler<[event: string, message: EventMessage]>): Unsubscribe {
     return this.#anyHandlers.add(handler);
   }
 
-  trigger(event: string, data: unknown = null, meta?: Readonly<Record<string, unknown>>): Promise<Receipt> {
-    return this.#errors.watch(this.#trigger({ event, data, ...(meta && { meta }) }));
+  onState(handler: Handler<[state: RoomState]>): Unsubscribe {
+    return this.#membership.onState(handler);
+  }
+
+  onReset(handler: Handler<[]>): Unsubscribe {
+    return this.#resetHandlers.add(handler);
+  }
+
+  events(event: string, { signal }: EventsOptions = {}): AsyncIterableIterator<EventMessage> {
+    const { roomId } = this;
+    const iterator = iterateMessages(
+      {
+        concern: { roomId, event },
+        on: (handler) => this.on(event, handler),
+        onEnd: (handler) => this.#endHandlers.add(handler),
+        onReset: (handler) => this.onReset(handler),
+      },
+      signal,
+    );
+    if (this.ended) void iterator.return?.();
+    return iterator;
+  }
+
+  trigger(
+    event: string,
+    data: unknown = null,
+    meta?: Readonly<Record<string, unknown>>,
+    options: TriggerOptions = {},
+  ): Promise<Receipt> {
+    const body = { roomId: this.roomId, event, data, ...(meta && { meta }) };
+    const trigger = () => {
+      this.#assertUsable(body);
+      return this.#outbox.add(body, options);
+    };
+    return this.#owner.errors.watch(attempt(trigger));
   }
 
   subscribe(event: string): Promise<void> {
-    return this.#errors.watch(this.#changeSubscriptions("dialogue:subscribe", { eventName: event }));
+    return this.#changeSubscriptions("dialogue:subscribe", { eventName: event });
   }
 
   subscribeAll(): Promise<void> {
-    return this.#errors.watch(this.#changeSubscriptions("dialogue:subscribeAll"));
+    return this.#changeSubscriptions("dialogue:subscribeAll");
   }
 
   unsubscribe(event: string): Promise<void> {
-    return this.#errors.watch(this.#changeSubscriptions("dialogue:unsubscribe", { eventName: event }));
+    return this.#changeSubscriptions("dialogue:unsubscribe", { eventName: event });
   }
 
-  async getHistory(event: string, start = 0, end = 50): Promise<EventMessage[]> {
-    const { events } = await this.#request<HistoryAnswer>("dialogue:getHistory", { eventName: event, start, end });
-    return events;
+  async getHistory(
+    event: string,
+    range: number | HistoryRange = 0,
+    end = 50,
+  ): Promise<EventMessage[] | HistoryPage> {
+    const counted = typeof range === "number";
+    const { signal, ...fields } = counted ? { start: range, end, signal: undefined } : range;
+    signal?.throwIfAborted();
+    const asked = this.#requestOnceIn<HistoryPage>("dialogue:getHistory", { eventName: event, ...fields });
+    const { events, complete, epoch, seq } = await abortable(asked, signal);
+    return counted ? events : { events, complete, epoch, seq };
   }
 
   leave(): Promise<void> {
-    if (this.#left) return Promise.resolve();
-    const leaving = this.#errors.watch(this.#leave());
-    this.retire();
-    this.#onLeave(leaving);
+    if (this.ended) return Promise.resolve();
+    const leaving = this.#owner.errors.watch(this.#leave());
+    this.retire("left", undefined, leaving);
     return leaving;
   }
 
-  /** Makes this room one that was left, without telling the server. */
-  retire(): void {
-    this.#left = true;
+  /** Puts the room out of use, without telling the server. */
+  retire(state: "left" | "denied" = "left", refusal?: DialogueError, leaving?: Promise<void>): void {
+    if (this.ended) return;
+    this.#feed.discard();
     this.#handlers.clear();
     this.#anyHandlers.clear();
-    this.#inbox.discard();
+    this.#resetHandlers.clear();
+    this.#outbox.end(refusal ?? this.#notIn());
+    this.#owner.removed(this, leaving);
+    this.#endHandlers.call(refusal);
+    this.#membership.end(state);
   }
 
-  async #join(): Promise<void> {
-    try {
-      const answer = await this.#ask();
-      if (this.#left) return;
-      this.roomName = answer.roomName;
-      this.history = answer.events;
-      this.#subscriptions = answer.subscriptions;
-      this.#inbox.open(answer.events);
-    } catch (error) {
-      this.#inbox.discard();
-      throw error;
+  #joined({ roomName, events, recovered, epoch, seq }: JoinAnswer): void {
+    const again = this.#feed.since !== undefined;
+    this.roomName = roomName;
+    if (recovered) {
+      this.#feed.resume(events, { epoch, seq });
+    } else {
+      this.#feed.begin({ epoch, seq });
+      this.history = events;
+      for (const message of events) this.#learn(message);
+      if (again) this.#resetHandlers.call();
+      if (events.length > 0) this.#owner.broughtHistory(this.roomId, [...events]);
     }
+    if (again) this.#feed.release();
+    else this.#feed.releaseSoon();
+    // What handlers did may be to leave.
+    if (this.ended) return;
+    this.#membership.complete();
+    this.#outbox.open();
   }
 
-  async #ask(): Promise<JoinAnswer> {
-    this.#asked = true;
-    try {
-      let answer: JoinAnswer;
-      do {
-        this.#doubtful = false;
-        answer = await this.#requester.request<JoinAnswer>("dialogue:join", {
-          roomId: this.roomId,
-          ...(this.#subscriptions && { subscribe: this.#subscriptions }),
-        });
-      } while (this.#doubtful && !this.#left);
-      return answer;
-    } finally {
-      this.#asked = false;
-    }
-  }
-
-  async #trigger(fields: RequestBody): Promise<Receipt> {
-    const { epoch, seq } = await this.#request<Receipt>("dialogue:trigger", fields);
-    return { ...(epoch !== undefined && { epoch }), ...(seq !== undefined && { seq }) };
-  }
-
-  async #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
-    const { subscriptions } = await this.#request<SubscriptionsAnswer>(request, fields);
-    this.#subscriptions = subscriptions;
+  #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
+    const changed = this.#requestOnceIn<SubscriptionsAnswer>(request, fields).then(({ subscriptions }) => {
+      this.#membership.subscriptions = subscriptions;
+    });
+    return this.#owner.errors.watch(changed);
   }
 
   async #leave(): Promise<void> {
     try {
-      await this.#requester.request("dialogue:leave", { roomId: this.roomId });
+      await this.#request("dialogue:leave");
     } catch (error) {
       if (!isOut(error)) throw error;
     }
   }
 
   /** Sends a request about this room, at once unless the room is being joined again. */
-  async #request<Answer>(name: string, fields: RequestBody = {}): Promise<Answer> {
-    if (this.#entering) await this.#entering.catch(() => {});
-    const body = { roomId: this.roomId, ...fields };
-    if (this.#left && this.#requester.state === "connected") {
-      throw new DialogueError("NOT_IN_ROOM", `the room \`${this.roomId}\` was left`, concernOf(body));
+  async #requestOnceIn<Answer>(name: string, fields: RequestBody = {}): Promise<Answer> {
+    const { entering } = this.#membership;
+    if (entering) await entering;
+    this.#assertUsable({ roomId: this.roomId, ...fields });
+    return await this.#request<Answer>(name, fields);
+  }
+
+  #request<Answer>(name: string, fields?: RequestBody): Promise<Answer> {
+    return this.#owner.requester.request<Answer>(name, { roomId: this.roomId, ...fields });
+  }
+
+  #assertUsable(body: RequestBody): void {
+    const { state } = this.#owner.requester;
+    if (state === "disconnected") {
+      throw new DialogueError("DISCONNECTED", "there is no connection to the server", concernOf(body));
     }
-    return await this.#requester.request<Answer>(name, body);
+    if (this.ended) throw this.#notIn(body);
+  }
+
+  #notIn(body: RequestBody = { roomId: this.roomId }): DialogueError {
+    return new DialogueError("NOT_IN_ROOM", `the room \`${this.roomId}\` was left`, concernOf(body));
+  }
+
+  #learn(message: EventMessage): void {
+    if (message.seq !== undefined) this.#outbox.learnStored(message.event);
   }
 
   #deliver(message: EventMessage): void {
-    this.#handlers.get(message.event)?.call(message);
+    this.#learn(message);
+    this.#handlers.call(message.event, message);
     this.#anyHandlers.call(message.event, message);
   }
 }
@@ -199,4 +274,9 @@ const OUT: readonly string[] = ["DISCONNECTED", "NOT_IN_ROOM", "ROOM_NOT_FOUND"]
 /** Whether a failure to leave says that the client is not in the room anyway. */
 function isOut(error: unknown): boolean {
   return error instanceof DialogueError && OUT.includes(error.code);
+}
+
+/** What a function returns, or its failure as a rejection. */
+async function attempt<T>(run: () => Promise<T>): Promise<T> {
+  return await run();
 }

@@ -1,11 +1,12 @@
 /**
  * What a client sends as its credentials: a value, or a function that gives it,
  * run on each connection so that a reconnection carries fresh ones. Only with a
- * function does a client whose credentials have expired connect again by itself.
+ * function does a client renew credentials before they expire, where the server
+ * has said when that is, and connect again by itself where they have expired.
  */
 export type Auth = object | (() => object | Promise<object>);
 
-/** How a client reaches its server. Nothing is connected before `connect()` is called. */
+/** How a client reaches its server. */
 export interface DialogueClientOptions {
   /**
    * The server's origin: `http://`, `https://`, `ws://` or `wss://`, without a
@@ -14,6 +15,16 @@ export interface DialogueClientOptions {
   readonly url?: string | undefined;
   /** The credentials. Default: none. */
   readonly auth?: Auth | undefined;
+  /**
+   * Whether to connect without being told to by `connect()`, and to keep trying
+   * as after a lost connection. Default: true.
+   */
+  readonly autoConnect?: boolean | undefined;
+  /**
+   * The hash of the contract that this client's types were made from: a server
+   * whose contract is another says so to `onContractChanged`. Default: none.
+   */
+  readonly contract?: string | undefined;
   /** The path of the server's Socket.IO endpoint, for one behind a prefix. Default: `"/socket.io"`. */
   readonly path?: string | undefined;
   /** The transports to use, in order. Default: polling, then an upgrade to WebSocket. */
@@ -31,4 +42,13 @@ export interface DialogueClientOptions {
   readonly reconnectionDelayMs?: number | undefined;
   /** What that delay grows to, in milliseconds. Default: 5,000. */
   readonly reconnectionDelayMaxMs?: number | undefined;
+  /**
+   * How long a trigger may take in all, with waiting for a connection and every
+   * time that it is sent again, in milliseconds; then it fails with `TIMEOUT`,
+   * or with what the server has refused it with.
+   * Default: 30,000; at most 100,000, for the server knows a key for two minutes.
+   */
+  readonly triggerTimeoutMs?: number | undefined;
+  /** How many triggers of one room may wait for their answers; more fail with `LIMIT_EXCEEDED`. Default: 1,000. */
+  readonly outboxSize?: number | undefined;
 }

@@ -15,6 +15,8 @@ export interface RequestBody {
 /** Whoever carries requests to the server. */
 export interface Requester {
   readonly state: ConnectionState;
+  /** The proven user id. */
+  readonly userId: string;
   /**
    * Sends a request; resolves with the fields of its acknowledgement. It is
    * sent before this returns, or never.

@@ -1,6 +1,8 @@
 import type { AnyRoomContract, EventName, MessageOf, RoomContract, TriggerName } from "./contract.js";
 import type { Epoch, EventMessage } from "./event-message.js";
 import type { Handler, Unsubscribe } from "./handlers.js";
+import type { HistoryPage, HistoryRange } from "./history.js";
+import type { RoomState } from "./room-state.js";
 
 /** What the server says of a triggered event: where it stands in the room's log. Empty if the event is not stored. */
 export interface Receipt {
@@ -10,19 +12,44 @@ export interface Receipt {
   readonly seq?: number;
 }
 
+/** How to trigger an event. */
+export interface TriggerOptions {
+  /**
+   * What tells this trigger from others of the same user and room, for two
+   * minutes: 1 to 128 bytes. It says that the event is stored, so that the client
+   * may send it again if its answer is lost. Default: a random one.
+   */
+  readonly key?: string | undefined;
+  /** How long it may take in all, in milliseconds. Default: the client's `triggerTimeoutMs`. */
+  readonly timeoutMs?: number | undefined;
+  /** Gives it up. What was sent may have been triggered. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** What a trigger takes besides the event's name. The payload of a unit event may be left out. */
 export type TriggerArguments<Payload> = null extends Payload
-  ? [data?: Payload, meta?: Readonly<Record<string, unknown>>]
-  : [data: Payload, meta?: Readonly<Record<string, unknown>>];
+  ? [data?: Payload, meta?: Readonly<Record<string, unknown>>, options?: TriggerOptions]
+  : [data: Payload, meta?: Readonly<Record<string, unknown>>, options?: TriggerOptions];
+
+/** How to iterate over events. */
+export interface EventsOptions {
+  /** Ends the iteration, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * A room that this client has joined.
  *
  * `trigger`, `subscribe`, `subscribeAll`, `unsubscribe` and `leave` may be
  * called without awaiting them: a failure always reaches the client's `onError`,
- * and is never an unhandled rejection. After a reconnection they wait until the
- * room is joined again; while there is no connection they fail with
- * `DISCONNECTED`.
+ * and is never an unhandled rejection. While a lost connection is being opened
+ * again, triggers wait, in order, and the others fail with `DISCONNECTED`; while
+ * the room is being joined again, all wait.
+ *
+ * Stored events are handed to handlers exactly once and in the order of their
+ * `seq`, across lost connections too, as long as the server can tell what was
+ * missed; {@link onReset} says where it cannot. Ephemeral events come at most
+ * once.
  */
 export interface TypedRoom<R extends RoomContract> {
   /** The room's id. */
@@ -30,11 +57,25 @@ export interface TypedRoom<R extends RoomContract> {
   /** The room's name, for people. */
   readonly roomName: string;
   /**
-   * The events that came with the latest join, newest first; empty where the
-   * room sends none. After a reconnection they are those of the new join. What
-   * is in here is not handed to handlers as well.
+   * The events that came with the join, newest first; empty where the room
+   * sends none. They stay what they are unless {@link onReset} is called: then
+   * they are those of the new join. What is in here is not handed to handlers as
+   * well.
    */
   readonly history: readonly MessageOf<R>[];
+
+  /** How far the client is in the room. */
+  readonly state: RoomState;
+
+  /** Calls a handler with each new {@link state}. */
+  onState(handler: Handler<[state: RoomState]>): Unsubscribe;
+
+  /**
+   * Calls a handler when the room starts anew, since the server cannot tell all
+   * that was missed: its log is another one, or goes back less far. By then
+   * `history` is that of the new join; what comes later is handed to handlers.
+   */
+  onReset(handler: Handler<[]>): Unsubscribe;
 
   /**
    * Calls a handler for each event of one name. Register it without waiting for
@@ -50,15 +91,38 @@ export interface TypedRoom<R extends RoomContract> {
   onAny(handler: Handler<[event: EventName<R>, message: MessageOf<R>]>): Unsubscribe;
 
   /**
+   * Iterates over the events of one name, from this call on:
+   * `for await (const message of room.events("message")) { .. }`.
+   *
+   * It ends when the room is left. As many as 1,000 events wait for a slow
+   * consumer; one more, and the iteration throws `LIMIT_EXCEEDED` after them, so
+   * that none is missing unnoticed: read on with {@link getHistory} after the
+   * last one's `seq`, and iterate anew. For the same reason it throws `MISSED`
+   * where {@link onReset} is called, unless the events are ephemeral.
+   */
+  events<E extends EventName<R>>(event: E, options?: EventsOptions): AsyncIterableIterator<MessageOf<R, E>>;
+
+  /**
    * Triggers an event, with `meta` beside its payload if given.
    *
+   * It waits, in order, while the client is not in the room, and is sent again
+   * where the server refuses for now (`RATE_LIMITED`, `STORE_UNAVAILABLE`,
+   * `DRAINING`). Where its answer is lost, it is sent again if the event is known
+   * to be stored, which the server does but once: the client has seen a stored
+   * event of that name in this room, or was given a `key`. Otherwise it may be
+   * ephemeral, which a second time would double, and fails.
+   *
    * @returns Once the server has validated and, where the event has a history, stored it.
-   * @throws DialogueError `VALIDATION_FAILED` with its issues, `EVENT_NOT_ALLOWED`, `EVENT_DENIED`, `NOT_IN_ROOM`,
-   * `RATE_LIMITED`; with `TIMEOUT` and with `DISCONNECTED` during the request, the event may have been triggered or not.
+   * @throws DialogueError `VALIDATION_FAILED` with its issues, `EVENT_NOT_ALLOWED`, `EVENT_DENIED`, `NOT_IN_ROOM`;
+   * `LIMIT_EXCEEDED` where too many wait; what the server refuses for now, if it still does at the end of
+   * `triggerTimeoutMs`; with `TIMEOUT` and `DISCONNECTED`, the event may have been triggered or not.
    */
   trigger<E extends TriggerName<R>>(event: E, ...args: TriggerArguments<R["triggers"][E]>): Promise<Receipt>;
 
-  /** Receives one more event from now on. */
+  /**
+   * Receives one more event from now on. If it is stored, those that are newer
+   * than the last stored event of the room that the client knows may come, too.
+   */
   subscribe(event: EventName<R>): Promise<void>;
 
   /** Receives every event of the room from now on. */
@@ -66,6 +130,9 @@ export interface TypedRoom<R extends RoomContract> {
 
   /** Receives an event no longer. */
   unsubscribe(event: EventName<R>): Promise<void>;
+
+  /** A page of stored events of one name: `{ before: seq, limit: 20 }`, `{ after: seq }` or `{ start: 0, end: 20 }`. */
+  getHistory<E extends EventName<R>>(event: E, range: HistoryRange): Promise<HistoryPage<MessageOf<R, E>>>;
 
   /**
    * Stored events of one name, newest first: those from `start`, counted from
@@ -85,8 +152,14 @@ export interface OpenRoom {
   /** Calls a handler for each event of one name, with a payload that is taken to be a `T`. */
   on<T>(event: string, handler: Handler<[message: EventMessage<T>]>): Unsubscribe;
 
+  /** A page of stored events of one name, with payloads that are taken to be a `T`. */
+  getHistory<T>(event: string, range: HistoryRange): Promise<HistoryPage<EventMessage<T>>>;
+
   /** Stored events of one name, newest first, with payloads that are taken to be a `T`. */
   getHistory<T>(event: string, start?: number, end?: number): Promise<EventMessage<T>[]>;
+
+  /** Iterates over the events of one name, with payloads that are taken to be a `T`. */
+  events<T>(event: string, options?: EventsOptions): AsyncIterableIterator<EventMessage<T>>;
 }
 
 /** A joined room, typed by its contract. */

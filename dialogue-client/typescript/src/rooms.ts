@@ -1,20 +1,25 @@
+import { abortable } from "./abortable.js";
 import { DialogueError } from "./error.js";
-import type { ErrorChannel } from "./error-channel.js";
 import type { EventMessage } from "./event-message.js";
-import { JoinedRoom } from "./joined-room.js";
-import type { Requester } from "./request.js";
+import type { JoinOptions } from "./join-arguments.js";
+import { JoinedRoom, type RoomOwner } from "./joined-room.js";
+import type { Position } from "./place.js";
+
+interface Joining {
+  room: Promise<JoinedRoom>;
+  /** How many callers wait for it. */
+  waiting: number;
+}
 
 /** The rooms that a client has joined, is joining or is leaving: at most one object per room id. */
 export class Rooms {
-  readonly #requester: Requester;
-  readonly #errors: ErrorChannel;
+  readonly #owner: RoomOwner;
   readonly #rooms = new Map<string, JoinedRoom>();
-  readonly #joining = new Map<string, Promise<JoinedRoom>>();
+  readonly #joining = new Map<string, Joining>();
   readonly #leaving = new Map<string, Promise<void>>();
 
-  constructor(requester: Requester, errors: ErrorChannel) {
-    this.#requester = requester;
-    this.#errors = errors;
+  constructor(owner: Omit<RoomOwner, "removed">) {
+    this.#owner = { ...owner, removed: (room, leaving) => this.#removed(room, leaving) };
   }
 
   get size(): number {
@@ -27,14 +32,18 @@ export class Rooms {
   }
 
   /** The room of this id: the joined one, the one that is being joined, or a new one. */
-  async join(roomId: string, subscribe: readonly string[] | undefined): Promise<JoinedRoom> {
-    const known = this.#joining.get(roomId) ?? this.#rooms.get(roomId);
-    if (known) return known;
-    const joining = this.#enter(roomId, subscribe).finally(() => {
-      if (this.#joining.get(roomId) === joining) this.#joining.delete(roomId);
-    });
-    this.#joining.set(roomId, joining);
-    return joining;
+  async join(roomId: string, { subscribe, signal }: JoinOptions = {}): Promise<JoinedRoom> {
+    signal?.throwIfAborted();
+    const joined = this.get(roomId);
+    if (joined) return joined;
+    const joining = this.#joining.get(roomId) ?? this.#begin(roomId, subscribe);
+    joining.waiting++;
+    try {
+      return await abortable(joining.room, signal);
+    } catch (error) {
+      joining.waiting--;
+      throw error;
+    }
   }
 
   /** Hands an event to its room. Those of rooms that this client did not ask for are dropped. */
@@ -42,75 +51,78 @@ export class Rooms {
     this.#rooms.get(message.roomId)?.receive(message);
   }
 
-  /**
-   * Joins every room again, on a new connection. Resolves when each was
-   * answered; a room that is refused is no longer joined, and reported.
-   */
-  async rejoin(): Promise<void> {
-    await Promise.all([...this.#rooms.values()].map((room) => this.#reenter(room)));
+  /** Tells a room where its log ends. */
+  heardOf(roomId: string, position: Position): void {
+    this.#rooms.get(roomId)?.heardOf(position);
   }
 
-  /** Forgets a room that the server has deleted. One that is being joined may be a new one of that id. */
-  delete(roomId: string): void {
+  /** The connection is lost. */
+  suspend(): void {
+    for (const room of this.#rooms.values()) room.suspend();
+  }
+
+  /** No connection is on its way any more. */
+  forsake(): void {
+    for (const room of this.#rooms.values()) room.forsake();
+  }
+
+  /** Joins every room again, on a new connection. Resolves when each was answered. */
+  async rejoin(): Promise<void> {
+    await Promise.all([...this.#rooms.values()].map((room) => room.reenter()));
+  }
+
+  /** Forgets a room that the server has deleted, or has made the client leave. One that is being joined may be a new one. */
+  remove(roomId: string): void {
     const room = this.#rooms.get(roomId);
-    if (!room || room.doubt()) return;
-    room.retire();
-    this.#remove(room);
+    if (room && !room.doubt()) room.retire();
   }
 
   /** Forgets every room, without telling the server. */
   clear(): void {
     for (const room of this.#rooms.values()) room.retire();
-    this.#rooms.clear();
     this.#joining.clear();
     this.#leaving.clear();
+  }
+
+  #begin(roomId: string, subscribe: readonly string[] | undefined): Joining {
+    const room = this.#enter(roomId, subscribe).finally(() => {
+      if (this.#joining.get(roomId) === joining) this.#joining.delete(roomId);
+    });
+    const joining: Joining = { room, waiting: 0 };
+    this.#joining.set(roomId, joining);
+    const leaveUnwanted = (room: JoinedRoom) => {
+      if (joining.waiting === 0) void room.leave();
+    };
+    room.then(leaveUnwanted, () => {});
+    return joining;
   }
 
   async #enter(roomId: string, subscribe: readonly string[] | undefined): Promise<JoinedRoom> {
     // Events of the old membership still come in until the server has answered the leave.
     const leaving = this.#leaving.get(roomId);
     if (leaving) await leaving.catch(() => {});
-    const room = new JoinedRoom(roomId, subscribe, this.#requester, this.#errors, (leaving) => {
-      this.#remove(room);
-      this.#remember(roomId, leaving);
-    });
+    const room = new JoinedRoom(roomId, subscribe, this.#owner);
     this.#rooms.set(roomId, room);
     try {
       await room.enter();
     } catch (error) {
-      this.#remove(room);
+      room.retire();
       throw error;
     }
-    if (room.left) {
+    if (room.ended) {
       throw new DialogueError("DISCONNECTED", "the client was disconnected while it was joining", { roomId });
     }
     return room;
   }
 
-  async #reenter(room: JoinedRoom): Promise<void> {
-    try {
-      await room.enter();
-    } catch (error) {
-      if (!(error instanceof DialogueError)) throw error;
-      // The next connection tries again.
-      if (error.code === "DISCONNECTED") return;
-      if (error.code !== "TIMEOUT") {
-        room.retire();
-        this.#remove(room);
-      }
-      this.#errors.report(error);
-    }
-  }
-
-  #remember(roomId: string, leaving: Promise<void>): void {
+  #removed(room: JoinedRoom, leaving?: Promise<void>): void {
+    const { roomId } = room;
+    if (this.#rooms.get(roomId) === room) this.#rooms.delete(roomId);
+    if (!leaving) return;
     this.#leaving.set(roomId, leaving);
     const forget = () => {
       if (this.#leaving.get(roomId) === leaving) this.#leaving.delete(roomId);
     };
     leaving.then(forget, forget);
-  }
-
-  #remove(room: JoinedRoom): void {
-    if (this.#rooms.get(room.roomId) === room) this.#rooms.delete(room.roomId);
   }
 }

@@ -125,9 +125,62 @@ describe("new credentials", () => {
   });
 });
 
+describe("credentials that are about to expire", () => {
+  test("are renewed by a function, for as long as it gives new ones, on the connection that there is", async () => {
+    const ends = [inSeconds(1), inSeconds(2), inSeconds(3)];
+    const last = ends.at(-1)!;
+    const auth = vi.fn(() => login("ann", ends.shift() ?? inSeconds(60)));
+    const ann = await connect({ auth });
+    const { id } = ann;
+    await ann.authenticate();
+    await reached(last + 0.5);
+    expect(await ann.listRooms()).toHaveLength(2);
+    expect(ann).toMatchObject({ connected: true, id });
+    expect(auth).toHaveBeenCalledTimes(4);
+  });
+
+  test("are renewed from the first connection on", async () => {
+    const end = inSeconds(1);
+    const auth = vi.fn().mockReturnValueOnce(login("ann", end)).mockImplementation(() => login("ann"));
+    const ann = await connect({ auth });
+    const { id } = ann;
+    await reached(end + 0.5);
+    expect(ann).toMatchObject({ connected: true, id });
+    expect(auth).toHaveBeenCalledTimes(2);
+  });
+
+  test("and cannot be had are reported, and the connection is opened again when they have expired", async () => {
+    const end = inSeconds(1);
+    const auth = vi
+      .fn()
+      .mockReturnValueOnce(login("ann", end))
+      .mockReturnValueOnce(login("ann", end))
+      .mockRejectedValueOnce(new Error("token service is down"))
+      .mockImplementation(() => login("ann"));
+    const ann = await connect({ auth });
+    const reported: string[] = [];
+    ann.onError(({ code }) => reported.push(code));
+    await ann.authenticate();
+    await connected(ann);
+    expect(reported).toEqual(["UNAUTHENTICATED", "TOKEN_EXPIRED"]);
+  });
+
+  test("are not renewed where `auth` is a value", async () => {
+    const ann = await connect({ auth: login("ann") });
+    await ann.authenticate(login("ann", inSeconds(1)));
+    expect(await failed(ann)).toMatchObject({ code: "TOKEN_EXPIRED" });
+  });
+});
+
+/** Gives credentials that expire, then none when they are to be renewed, and good ones from then on. */
+function lapsing() {
+  const lapse = vi.fn().mockReturnValueOnce(login("ann", inSeconds(1))).mockRejectedValueOnce(new Error("no token"));
+  return lapse.mockImplementation(() => login("ann"));
+}
+
 describe("credentials that expire", () => {
   test("are renewed by a function, and the rooms are joined again", async () => {
-    const auth = vi.fn().mockReturnValueOnce(login("ann", inSeconds(1))).mockImplementation(() => login("ann"));
+    const auth = lapsing();
     const ann = await connect({ auth });
     const room = await ann.join("lounge");
     const { id } = ann;
@@ -138,8 +191,8 @@ describe("credentials that expire", () => {
     expect(ann.state).toBe("connecting");
     await again;
     expect(ann.id).not.toBe(id);
-    expect(reported).toEqual(["TOKEN_EXPIRED"]);
-    expect(auth).toHaveBeenCalledTimes(2);
+    expect(reported).toEqual(["UNAUTHENTICATED", "TOKEN_EXPIRED"]);
+    expect(auth).toHaveBeenCalledTimes(3);
     const heard = nextEvent(room, "message");
     await room.trigger("message", { text: "back" });
     expect((await heard).data).toEqual({ text: "back" });
@@ -158,24 +211,26 @@ describe("credentials that expire", () => {
   });
 
   test("leave a client disconnected that disconnects when it hears of it", async () => {
-    const auth = vi.fn(() => login("ann", inSeconds(1)));
+    const auth = lapsing();
     const ann = await connect({ auth });
-    ann.onError(() => ann.disconnect());
+    ann.onError(({ code }) => {
+      if (code === "TOKEN_EXPIRED") ann.disconnect();
+    });
     expect(await lost(ann)).toBe("io client disconnect");
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(ann.state).toBe("disconnected");
-    expect(auth).toHaveBeenCalledTimes(1);
+    expect(auth).toHaveBeenCalledTimes(2);
   });
 
   test("or that disconnects when the connection is closed", async () => {
-    const auth = vi.fn(() => login("ann", inSeconds(1)));
+    const auth = lapsing();
     const ann = await connect({ auth });
     const closed = lost(ann);
     ann.onDisconnect(() => ann.disconnect());
     expect(await closed).toBe("io server disconnect");
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(ann.state).toBe("disconnected");
-    expect(auth).toHaveBeenCalledTimes(1);
+    expect(auth).toHaveBeenCalledTimes(2);
   });
 });
 
@@ -214,7 +269,7 @@ describe("a reconnection with credentials that have expired", () => {
 
 test("a connection that the server closes on purpose stays closed, even after one whose credentials had expired", async () => {
   const proxy = await Proxy.start(server.url);
-  const auth = vi.fn().mockReturnValueOnce(login("ann", inSeconds(1))).mockImplementation(() => login("ann"));
+  const auth = lapsing();
   const ann = await connect({ url: proxy.url, transports: ["websocket"], auth });
   const again = connected(ann);
   await lost(ann);
@@ -223,7 +278,7 @@ test("a connection that the server closes on purpose stays closed, even after on
   proxy.disconnect();
   expect(await reason).toBe("io server disconnect");
   expect(ann.state).toBe("disconnected");
-  expect(auth).toHaveBeenCalledTimes(2);
+  expect(auth).toHaveBeenCalledTimes(3);
   proxy.stop();
 });
 

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { createDialogueClient, type DialogueClient, DialogueError } from "../src/index.js";
 import { ExampleServer } from "./support/example-server.js";
 import { next } from "./support/next.js";
+import { Proxy } from "./support/proxy.js";
 
 let server: ExampleServer;
 let client: DialogueClient | undefined;
@@ -12,8 +13,61 @@ beforeAll(async () => {
 afterEach(() => client?.disconnect());
 afterAll(() => server.kill());
 
-test("a client does nothing until it is told to connect", () => {
-  client = createDialogueClient({ url: server.url });
+describe("a client that is not told to connect", () => {
+  test("connects by itself, and joins once it has", async () => {
+    const connected = vi.fn();
+    client = createDialogueClient({ url: server.url, auth: { userId: "ann" } });
+    client.onConnect(connected);
+    expect(client.state).toBe("connecting");
+    expect(await client.join("general")).toMatchObject({ roomId: "general", state: "joined" });
+    expect(client).toMatchObject({ state: "connected", userId: "ann" });
+    expect(connected).toHaveBeenCalledTimes(1);
+  });
+
+  test("keeps trying until it can", async () => {
+    const proxy = await Proxy.start(server.url);
+    proxy.refuse();
+    const tried = new Promise<void>((resolve) => (proxy.onLink = resolve));
+    const reported = vi.fn();
+    client = createDialogueClient({ url: proxy.url, reconnectionDelayMs: 20, reconnectionDelayMaxMs: 50 });
+    client.onError(reported);
+    await tried;
+    expect(client.state).toBe("connecting");
+    const joining = client.join("general");
+    proxy.admit();
+    expect(await joining).toMatchObject({ roomId: "general" });
+    expect(reported).not.toHaveBeenCalled();
+    proxy.stop();
+  });
+
+  test.each([{ reconnection: false }, { reconnectionAttempts: 2, reconnectionDelayMs: 10 }])(
+    "tries as often as it was told: %j",
+    async (options) => {
+      client = createDialogueClient({ url: "http://127.0.0.1:1", ...options });
+      expect(await next((handler) => client!.onError(handler))).toMatchObject({ code: "DISCONNECTED" });
+      expect(client.state).toBe("disconnected");
+    },
+  );
+
+  test("does not ask again for credentials that it cannot have, if it is told to try once", async () => {
+    const auth = vi.fn(() => Promise.reject(new Error("token service is down")));
+    client = createDialogueClient({ url: server.url, auth, reconnection: false });
+    expect(await next((handler) => client!.onError(handler))).toMatchObject({ code: "UNAUTHENTICATED" });
+    expect(client.state).toBe("disconnected");
+    expect(auth).toHaveBeenCalledTimes(1);
+  });
+
+  test("and then is, has one try", async () => {
+    client = createDialogueClient({ url: "http://127.0.0.1:1" });
+    client.onError(() => {});
+    await expect(client.connect()).rejects.toMatchObject({ code: "DISCONNECTED" });
+    expect(client.state).toBe("disconnected");
+  });
+});
+
+test("a client that is told not to does nothing until it is told to connect", async () => {
+  client = createDialogueClient({ url: server.url, autoConnect: false });
+  await Promise.resolve();
   expect(client).toMatchObject({ state: "disconnected", connected: false, userId: "", id: "" });
 });
 
@@ -101,7 +155,7 @@ describe("credentials", () => {
 
 describe("a client without a connection", () => {
   beforeEach(() => {
-    client = createDialogueClient({ url: "http://127.0.0.1:1" });
+    client = createDialogueClient({ url: "http://127.0.0.1:1", autoConnect: false });
   });
 
   test("cannot reach a server that is not there, and does not go on trying", async () => {
@@ -124,7 +178,54 @@ describe("a client without a connection", () => {
   });
 });
 
+describe("a signal", () => {
+  test("that is aborted gives up connecting", async () => {
+    client = createDialogueClient({ url: server.url, auth: () => new Promise(() => {}) });
+    const aborted = new AbortController();
+    const connecting = client.connect({ signal: aborted.signal });
+    aborted.abort("enough");
+    await expect(connecting).rejects.toBe("enough");
+    await vi.waitFor(() => expect(client!.state).toBe("disconnected"));
+    await expect(client.connect({ signal: AbortSignal.abort("never") })).rejects.toBe("never");
+    expect(client.state).toBe("disconnected");
+  });
+
+  test("that is aborted later changes nothing", async () => {
+    client = createDialogueClient({ url: server.url });
+    const aborted = new AbortController();
+    await client.connect({ signal: aborted.signal });
+    aborted.abort();
+    expect(await client.listRooms()).toHaveLength(1);
+  });
+
+  test("that is aborted gives up a join, and leaves the room unless somebody else waits for it", async () => {
+    client = createDialogueClient({ url: server.url });
+    await client.connect();
+    const aborted = new AbortController();
+    const [given, kept] = [client.join("general", { signal: aborted.signal }), client.join("general")];
+    aborted.abort("enough");
+    await expect(given).rejects.toBe("enough");
+    const room = await kept;
+    expect(room.state).toBe("joined");
+    await room.leave();
+
+    const again = new AbortController();
+    const alone = client.join("general", { signal: again.signal });
+    again.abort("enough");
+    await expect(alone).rejects.toBe("enough");
+    await vi.waitFor(async () => expect(await client!.listRooms()).toMatchObject([{ size: 0 }]));
+    expect(client.getRoom("general")).toBeUndefined();
+  });
+});
+
 describe("disconnecting", () => {
+  test("right away keeps the client from connecting by itself", async () => {
+    client = createDialogueClient({ url: server.url });
+    client.disconnect();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(client.state).toBe("disconnected");
+  });
+
   test("is announced, and the client may connect again", async () => {
     client = createDialogueClient({ url: server.url });
     await client.connect();

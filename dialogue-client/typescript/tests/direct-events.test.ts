@@ -41,6 +41,6 @@ test.each([
   "newListener",
   "removeListener",
 ])("%s is no name of such an event", (event) => {
-  const client = createDialogueClient({ url: "http://127.0.0.1:1" });
+  const client = createDialogueClient({ url: "http://127.0.0.1:1", autoConnect: false });
   expect(() => client.on(event, () => {})).toThrow(TypeError);
 });

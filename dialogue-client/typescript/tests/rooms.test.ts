@@ -10,6 +10,7 @@ function rooms() {
   const sent: { name: string; body: unknown; answer: Deferred<unknown> }[] = [];
   const requester: Requester = {
     state: "connected",
+    userId: "ann",
     request: <Answer>(name: string, body?: object) => {
       const answer = new Deferred<unknown>();
       sent.push({ name, body, answer });
@@ -19,11 +20,12 @@ function rooms() {
   const errors = new ErrorChannel();
   const reported: DialogueError[] = [];
   errors.on((error) => reported.push(error));
-  return { rooms: new Rooms(requester, errors), sent, reported };
+  const owner = { requester, errors, outbox: { size: 10, timeoutMs: 10_000 }, broughtHistory: () => {} };
+  return { rooms: new Rooms(owner), sent, reported };
 }
 
 function joined(events: EventMessage[] = [], subscriptions = ["message"]) {
-  return { ok: true, roomId: "general", roomName: "General Chat", subscriptions, events };
+  return { ok: true, roomId: "general", roomName: "General Chat", subscriptions, events, epoch: 1, seq: events[0]?.seq ?? 0 };
 }
 
 function message(seq: number): EventMessage {
@@ -35,7 +37,7 @@ const macrotask = () => new Promise((resolve) => setTimeout(resolve));
 test("an event that comes before the join is answered reaches handlers that are registered after it", async () => {
   const { rooms: all, sent } = rooms();
   const seen: unknown[] = [];
-  const open = async () => await all.join("general", undefined);
+  const open = async () => await all.join("general");
   const opened = open().then(async (room) => {
     await Promise.resolve();
     room.on("message", (message) => seen.push(message.data));
@@ -53,34 +55,34 @@ test("an event that comes before the join is answered reaches handlers that are 
 
 test("two joins of one room at once send one request and give the same room", async () => {
   const { rooms: all, sent } = rooms();
-  const joins = [all.join("general", undefined), all.join("general", ["typing"])];
+  const joins = [all.join("general"), all.join("general", { subscribe: ["typing"] })];
   sent[0]!.answer.resolve(joined());
   const [first, second] = await Promise.all(joins);
   expect(first).toBe(second);
-  expect(await all.join("general", undefined)).toBe(first);
+  expect(await all.join("general")).toBe(first);
   expect(sent).toHaveLength(1);
 });
 
 test("a refused join fails for both, and the next one asks again", async () => {
   const { rooms: all, sent } = rooms();
-  const joins = Promise.allSettled([all.join("general", undefined), all.join("general", undefined)]);
+  const joins = Promise.allSettled([all.join("general"), all.join("general")]);
   const refusal = new DialogueError("ROOM_FULL", "full");
   sent[0]!.answer.reject(refusal);
   expect(await joins).toEqual([
     { status: "rejected", reason: refusal },
     { status: "rejected", reason: refusal },
   ]);
-  void all.join("general", undefined);
+  void all.join("general");
   expect(sent).toHaveLength(2);
 });
 
 test("a join during a leave waits for its answer, so that no event of the old membership comes along", async () => {
   const { rooms: all, sent } = rooms();
-  const first = all.join("general", undefined);
+  const first = all.join("general");
   sent[0]!.answer.resolve(joined());
   void (await first).leave();
   const seen: unknown[] = [];
-  const second = all.join("general", undefined);
+  const second = all.join("general");
   all.receive(message(1));
   expect(sent.map(({ name }) => name)).toEqual(["dialogue:join", "dialogue:leave"]);
   sent[1]!.answer.resolve({ ok: true });
@@ -96,7 +98,7 @@ test("a join during a leave waits for its answer, so that no event of the old me
 
 test("a room is joined again with the subscriptions that it had", async () => {
   const { rooms: all, sent } = rooms();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   sent[0]!.answer.resolve(joined([], ["message"]));
   const room = await joining;
   const subscribing = room.subscribe("typing");
@@ -111,7 +113,7 @@ test("a room is joined again with the subscriptions that it had", async () => {
 
 test("what is triggered while a room is joined again is sent after that, in order", async () => {
   const { rooms: all, sent } = rooms();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   sent[0]!.answer.resolve(joined());
   const room = await joining;
   const rejoining = all.rejoin();
@@ -128,19 +130,19 @@ test("what is triggered while a room is joined again is sent after that, in orde
 
 test("a receipt is the event's place in the log, and empty for an event that is not stored", async () => {
   const { rooms: all, sent } = rooms();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   sent[0]!.answer.resolve(joined());
   const room = await joining;
   const receipts = Promise.all([room.trigger("message", 1), room.trigger("ping")]);
   sent[1]!.answer.resolve({ ok: true, epoch: "a", seq: 7 });
   sent[2]!.answer.resolve({ ok: true });
   expect(await receipts).toEqual([{ epoch: "a", seq: 7 }, {}]);
-  expect(sent[2]!.body).toEqual({ roomId: "general", event: "ping", data: null });
+  expect(sent[2]!.body).toEqual({ roomId: "general", event: "ping", data: null, key: expect.any(String) });
 });
 
 test("a room that is refused when it is joined again is reported, and is no longer joined", async () => {
   const { rooms: all, sent, reported } = rooms();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   sent[0]!.answer.resolve(joined());
   const room = await joining;
   const rejoining = all.rejoin();
@@ -154,7 +156,7 @@ test("a room that is refused when it is joined again is reported, and is no long
 
 test("a room whose second join is cut off by a disconnection stays for the next one", async () => {
   const { rooms: all, sent, reported } = rooms();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   sent[0]!.answer.resolve(joined());
   const room = await joining;
   const seen: unknown[] = [];
@@ -173,7 +175,7 @@ test("a room whose second join is cut off by a disconnection stays for the next 
 
 test("a room that is left while it is joined again stays left", async () => {
   const { rooms: all, sent, reported } = rooms();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   sent[0]!.answer.resolve(joined());
   const room = await joining;
   const rejoining = all.rejoin();
@@ -189,7 +191,7 @@ test("a room that is left while it is joined again stays left", async () => {
 test("a failure to leave is reported unless the client is out of the room anyway", async () => {
   const { rooms: all, sent, reported } = rooms();
   for (const code of ["NOT_IN_ROOM", "ROOM_NOT_FOUND", "DISCONNECTED", "TIMEOUT"]) {
-    const joining = all.join("general", undefined);
+    const joining = all.join("general");
     await vi.waitFor(() => expect(sent.at(-1)?.name).toBe("dialogue:join"));
     sent.at(-1)!.answer.resolve(joined());
     const leaving = (await joining).leave();
@@ -203,7 +205,7 @@ test("a failure to leave is reported unless the client is out of the room anyway
 test("a room can be got while it is joined, and neither before nor after", async () => {
   const { rooms: all, sent } = rooms();
   expect(all.get("general")).toBeUndefined();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   expect(all.get("general")).toBeUndefined();
   sent[0]!.answer.resolve(joined());
   const room = await joining;
@@ -218,13 +220,13 @@ test("a room can be got while it is joined, and neither before nor after", async
 
 test("a deleted room hears nothing more, and is not joined again", async () => {
   const { rooms: all, sent } = rooms();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   sent[0]!.answer.resolve(joined());
   const room = await joining;
   const heard = vi.fn();
   room.on("message", heard);
   all.receive(message(1));
-  all.delete("general");
+  all.remove("general");
   all.receive(message(2));
   await macrotask();
   await all.rejoin();
@@ -235,9 +237,9 @@ test("a deleted room hears nothing more, and is not joined again", async () => {
 
 test("a room that is deleted while it is joined is asked for again: the answer may be from before", async () => {
   const { rooms: all, sent } = rooms();
-  const joining = all.join("general", undefined);
+  const joining = all.join("general");
   sent[0]!.answer.resolve(joined());
-  all.delete("general");
+  all.remove("general");
   await vi.waitFor(() => expect(sent).toHaveLength(2));
   const refusal = new DialogueError("ROOM_NOT_FOUND", "gone", { roomId: "general" });
   sent[1]!.answer.reject(refusal);
@@ -248,8 +250,8 @@ test("a room that is deleted while it is joined is asked for again: the answer m
 
 test("a room that is created anew while it is joined is joined", async () => {
   const { rooms: all, sent } = rooms();
-  const joining = all.join("general", ["message"]);
-  all.delete("general");
+  const joining = all.join("general", { subscribe: ["message"] });
+  all.remove("general");
   sent[0]!.answer.resolve(joined());
   await vi.waitFor(() => expect(sent).toHaveLength(2));
   expect(sent[1]!.body).toEqual(sent[0]!.body);

@@ -1,7 +1,15 @@
 /**
  * What must compile, and what must not: checked by the compiler, never run.
  */
-import { createDialogueClient, type DialogueClient, type EventMessage, type Room, type RoomInfo } from "../src/index.js";
+import {
+  createDialogueClient,
+  type DialogueClient,
+  type EventMessage,
+  type HistoryPage,
+  type Room,
+  type RoomInfo,
+  type RoomState,
+} from "../src/index.js";
 
 interface Edit {
   at: number;
@@ -173,6 +181,23 @@ export function directEvents(): void {
   client.on("welcome", ({ role }) => role);
 }
 
+export function typedDirectEvents(): void {
+  interface Club extends Contract {
+    direct: { welcome: { role: string }; farewell: null };
+  }
+  const club = createDialogueClient<Club>({ autoConnect: false });
+  club.on("welcome", (payload) => {
+    expect<Equal<typeof payload, { role: string }>>();
+  });
+  club.on("farewell", (payload) => {
+    expect<Equal<typeof payload, null>>();
+  });
+  // @ts-expect-error an event that the server does not send to one client
+  club.on("message", () => {});
+  // @ts-expect-error a field that the payload does not have
+  club.on("welcome", ({ name }) => name);
+}
+
 export function options(): void {
   createDialogueClient({ auth: { userId: "ann" } });
   createDialogueClient<Contract>({ url: "wss://example.com", auth: async () => ({ token: "t" }) });
@@ -180,4 +205,69 @@ export function options(): void {
   createDialogueClient({ auth: "token" });
   // @ts-expect-error a contract without triggers
   createDialogueClient<{ rooms: { general: { events: object } } }>();
+}
+
+export async function states(): Promise<void> {
+  const room = await client.join("general", { signal: AbortSignal.timeout(1_000) });
+  expect<Equal<typeof room.state, "joining" | "joined" | "rejoining" | "left" | "denied">>();
+  room.onState((state) => {
+    expect<Equal<typeof state, RoomState>>();
+  });
+  room.onReset(() => room.history.length);
+  // @ts-expect-error a state is read, not set
+  room.state = "left";
+}
+
+export async function triggerOptions(): Promise<void> {
+  const room = await client.join("general");
+  const { signal } = new AbortController();
+  await room.trigger("message", { text: "hello" }, undefined, { key: "order 7", timeoutMs: 1_000, signal });
+  await room.trigger("ping", null, {}, { key: "order 8" });
+  // @ts-expect-error an option that there is not
+  await room.trigger("message", { text: "hello" }, undefined, { retries: 3 });
+  // @ts-expect-error a key that is no text
+  await room.trigger("message", { text: "hello" }, undefined, { key: 7 });
+}
+
+export async function streams(): Promise<void> {
+  const room = await client.join("general");
+  for await (const message of room.events("message", { signal: AbortSignal.timeout(1_000) })) {
+    expect<Equal<typeof message, EventMessage<{ text: string }, "message">>>();
+  }
+  const anything = await open.join("anything");
+  for await (const { data } of anything.events<{ text: string }>("message")) data.text;
+  for await (const { data } of anything.events("message")) {
+    expect<Equal<typeof data, unknown>>();
+  }
+  // @ts-expect-error an event that the room does not have
+  room.events("edited");
+}
+
+export async function pages(): Promise<void> {
+  const room = await client.join("general");
+  const page = await room.getHistory("message", { before: 7, limit: 20 });
+  expect<Equal<typeof page, HistoryPage<EventMessage<{ text: string }, "message">>>>();
+  await room.getHistory("message", { after: 0, signal: AbortSignal.timeout(1_000) });
+  await room.getHistory("message", { start: 0, end: 20 });
+  const list = await room.getHistory("message", 0, 20);
+  expect<Equal<(typeof list)[number]["data"], { text: string }>>();
+  const anything = await open.join("anything");
+  (await anything.getHistory<{ text: string }>("message", { after: 7 })).events[0]?.data.text;
+  // @ts-expect-error a cursor that is no place in the log
+  await room.getHistory("message", { before: "7" });
+  // @ts-expect-error a page is no list
+  page.length;
+}
+
+export function clientEvents(): void {
+  client.onHistory((roomId, events) => {
+    expect<Equal<typeof roomId, string>>();
+    expect<Equal<typeof events, EventMessage[]>>();
+  });
+  client.onContractChanged((hash) => {
+    expect<Equal<typeof hash, string>>();
+  });
+  createDialogueClient({ autoConnect: false, contract: "hash", triggerTimeoutMs: 5_000, outboxSize: 10 });
+  // @ts-expect-error a hash that is no text
+  createDialogueClient({ contract: 7 });
 }

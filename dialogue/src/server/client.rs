@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::{
@@ -137,6 +137,12 @@ impl<A: App> Client<A> {
     /// When what authentication proved ends.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
         self.0.proof.read().unwrap_or_else(PoisonError::into_inner).expires_at
+    }
+
+    /// The same as clients are told it: in milliseconds since the Unix epoch.
+    pub(crate) fn expires_at_millis(&self) -> Option<u64> {
+        let since = self.expires_at()?.duration_since(UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_millis()).ok()
     }
 
     /// Replaces the identity by another one of the same user.

@@ -17,6 +17,7 @@ use super::{
     UserRooms,
     clients::Clients,
     crowd::Crowd,
+    document::Document,
     gateway::{Endpoint, Gateway, socketio},
     hook::{self, BoxFuture},
     listener,
@@ -25,7 +26,7 @@ use super::{
     stop::{self, Stop},
 };
 use crate::{
-    App, CreateError, DeleteError, Error, Hosts, RawMessage, Room, RoomHandle,
+    App, Contract, CreateError, DeleteError, Error, Hosts, RawMessage, Room, RoomHandle,
     protocol::RoomInfo,
     store::{Archive, Keeper, Memory, Store, erased::AnyStore},
 };
@@ -63,6 +64,8 @@ pub struct Dialogue<A: App>(Arc<Inner<A>>);
 
 pub(crate) struct Inner<A: App> {
     app: A,
+    contract: Contract,
+    published: Option<Published>,
     limits: Limits,
     gate: Gate,
     proxies: Proxies,
@@ -76,6 +79,21 @@ pub(crate) struct Inner<A: App> {
     /// How often each user asks for history.
     history: Option<RateLimiter>,
     stop: Stop,
+}
+
+/// The contract, as it is served.
+pub(crate) struct Published {
+    pub(crate) contract: Document,
+    pub(crate) asyncapi: Document,
+}
+
+impl Published {
+    fn new(contract: &Contract) -> Self {
+        Self {
+            contract: Document::json(contract.to_string()),
+            asyncapi: Document::json(contract.asyncapi().to_string()),
+        }
+    }
 }
 
 impl<A: App> Clone for Dialogue<A> {
@@ -92,6 +110,7 @@ pub struct Builder<A: App> {
     cors: Cors,
     proxies: Vec<String>,
     store: Option<NewStore>,
+    publish_contract: bool,
 }
 
 /// A store that has not been told how long its calls may take.
@@ -125,9 +144,33 @@ impl<A: App> Builder<A> {
         self
     }
 
+    /// Whether anybody may read the app's [`Contract`]: at `/dialogue/contract.json`, and as `AsyncAPI` 3 at
+    /// `/dialogue/asyncapi.json`. Default: yes.
+    ///
+    /// If not, these paths are the app's own routes', which may give it to whom they know:
+    ///
+    /// ```
+    /// # use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+    /// # use dialogue::{App, Contract, Dialogue};
+    /// # fn may_read() -> bool { true }
+    /// async fn contract<A: App>(State(chat): State<Dialogue<A>>) -> Result<Json<Contract>, StatusCode> {
+    ///     if may_read() { Ok(Json(chat.contract().clone())) } else { Err(StatusCode::FORBIDDEN) }
+    /// }
+    ///
+    /// fn routes<A: App>(chat: Dialogue<A>) -> Router {
+    ///     Router::new().route("/dialogue/contract.json", get(contract::<A>)).with_state(chat)
+    /// }
+    /// ```
+    pub fn publish_contract(mut self, publish: bool) -> Self {
+        self.publish_contract = publish;
+        self
+    }
+
     /// Opens the app's rooms. Nothing listens yet.
     pub async fn build(self) -> Result<Dialogue<A>, Error> {
-        let Self { app, limits, cors, proxies, store } = self;
+        let Self { app, limits, cors, proxies, store, publish_contract } = self;
+        let contract = Contract::of::<A>();
+        let published = publish_contract.then(|| Published::new(&contract));
         let limits = limits.sane();
         let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
         let transports = Crowd::new(limits.connections_per_address);
@@ -142,6 +185,8 @@ impl<A: App> Builder<A> {
             let (endpoint, gateway) = Gateway::open(inner, &limits);
             Inner {
                 app,
+                contract,
+                published,
                 limits,
                 gate,
                 proxies,
@@ -201,12 +246,18 @@ impl<A: App> Dialogue<A> {
     /// Starts to set up a server for an app.
     pub fn builder(app: A) -> Builder<A> {
         let (limits, cors) = (Limits::default(), Cors::any());
-        Builder { app, limits, cors, proxies: Vec::new(), store: None }
+        let (proxies, store) = (Vec::new(), None);
+        Builder { app, limits, cors, proxies, store, publish_contract: true }
     }
 
     /// The app: its fields are the shared state.
     pub fn app(&self) -> &A {
         &self.0.app
+    }
+
+    /// What the app offers its clients.
+    pub fn contract(&self) -> &Contract {
+        &self.0.contract
     }
 
     /// A handle of a room, which need not have members nor have been used before.
@@ -430,6 +481,10 @@ impl<A: App> Dialogue<A> {
     /// For tasks that end when the server does.
     pub(crate) fn downgrade(&self) -> Weak<Inner<A>> {
         Arc::downgrade(&self.0)
+    }
+
+    pub(crate) fn published(&self) -> Option<&Published> {
+        self.0.published.as_ref()
     }
 
     pub(crate) fn stopping(&self) -> &Stop {

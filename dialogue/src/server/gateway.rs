@@ -324,6 +324,10 @@ fn empty() -> Value {
     Value::Str("".into(), None)
 }
 
+/// How much is read from a WebSocket at once, in bytes. Every connection keeps a buffer of this size,
+/// the idle ones too; most requests fit.
+const READ_BUFFER: usize = 1_024;
+
 /// The layer that answers `/socket.io/`.
 pub(crate) type Endpoint = SocketIoLayer;
 /// What [`Endpoint`] makes of the service below.
@@ -348,6 +352,7 @@ impl Gateway {
             .ws_max_frame_size(limits.payload)
             .with_parser(parser)
             .max_buffer_size(limits.outgoing_packets)
+            .ws_read_buffer_size(READ_BUFFER)
             .connect_timeout(limits.handshake_time)
             .build_layer();
         let inner = inner.clone();

@@ -39,6 +39,13 @@ impl Handshake {
         &self.uri
     }
 
+    /// The hash of the [`Contract`](crate::Contract) that the client was built with, if it says so:
+    /// `contract` in the query.
+    pub fn contract(&self) -> Option<&str> {
+        let mut parameters = self.uri.query()?.split('&');
+        parameters.find_map(|parameter| parameter.strip_prefix("contract="))
+    }
+
     /// The request's headers; without cookies, where any origin may connect.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers

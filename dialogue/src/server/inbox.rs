@@ -22,7 +22,7 @@ use super::{
 /// How many requests of one connection are handled in a row before there is a pause. Whoever reads what
 /// they broadcast, the connection itself included, has a bounded buffer (128 packets by default) and
 /// nothing tells that one is nearly full: a client that asks for much at once would outrun everybody.
-pub(super) const TURN: usize = 16;
+const TURN: usize = 16;
 /// How long the pause is: readers that were not scheduled meanwhile are, then.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
@@ -44,10 +44,9 @@ struct Queue {
     begun: Option<BoxFuture<'static, ()>>,
     /// What authentication proved ends at another time than the session knows.
     renewed: bool,
-    /// What the transport handled lately.
+    /// When the session began with the request that it handles.
+    session_began: Option<Instant>,
     recent: Recent,
-    /// Whether it handled as many in a row as may be.
-    rushed: bool,
     /// Whether nothing more is taken on.
     sealed: bool,
     closed: Option<DisconnectReason>,
@@ -67,13 +66,15 @@ enum Worker {
     Transport,
 }
 
-/// How many requests the transport handled in a row: each sooner after the one before it than that one
-/// took. Whoever waits for answers leaves more time.
+/// How many requests were handled in a row: each sooner after the one before it than that one took.
+/// Whoever waits for answers leaves more time.
 #[derive(Default)]
 struct Recent {
     requests: usize,
     ended: Option<Instant>,
     took: Duration,
+    /// Whether they were as many as may be, and there was no pause since.
+    enough: bool,
 }
 
 /// What handles a connection's requests.
@@ -89,7 +90,7 @@ pub(crate) enum Next {
     Begun(BoxFuture<'static, ()>),
     /// Nothing, but what authentication proved ends at another time.
     Renewed,
-    /// Nothing for a moment: the transport handled many in a row.
+    /// Nothing for a moment: many were handled in a row.
     Pause,
     /// The connection ended; some requests may be left.
     Last(DisconnectReason),
@@ -139,7 +140,6 @@ impl Inbox {
         }
         let now = Instant::now();
         if queue.worker != Worker::Nobody || queue.recent.is_enough(now) {
-            queue.rushed |= queue.worker == Worker::Nobody;
             queue.bytes = bytes;
             queue.frames.push_back(frame);
             queue.wake(&self.ready);
@@ -160,7 +160,10 @@ impl Inbox {
             fn drop(&mut self) {
                 let mut queue = self.0.lock();
                 queue.worker = Worker::Nobody;
-                queue.recent.note(self.1, Instant::now());
+                // What is left of it, the session notes.
+                if queue.begun.is_none() {
+                    queue.recent.note(self.1, Instant::now());
+                }
                 if queue.has_next() {
                     queue.wake(&self.0.ready);
                 }
@@ -220,7 +223,7 @@ impl Inbox {
     /// The next request, as soon as there is one, or why the connection ended.
     pub(crate) async fn next(&self) -> Next {
         loop {
-            if let Some(next) = self.lock().next() {
+            if let Some(next) = self.lock().next(Instant::now()) {
                 return next;
             }
             self.ready.notified().await;
@@ -266,9 +269,12 @@ impl Inbox {
 }
 
 impl Queue {
-    fn next(&mut self) -> Option<Next> {
+    fn next(&mut self, now: Instant) -> Option<Next> {
         if self.worker == Worker::Transport {
             return None;
+        }
+        if let Some(began) = self.session_began.take() {
+            self.recent.note(began, now);
         }
         let next = if let Some(begun) = self.begun.take() {
             Some(Next::Begun(begun))
@@ -276,11 +282,14 @@ impl Queue {
             Some(Next::Last(reason))
         } else if std::mem::take(&mut self.renewed) {
             Some(Next::Renewed)
-        } else if std::mem::take(&mut self.rushed) {
+        } else if !self.frames.is_empty() && std::mem::take(&mut self.recent.enough) {
             Some(Next::Pause)
         } else {
             self.pop().map(Next::Request)
         };
+        if matches!(next, Some(Next::Begun(_) | Next::Request(_))) {
+            self.session_began = Some(now);
+        }
         self.worker = if next.is_some() { Worker::Session } else { Worker::Nobody };
         next
     }
@@ -309,21 +318,21 @@ impl Queue {
 }
 
 impl Recent {
-    /// Whether one more would be too many in a row.
+    /// Whether one more would be too many without a pause.
     fn is_enough(&mut self, now: Instant) -> bool {
-        if self.ended.is_none_or(|ended| now - ended >= self.took) {
-            self.requests = 0;
-        }
-        let enough = self.requests >= TURN;
-        if enough {
-            // There is a pause now.
-            self.requests = 0;
-        }
-        enough
+        self.enough &= self.ended.is_some_and(|ended| now - ended < PAUSE);
+        self.enough
     }
 
     fn note(&mut self, began: Instant, ended: Instant) {
-        *self = Self { requests: self.requests + 1, ended: Some(ended), took: ended - began };
+        if self.ended.is_none_or(|last| began - last >= self.took) {
+            self.requests = 0;
+        }
+        self.requests += 1;
+        (self.ended, self.took) = (Some(ended), ended - began);
+        if self.requests == TURN {
+            (self.requests, self.enough) = (0, true);
+        }
     }
 }
 
@@ -446,6 +455,38 @@ mod tests {
         assert_eq!([next(&inbox), next(&inbox), next(&inbox)], ["slow", "b", "nothing"]);
         push(&inbox, "c");
         assert_eq!(script.handled.lock().unwrap().len(), TURN + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_session_pauses_as_well_after_many_in_a_row() {
+        let (inbox, _script) = waiting();
+        push(&inbox, "wait");
+        for _ in 0..=TURN {
+            push(&inbox, "a");
+        }
+        let slowly = async || {
+            let next = next(&inbox);
+            tokio::time::advance(SLOW).await;
+            next
+        };
+        assert_eq!(slowly().await, "begun, not done");
+        for _ in 1..TURN {
+            assert_eq!(slowly().await, "a");
+        }
+        assert_eq!([slowly().await, slowly().await, slowly().await], ["pause", "a", "a"]);
+        assert_eq!(slowly().await, "nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_is_left_over_for_later() {
+        let (inbox, script) = waiting();
+        for _ in 0..TURN {
+            push(&inbox, "slow");
+        }
+        tokio::time::advance(PAUSE).await;
+        push(&inbox, "b");
+        assert_eq!(script.handled.lock().unwrap().len(), TURN + 1);
+        assert_eq!(next(&inbox), "nothing");
     }
 
     #[tokio::test(start_paused = true)]

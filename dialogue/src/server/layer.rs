@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     future::Future,
-    hash::{DefaultHasher, Hash, Hasher},
     sync::LazyLock,
     task::{Context, Poll},
 };
@@ -18,27 +17,26 @@ use tower::{Layer, Service, service_fn};
 
 use super::{
     crowd::Transport,
+    document::Document,
     gateway::{Endpoint, EndpointService},
     hook::BoxFuture,
 };
 use crate::{App, Dialogue};
 
 /// The TypeScript client, bundled for browsers from `dialogue-client/typescript`.
-const CLIENT: &str = include_str!("../../assets/client.js");
+static CLIENT: LazyLock<Document> =
+    LazyLock::new(|| Document::javascript(include_str!("../../assets/client.js")));
 const CLIENT_PATH: &str = "/dialogue/client.js";
+const CONTRACT_PATH: &str = "/dialogue/contract.json";
+const ASYNCAPI_PATH: &str = "/dialogue/asyncapi.json";
 /// Where load balancers ask whether new connections are welcome.
 const READY_PATH: &str = "/dialogue/ready";
 /// What the paths of Socket.IO's requests start with.
 const ENDPOINT_PATH: &str = "/socket.io";
 
-static CLIENT_TAG: LazyLock<String> = LazyLock::new(|| {
-    let mut hasher = DefaultHasher::new();
-    CLIENT.hash(&mut hasher);
-    format!("\"{:x}\"", hasher.finish())
-});
-
-/// Answers `/socket.io/`, `/dialogue/client.js` and `/dialogue/ready`, and leaves every other path to
-/// the routes below. Made by [`Dialogue::layer`].
+/// Answers `/socket.io/`, `/dialogue/client.js`, `/dialogue/ready` and, unless the contract
+/// [is not published](crate::Builder::publish_contract), `/dialogue/contract.json` and
+/// `/dialogue/asyncapi.json`; leaves every other path to the routes below. Made by [`Dialogue::layer`].
 pub struct DialogueLayer<A: App> {
     dialogue: Dialogue<A>,
     endpoint: Endpoint,
@@ -95,8 +93,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let path = request.uri().path();
-        if path == CLIENT_PATH {
-            let response = client(&request);
+        if let Some(document) = document(&self.held, path) {
+            let response = document.answer(&request);
             return Box::pin(async { Ok(response) });
         }
         if path == READY_PATH {
@@ -111,6 +109,16 @@ where
             async { Ok(response.await?.map(Body::new)) }
         };
         if ours { connect(&self.held, request, answer) } else { Box::pin({ answer }(request)) }
+    }
+}
+
+/// What is served at a path.
+fn document<'a, A: App>(dialogue: &'a Dialogue<A>, path: &str) -> Option<&'a Document> {
+    match path {
+        CLIENT_PATH => Some(&CLIENT),
+        CONTRACT_PATH => Some(&dialogue.published()?.contract),
+        ASYNCAPI_PATH => Some(&dialogue.published()?.asyncapi),
+        _ => None,
     }
 }
 
@@ -188,21 +196,4 @@ fn draining() -> Response {
         (header::CONNECTION, "close"),
     ];
     (StatusCode::SERVICE_UNAVAILABLE, headers, "draining").into_response()
-}
-
-fn client(request: &Request) -> Response {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
-    }
-    let tag = &**CLIENT_TAG;
-    let headers = [
-        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::ETAG, tag),
-    ];
-    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| known == tag);
-    if known {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
-    (headers, CLIENT).into_response()
 }

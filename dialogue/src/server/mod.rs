@@ -12,6 +12,7 @@ mod context;
 mod crowd;
 mod decode;
 pub(crate) mod dialogue;
+mod document;
 mod gateway;
 #[allow(missing_docs, reason = "only expansions see it, through `__private`")]
 pub(crate) mod handlers;

@@ -1,6 +1,6 @@
 //! What clients ask for: route, answer.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::UNIX_EPOCH};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use serde::{Serialize, de::IgnoredAny};
@@ -412,8 +412,6 @@ async fn authenticate<A: App>(
         return Err(Failure::new(ErrorCode::Unauthenticated, message));
     }
     client.renew(identity, expires_at);
-    let expires_at = expires_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let expires_at = expires_at.and_then(|at| u64::try_from(at.as_millis()).ok());
-    acknowledge(client, ack, Authenticated { expires_at }).await;
+    acknowledge(client, ack, Authenticated { expires_at: client.expires_at_millis() }).await;
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::{
     Client, DisconnectReason, Handshake,
     gateway::{Connection, Frame, Packet},
     hook::{self, BoxFuture},
-    inbox::{Next, PAUSE, Session, TURN},
+    inbox::{Next, PAUSE, Session},
     requests,
     rooms::membership,
 };
@@ -92,11 +92,7 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
     let inbox = &client.connection().inbox;
     let handler = Arc::new(Handler { client: client.clone(), span: Span::current() });
     inbox.attach(&handler);
-    let mut turn = 0;
     let reason = loop {
-        if inbox.len() == 0 {
-            turn = 0;
-        }
         // Read anew each time: the last request may have been for more time.
         let next = if client.expires_at().is_none() || inbox.is_closed() {
             inbox.next().await
@@ -112,17 +108,9 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
                 Box::pin(answer(&client, requests::handle(&client, frame))).await;
             }
             Next::Begun(request) => Box::pin(answer(&client, request)).await,
-            Next::Renewed => continue,
-            Next::Pause => {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
+            Next::Renewed => {}
+            Next::Pause => tokio::time::sleep(PAUSE).await,
             Next::Last(reason) => break reason,
-        }
-        turn += 1;
-        if turn == TURN {
-            turn = 0;
-            tokio::time::sleep(PAUSE).await;
         }
     };
     Box::pin(part(&client, reason)).await;
@@ -194,7 +182,17 @@ async fn greet<A: App>(client: &Client<A>) {
     let _ = hook::run(time, "socket_connected", "", connected).await;
     dialogue.add_client(client.clone());
     let id = client.id().to_string();
-    let connected = Connected { client_id: (&*id).into(), user_id: client.user_id().into() };
+    let contract = &*dialogue.contract().hash;
+    let connected = Connected {
+        client_id: (&*id).into(),
+        user_id: client.user_id().into(),
+        expires_at: client.expires_at_millis(),
+        contract: client
+            .handshake()
+            .contract()
+            .filter(|built_with| *built_with != contract)
+            .map(|_| contract.into()),
+    };
     client.connection().send(&Packet::event(event::CONNECTED, &connected)).await;
     client.note_greeted();
     tracing::debug!("connected");

@@ -261,6 +261,16 @@ async fn a_proof_that_ends_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_when_its_proof_ends() {
+    let (server, _gone) = vault().await;
+    let claims = claims(&json!({ "exp": now() + 60 }));
+    let mut ann = Peer::reply_only(server.address, &auth(&claims)).await.unwrap();
+    let (name, connected) = ann.event().await;
+    let ends = claims["exp"].as_u64().unwrap() * 1_000;
+    assert_eq!((&*name, &connected["expiresAt"]), ("dialogue:connected", &json!(ends)));
+}
+
+#[tokio::test]
 async fn credentials_may_be_renewed_in_time() {
     let (server, mut gone) = vault().await;
     let mut ann =

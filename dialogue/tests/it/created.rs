@@ -6,8 +6,8 @@ use std::{
 };
 
 use dialogue::{
-    CreateError, DeleteError, EventConfig, EventMessage, HistoryError, Limits, Rate, RawMessage,
-    RoomConfig, SyncHistory, TriggerError,
+    CreateError, DeleteError, EventConfig, EventMessage, Flow, HistoryError, Limits, Rate,
+    RawMessage, RoomConfig, SyncHistory, TriggerError,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -74,7 +74,7 @@ async fn a_created_room_has_everything_that_its_configuration_says() {
     assert_eq!(spec.sync_history, SyncHistory::Last(2.try_into().unwrap()));
     let roll = spec.event("roll").unwrap();
     assert_eq!((roll.description(), roll.history()), (Some("A throw"), 3.try_into().ok()));
-    assert_eq!(roll.schema().get("maximum"), Some(&json!(6)));
+    assert_eq!(roll.schema(Flow::Sent).get("maximum"), Some(&json!(6)));
     assert!(spec.allows("say") && !spec.allows("score") && !spec.allows("nothing"));
 
     let joined = ann.join("game-1").await;

@@ -7,6 +7,7 @@ mod archive;
 mod auth;
 mod bad_input;
 mod clients;
+mod contract;
 mod created;
 mod delivery;
 mod dispatch;

@@ -1,6 +1,6 @@
 //! What rooms say of themselves.
 
-use dialogue::{Event, Room, SyncHistory};
+use dialogue::{Event, Flow, Room, SyncHistory};
 use serde_json::{Value, json};
 
 use crate::{
@@ -41,7 +41,7 @@ fn a_room_declares() {
     assert!(!spec.event("typing").unwrap().subscribed());
     assert!(!spec.event("notice").unwrap().from_clients());
     assert_eq!((message.name(), message.history()), (Message::SPEC.name, Message::SPEC.history));
-    assert_eq!(message.schema().get("properties").unwrap()["text"]["maxLength"], 2000);
+    assert_eq!(message.schema(Flow::Sent).get("properties").unwrap()["text"]["maxLength"], 2000);
     assert!(open::Room::SPEC.allows("whatever") && !open::Room::SPEC.allows("notice"));
     assert!(doc::Room::SPEC.is_family() && !spec.is_family());
 }

@@ -1,13 +1,14 @@
 //! A chat: open the page in two windows and talk.
 //!
-//! `PORT` says where to listen (default 3000; 0 picks a free port), `RUST_LOG` what to log.
+//! `PORT` says where to listen (default 3000; 0 picks a free port), `RUST_LOG` what to log. With
+//! `--contract`, it prints what it offers its clients, and serves nothing.
 
 mod chat;
 
 use std::env;
 
 use axum::{Router, response::Html, routing::get};
-use dialogue::Dialogue;
+use dialogue::{Contract, Dialogue};
 use tokio::net::TcpListener;
 
 use crate::chat::Chat;
@@ -16,6 +17,10 @@ const PAGE: &str = include_str!("../page/index.html");
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if env::args().any(|argument| argument == "--contract") {
+        println!("{}", Contract::of::<Chat>());
+        return Ok(());
+    }
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .init();

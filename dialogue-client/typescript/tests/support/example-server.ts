@@ -42,6 +42,13 @@ export class ExampleServer {
     await exited;
   }
 
+  /** Asks the process to stop, and waits until it has. */
+  async stop(): Promise<void> {
+    const exited = once(this.process, "exit");
+    this.process.kill("SIGTERM");
+    await exited;
+  }
+
   /** Stops the process from running, with its connections open. */
   freeze(): void {
     this.process.kill("SIGSTOP");

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+import { readFile, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { parseContract } from "./contract.js";
+import { generate } from "./generate.js";
+import { read } from "./read.js";
+
+const USAGE = `\
+dialogue-codegen <url or file> [-o <file>] [--check]
+
+Writes the TypeScript types of a Dialogue server's contract.
+
+  <url or file>      the server's origin, the URL of its contract, or a file that holds it
+  -o, --out <file>   where to; without it, to standard output
+  --check            writes nothing: fails if the file is not what would be written`;
+
+try {
+  await main();
+} catch (error) {
+  console.error(describe(error));
+  process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      out: { type: "string", short: "o" },
+      check: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) return console.log(USAGE);
+  const [source] = positionals;
+  if (source === undefined || positionals.length > 1 || (values.check && values.out === undefined)) {
+    throw new Error(USAGE);
+  }
+  const text = await generate(parseContract(await read(source)));
+  if (values.out === undefined) process.stdout.write(text);
+  else if (values.check) await check(values.out, text);
+  else await writeFile(values.out, text);
+}
+
+async function check(file: string, text: string): Promise<void> {
+  const found = await readFile(file, "utf8").catch(() => undefined);
+  if (found === text) return;
+  const problem = found === undefined ? "cannot be read" : "is not what the contract says";
+  throw new Error(`\`${file}\` ${problem}: run dialogue-codegen without \`--check\``);
+}
+
+/** What went wrong, and below it why. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;
+}

@@ -1,0 +1,37 @@
+import { execFile, execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const BINARIES = process.env.DIALOGUE_EXAMPLES ?? fileURLToPath(new URL("../../../target/debug", import.meta.url));
+const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
+
+/** What the program with events of every shape says. */
+export function shapes(command: "asyncapi" | "contract" | "values"): string {
+  return execFileSync(join(BINARIES, "shapes"), [command], { encoding: "utf8" });
+}
+
+/** Has Rust parse values of events, by the events' names. Throws what it says of the first that it refuses. */
+export function parse(values: { readonly [event: string]: readonly unknown[] }): void {
+  execFileSync(join(BINARIES, "shapes"), ["parse"], { input: JSON.stringify(values), stdio: "pipe" });
+}
+
+/** Runs `dialogue-codegen`, as it is built. */
+export async function codegen(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return node(join(PACKAGE, "dist/main.js"), ...args);
+}
+
+/** What `tsc` says of a folder that has a `tsconfig.json`: nothing, if all is well. */
+export async function tsc(folder: string): Promise<string> {
+  const { stdout, stderr } = await node(join(PACKAGE, "node_modules/typescript/bin/tsc"), "--project", folder);
+  return stdout + stderr;
+}
+
+async function node(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  try {
+    return { code: 0, ...(await run(process.execPath, args, { encoding: "utf8" })) };
+  } catch (error) {
+    return error as { code: number; stdout: string; stderr: string };
+  }
+}

@@ -1,0 +1,163 @@
+import { DialogueError } from "./error.js";
+import type { EventMessage } from "./event-message.js";
+import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
+import type { Position } from "./place.js";
+import type { RequestBody } from "./request.js";
+import { retryDelay } from "./retry.js";
+import type { RoomState } from "./room-state.js";
+
+/** The server's answer to a join. */
+export interface JoinAnswer extends Position {
+  readonly roomName: string;
+  readonly subscriptions: readonly string[];
+  /** Whether `events` are all that was missed; absent for a first join. */
+  readonly recovered?: boolean;
+  /** The room's newest events, newest first; those that were missed, oldest first. */
+  readonly events: readonly EventMessage[];
+}
+
+/** Whose membership it is. */
+export interface MembershipOwner {
+  /** Sends a request about the room. */
+  request<Answer>(name: string, fields: RequestBody): Promise<Answer>;
+  /** How far the client has come in the room, if it was in it before. */
+  since(): Position | undefined;
+  /** The room is not joined at the moment. */
+  paused(): void;
+  /** The server has let the client in: takes in what it says, then calls {@link Membership.complete}. */
+  joined(answer: JoinAnswer): void;
+  /** The client is not let in again. */
+  denied(refusal: DialogueError): void;
+  /** A join was refused that nobody waits for. */
+  failed(refusal: DialogueError): void;
+}
+
+/** How long to wait for a place in a full room, which may be one's own former connection, in milliseconds. */
+const FULL_MS = 1_000;
+
+/** A client's membership of a room: how it is come by, and come by again. */
+export class Membership {
+  /** What the client is subscribed to; `undefined` for the room's defaults, until the server has said what they are. */
+  subscriptions: readonly string[] | undefined;
+
+  readonly #owner: MembershipOwner;
+  readonly #stateHandlers = new Handlers<[state: RoomState]>();
+  #state: RoomState = "joining";
+  #entering: Promise<void> | undefined;
+  #asked = false;
+  #doubtful = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #refusal: string | undefined;
+
+  constructor(subscribe: readonly string[] | undefined, owner: MembershipOwner) {
+    this.subscriptions = subscribe;
+    this.#owner = owner;
+  }
+
+  get state(): RoomState {
+    return this.#state;
+  }
+
+  /** Whether it is over: the client left, or was not let in again. */
+  get ended(): boolean {
+    return this.#state === "left" || this.#state === "denied";
+  }
+
+  onState(handler: Handler<[state: RoomState]>): Unsubscribe {
+    return this.#stateHandlers.add(handler);
+  }
+
+  /** Joins the room at the server, for the first time or again, with the subscriptions and the place that it had. */
+  enter(): Promise<void> {
+    this.#owner.paused();
+    const entering = this.#join().finally(() => {
+      if (this.#entering === entering) this.#entering = undefined;
+    });
+    return (this.#entering = entering);
+  }
+
+  /**
+   * Joins the room again, and tries once more later where the server refuses
+   * for now. Resolves after the first answer.
+   */
+  async reenter(): Promise<void> {
+    clearTimeout(this.#retry);
+    this.#become("rejoining");
+    try {
+      await this.enter();
+      this.#refusal = undefined;
+    } catch (error) {
+      if (!(error instanceof DialogueError)) throw error;
+      // The next connection tries again.
+      if (this.ended || error.code === "DISCONNECTED") return;
+      if (error.code !== this.#refusal) this.#owner.failed(error);
+      this.#refusal = error.code;
+      const delay = error.code === "ROOM_FULL" ? FULL_MS : retryDelay(error);
+      if (delay === undefined) this.#owner.denied(error);
+      else if (!this.ended) this.#retry = setTimeout(() => void this.reenter(), delay);
+    }
+  }
+
+  /** Resolves when the join that is going on is answered; `undefined` if there is none. */
+  get entering(): Promise<void> | undefined {
+    return this.#entering?.catch(() => {});
+  }
+
+  /** The connection is lost; {@link reenter} comes with the next one. */
+  suspend(): void {
+    clearTimeout(this.#retry);
+    this.#owner.paused();
+    if (this.#state === "joined") this.#become("rejoining");
+  }
+
+  /**
+   * Doubts the answer to the join that it waits for, which may be from before or
+   * after what has just happened to the room: it asks once more. Returns false,
+   * and does nothing, if it waits for none.
+   */
+  doubt(): boolean {
+    this.#doubtful = this.#asked;
+    return this.#asked;
+  }
+
+  /** What the join has brought is taken in. */
+  complete(): void {
+    this.#become("joined");
+  }
+
+  /** The client is in the room no longer, and does not come back. */
+  end(state: "left" | "denied"): void {
+    clearTimeout(this.#retry);
+    this.#become(state);
+    this.#stateHandlers.clear();
+  }
+
+  async #join(): Promise<void> {
+    const answer = await this.#ask();
+    if (this.ended) return;
+    this.subscriptions = answer.subscriptions;
+    this.#owner.joined(answer);
+  }
+
+  async #ask(): Promise<JoinAnswer> {
+    this.#asked = true;
+    try {
+      let answer: JoinAnswer;
+      do {
+        this.#doubtful = false;
+        const [subscribe, since] = [this.subscriptions, this.#owner.since()];
+        const fields = { ...(subscribe && { subscribe }), ...(since && { since }) };
+        answer = await this.#owner.request<JoinAnswer>("dialogue:join", fields);
+      } while (this.#doubtful && !this.ended);
+      return answer;
+    } finally {
+      this.#asked = false;
+    }
+  }
+
+  #become(state: RoomState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#stateHandlers.call(state);
+  }
+}

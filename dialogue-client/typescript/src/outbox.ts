@@ -1,0 +1,192 @@
+import { abortable } from "./abortable.js";
+import { Deferred } from "./deferred.js";
+import { DialogueError } from "./error.js";
+import { concernOf, type RequestBody, type Requester } from "./request.js";
+import { isUnanswered, retryDelay } from "./retry.js";
+import type { Receipt, TriggerOptions } from "./room.js";
+
+/** For how long a trigger may be sent again, in milliseconds. The server knows a key for two minutes. */
+const MOST_MS = 100_000;
+
+/** How much an outbox takes, and for how long. */
+export interface OutboxLimits {
+  /** How many triggers may wait for their answers. */
+  readonly size: number;
+  /** How long each may wait, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+interface Entry {
+  readonly body: RequestBody & { readonly event: string };
+  readonly answer: Deferred<Receipt>;
+  /** Whether the app has said that it may be sent again. */
+  readonly keyed: boolean;
+  deadline?: ReturnType<typeof setTimeout>;
+  inFlight: boolean;
+  /** Why the server did not take it in, the last time. */
+  refusal: DialogueError | undefined;
+  /** The user as whom it was sent, where the server may have taken it in: keys are each user's own. */
+  sentBy: string | undefined;
+}
+
+/**
+ * A room's triggers that have no answer yet, in order. They wait while the
+ * client is not in the room.
+ *
+ * A trigger whose answer was lost is sent again where that cannot double it:
+ * the event is known to be stored, so that the server tells it by its key.
+ */
+export class Outbox {
+  readonly #requester: Requester;
+  readonly #limits: OutboxLimits;
+  readonly #entries = new Set<Entry>();
+  /** Names of events that are stored, as far as the room has shown. */
+  readonly #stored = new Set<string>();
+  #open = false;
+  #ended = false;
+  #inFlight = 0;
+  /** How many may be in flight: few after a refusal, more with each success. */
+  #window = Infinity;
+  #pause: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(requester: Requester, limits: OutboxLimits) {
+    this.#requester = requester;
+    this.#limits = limits;
+  }
+
+  /** Learns that an event is stored. */
+  learnStored(event: string): void {
+    this.#stored.add(event);
+  }
+
+  /** Sends a trigger as soon as it can be, and resolves with its receipt. */
+  add(fields: RequestBody & { readonly event: string }, options: TriggerOptions): Promise<Receipt> {
+    const concern = concernOf(fields);
+    if (this.#entries.size >= this.#limits.size) {
+      const message = `\`${this.#limits.size}\` triggers wait for their answers already: await some`;
+      return Promise.reject(new DialogueError("LIMIT_EXCEEDED", message, concern));
+    }
+    let body: Entry["body"];
+    try {
+      // What is sent again must be what was sent, whatever the app does to its objects.
+      body = JSON.parse(JSON.stringify({ ...fields, key: options.key ?? newKey() }));
+    } catch (cause) {
+      return Promise.reject(new DialogueError("INVALID_REQUEST", "the payload is no JSON", { ...concern, cause }));
+    }
+    const keyed = options.key !== undefined;
+    const entry: Entry = { body, keyed, answer: new Deferred(), inFlight: false, refusal: undefined, sentBy: undefined };
+    const timeoutMs = Math.min(options.timeoutMs ?? this.#limits.timeoutMs, MOST_MS);
+    entry.deadline = setTimeout(() => {
+      const what = entry.sentBy === undefined ? "sent" : "acknowledged";
+      const late = new DialogueError("TIMEOUT", `\`${body.event}\` was not ${what} within ${timeoutMs} ms`, concern);
+      this.#reject(entry, entry.refusal ?? late);
+    }, timeoutMs);
+    this.#entries.add(entry);
+    const answer = abortable(entry.answer.promise, options.signal);
+    answer.catch(() => this.#remove(entry));
+    if (!options.signal?.aborted) this.#flush();
+    return answer;
+  }
+
+  /** The client is in the room: sends what waits, in order. */
+  open(): void {
+    this.#open = true;
+    for (const entry of this.#entries) {
+      if (entry.sentBy === undefined || entry.sentBy === this.#requester.userId) continue;
+      const message = `the connection was lost before \`${entry.body.event}\` was acknowledged, and its user is another now`;
+      this.#reject(entry, new DialogueError("DISCONNECTED", message, concernOf(entry.body)));
+    }
+    this.#flush();
+  }
+
+  /** The client is not in the room at the moment. */
+  close(): void {
+    this.#open = false;
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+  }
+
+  /** The client does not come back: fails what was not sent, and tries nothing again. */
+  end(error: DialogueError): void {
+    this.close();
+    this.#ended = true;
+    this.abandon(error);
+  }
+
+  /** Fails what waits to be sent. */
+  abandon(error: DialogueError): void {
+    for (const entry of this.#entries) {
+      if (!entry.inFlight) this.#reject(entry, error);
+    }
+  }
+
+  #flush(): void {
+    if (!this.#open || this.#pause !== undefined) return;
+    for (const entry of this.#entries) {
+      if (this.#inFlight >= this.#window) return;
+      if (!entry.inFlight) this.#send(entry);
+    }
+  }
+
+  #send(entry: Entry): void {
+    entry.inFlight = true;
+    entry.refusal = undefined;
+    entry.sentBy = this.#requester.userId;
+    this.#inFlight++;
+    this.#requester.request<Receipt>("dialogue:trigger", entry.body).then(
+      (receipt) => this.#succeeded(entry, receipt),
+      (error: DialogueError) => this.#failed(entry, error),
+    );
+  }
+
+  #succeeded(entry: Entry, { epoch, seq }: Receipt): void {
+    this.#inFlight--;
+    this.#remove(entry);
+    if (seq !== undefined) this.learnStored(entry.body.event);
+    this.#window = this.#entries.size === 0 ? Infinity : this.#window + 1;
+    entry.answer.resolve({ ...(epoch !== undefined && { epoch }), ...(seq !== undefined && { seq }) });
+    this.#flush();
+  }
+
+  #failed(entry: Entry, error: DialogueError): void {
+    this.#inFlight--;
+    entry.inFlight = false;
+    const { event } = entry.body;
+    // Only what is stored can fail to be.
+    if (error.code === "STORE_UNAVAILABLE") this.learnStored(event);
+    const delay = retryDelay(error);
+    const repeatable = isUnanswered(error) ? entry.keyed || this.#stored.has(event) : delay !== undefined;
+    if (this.#ended || !repeatable || this.#requester.state === "disconnected") {
+      this.#reject(entry, error);
+    } else if (!isUnanswered(error)) {
+      entry.refusal = error;
+      if (error.code !== "STORE_UNAVAILABLE") entry.sentBy = undefined;
+      this.#window = 1;
+      this.#pauseFor(delay);
+    }
+    this.#flush();
+  }
+
+  #pauseFor(delay: number | undefined): void {
+    if (!this.#open) return;
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined;
+      this.#flush();
+    }, delay);
+  }
+
+  #reject(entry: Entry, error: DialogueError): void {
+    this.#remove(entry);
+    entry.answer.reject(error);
+  }
+
+  #remove(entry: Entry): void {
+    clearTimeout(entry.deadline);
+    this.#entries.delete(entry);
+  }
+}
+
+/** A key that no other trigger has. Not by `randomUUID`, which pages without TLS do not have. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
+}

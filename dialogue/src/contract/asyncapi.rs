@@ -1,0 +1,229 @@
+//! The contract as an `AsyncAPI` 3 document.
+
+use std::collections::BTreeSet;
+
+use schemars::{
+    Schema,
+    transform::{RecursiveTransform, Transform as _},
+};
+use serde_json::{Map, Value, json};
+
+use super::{Contract, EventContract, RoomContract};
+
+const VERSION: &str = "3.0.0";
+const ABOUT: &str = "Rooms and events of a Dialogue server, over Socket.IO. \
+    A message to a room is the Socket.IO event `dialogue:trigger`, one from a room `dialogue:event`, \
+    after `dialogue:join`.";
+
+/// From the server's point of view, as the specification wants it: what clients send, it receives.
+pub(super) fn document(contract: &Contract) -> Value {
+    let mut document = Document::default();
+    for room in &contract.rooms {
+        document.room(room);
+    }
+    document.direct(&contract.direct);
+    let Document { channels, operations, messages, schemas, .. } = document;
+    json!({
+        "asyncapi": VERSION,
+        "info": { "title": contract.name, "version": contract.version, "description": ABOUT },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+        "components": { "messages": messages, "schemas": schemas },
+    })
+}
+
+#[derive(Default)]
+struct Document {
+    channels: Map<String, Value>,
+    operations: Map<String, Value>,
+    messages: Map<String, Value>,
+    schemas: Map<String, Value>,
+    keys: BTreeSet<String>,
+}
+
+/// Who sends a message.
+#[derive(Clone, Copy)]
+enum By {
+    Client,
+    Server,
+    /// To one client, outside any room.
+    ServerDirectly,
+}
+
+impl Document {
+    fn room(&mut self, room: &RoomContract) {
+        let channel = self.key(&room.pattern);
+        let sent: Vec<String> = room
+            .events
+            .iter()
+            .filter_map(|event| Some((event, event.sent.as_ref()?)))
+            .map(|(event, payload)| self.message(&channel, event, payload, By::Client))
+            .collect();
+        let received: Vec<String> = room
+            .events
+            .iter()
+            .map(|event| self.message(&channel, event, &event.received, By::Server))
+            .collect();
+        let parameters: Map<String, Value> = room
+            .parameters
+            .iter()
+            .map(|name| (name.clone(), json!({ "description": "Percent-encoded in the address." })))
+            .collect();
+        let mut description = json!({
+            "address": room.pattern,
+            "title": room.name.unwrap_or(&room.pattern),
+            "messages": references(sent.iter().chain(&received)),
+        });
+        if let Some(text) = room.description {
+            description["description"] = text.into();
+        }
+        if !parameters.is_empty() {
+            description["parameters"] = parameters.into();
+        }
+        self.channels.insert(channel.clone(), description);
+        self.operation("receive", &channel, &sent);
+        self.operation("send", &channel, &received);
+    }
+
+    fn direct(&mut self, events: &[EventContract]) {
+        if events.is_empty() {
+            return;
+        }
+        let channel = self.key("direct");
+        let sent: Vec<String> = events
+            .iter()
+            .map(|event| self.message(&channel, event, &event.received, By::ServerDirectly))
+            .collect();
+        let description = json!({
+            // Each is a Socket.IO event of its own, to one connection.
+            "address": null,
+            "title": "To a single client",
+            "messages": references(&sent),
+        });
+        self.channels.insert(channel.clone(), description);
+        self.operation("send", &channel, &sent);
+    }
+
+    /// An operation of the server's, if there is anything to do.
+    fn operation(&mut self, action: &str, channel: &str, messages: &[String]) {
+        if messages.is_empty() {
+            return;
+        }
+        let reference = |message: &String| json!({ "$ref": format!("#/channels/{channel}/messages/{message}") });
+        let operation = json!({
+            "action": action,
+            "channel": { "$ref": format!("#/channels/{channel}") },
+            "messages": messages.iter().map(reference).collect::<Vec<_>>(),
+        });
+        self.operations.insert(format!("{channel}-{action}"), operation);
+    }
+
+    /// Adds a message and returns its key.
+    fn message(
+        &mut self,
+        channel: &str,
+        event: &EventContract,
+        payload: &Schema,
+        by: By,
+    ) -> String {
+        let way = match by {
+            By::Client => "trigger",
+            By::Server | By::ServerDirectly => "event",
+        };
+        let key = self.key(&format!("{channel}-{}-{way}", event.name));
+        let payload = self.schema(&key, payload.clone());
+        let mut message = json!({
+            "name": event.name,
+            "title": event.name,
+            "payload": match by {
+                By::Client => triggered(&event.name, &payload),
+                By::Server => broadcast(&event.name, &payload),
+                By::ServerDirectly => payload,
+            },
+        });
+        if let Some(text) = &event.description {
+            message["description"] = text.as_str().into();
+        }
+        self.messages.insert(key.clone(), message);
+        key
+    }
+
+    /// Adds a payload's schema, and those that it refers to; returns a reference to it.
+    fn schema(&mut self, key: &str, mut schema: Schema) -> Value {
+        let place = |name: &str| format!("{key}-{}", word(name));
+        RecursiveTransform(|schema: &mut Schema| {
+            if let Some(Value::String(to)) = schema.get_mut("$ref") {
+                if let Some(name) = to.strip_prefix("#/definitions/") {
+                    *to = format!("#/components/schemas/{}", place(name));
+                } else if to == "#" {
+                    *to = format!("#/components/schemas/{key}");
+                }
+            }
+        })
+        .transform(&mut schema);
+        if let Some(Value::Object(definitions)) = schema.remove("definitions") {
+            for (name, definition) in definitions {
+                self.schemas.insert(place(&name), definition);
+            }
+        }
+        self.schemas.insert(key.to_owned(), schema.to_value());
+        json!({ "$ref": format!("#/components/schemas/{key}") })
+    }
+
+    /// A key for something, as the specification lets keys be; another one each time.
+    fn key(&mut self, name: &str) -> String {
+        let word = word(name);
+        let others = (2..).map(|n| format!("{word}-{n}"));
+        let free = std::iter::once(word.clone()).chain(others).find(|key| !self.keys.contains(key));
+        let key = free.unwrap_or(word);
+        self.keys.insert(key.clone());
+        key
+    }
+}
+
+/// A name as part of a key.
+fn word(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
+}
+
+fn references<'a>(messages: impl IntoIterator<Item = &'a String>) -> Map<String, Value> {
+    let reference = |key: &String| json!({ "$ref": format!("#/components/messages/{key}") });
+    messages.into_iter().map(|key| (key.clone(), reference(key))).collect()
+}
+
+/// `dialogue:trigger`.
+fn triggered(event: &str, payload: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": ["roomId", "event", "data"],
+        "properties": {
+            "roomId": { "type": "string" },
+            "event": { "const": event },
+            "data": payload,
+            "meta": { "type": "object" },
+            "key": { "type": "string", "minLength": 1, "maxLength": 128 },
+        },
+    })
+}
+
+/// `dialogue:event`.
+fn broadcast(event: &str, payload: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": ["event", "roomId", "data", "from", "timestamp"],
+        "properties": {
+            "event": { "const": event },
+            "roomId": { "type": "string" },
+            "data": payload,
+            "from": { "type": "string" },
+            "timestamp": { "type": "integer", "description": "Milliseconds since the Unix epoch." },
+            "meta": { "type": "object" },
+            "id": { "type": "string" },
+            "epoch": { "type": "string" },
+            "seq": { "type": "integer" },
+            "prev": { "type": "integer" },
+        },
+    })
+}

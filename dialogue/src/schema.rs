@@ -1,0 +1,23 @@
+//! JSON Schemas of payloads.
+
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+
+/// Which way a payload goes, as its client sees it. What a client sends may leave out what has a
+/// default; what it receives leaves out what serde skips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Clients send it.
+    Sent,
+    /// Clients receive it.
+    Received,
+}
+
+/// In draft 7, which most programs that read schemas know best.
+pub(crate) fn of<T: JsonSchema>(flow: Flow) -> Schema {
+    let settings = SchemaSettings::draft07();
+    let settings = match flow {
+        Flow::Sent => settings.for_deserialize(),
+        Flow::Received => settings.for_serialize(),
+    };
+    settings.into_generator().into_root_schema_for::<T>()
+}
