@@ -33,7 +33,7 @@ fn all_servers_take_part_in_all_workloads() {
             }
         }
     }
-    assert_eq!(comparisons.len(), 15);
+    assert_eq!(comparisons.len(), 13);
     let postgres = usize::from(std::env::var("DIALOGUE_TEST_POSTGRES").is_ok());
     assert_eq!(contenders.len(), 11 + postgres, "{contenders:?}");
 }
