@@ -92,7 +92,10 @@ impl Membership {
         hub: &Hub,
     ) -> Result<(), Over> {
         match answer.map(answer::read::<Subscriptions>) {
-            Ok(Ok(Subscriptions { subscriptions })) => self.subscriptions = subscriptions,
+            Ok(Ok(Subscriptions { subscriptions })) => {
+                self.subscriptions = subscriptions;
+                self.place.iter_mut().for_each(Place::widen);
+            }
             Ok(Err(_)) => {}
             Err(refusal) if passes(&refusal).is_some() || is_gone(&refusal) => {
                 return put_off(refusal, About::Subscribe(self.id.clone(), event.clone()), link);

@@ -191,6 +191,11 @@ impl Place {
         self.last.get(event).copied().unwrap_or(self.whole)
     }
 
+    /// More names are subscribed to from here on: what they had before is not missing.
+    pub(crate) fn widen(&mut self) {
+        self.whole = self.at.seq;
+    }
+
     fn is_whole(&mut self, seq: u64) {
         self.at.seq = self.at.seq.max(seq);
         self.whole = self.at.seq;

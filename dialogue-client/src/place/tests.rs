@@ -56,6 +56,15 @@ fn what_is_next_is_handed_over() {
 }
 
 #[test]
+fn of_a_name_that_was_subscribed_to_later_nothing_before_that_is_missing() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(9, 2))), "9");
+    place.widen();
+    assert_eq!(told(&place.live(tock(10, 7))), "10");
+    assert_eq!(told(&place.live(tick(12, 11))), ">9");
+}
+
+#[test]
 fn an_event_without_history_is_handed_over_at_any_time() {
     let blink = || Arc::new(RawMessage::new("blink", "room", RawValue::NULL.to_owned()));
     let mut place = place();

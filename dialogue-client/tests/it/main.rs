@@ -8,6 +8,7 @@ mod following;
 mod oracle;
 mod proxy;
 mod rooms;
+mod scenarios;
 mod server;
 mod slow;
 mod triggers;

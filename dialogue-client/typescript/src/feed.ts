@@ -55,6 +55,11 @@ export class Feed {
     else void this.#fetch();
   }
 
+  /** Events of other names come from now on, too. */
+  widen(): void {
+    this.#place?.widen();
+  }
+
   /** Holds what comes from now on, in place of what was held: that comes with the next join. */
   hold(): void {
     this.discard();
@@ -68,8 +73,11 @@ export class Feed {
 
   /** Goes on from {@link since} with everything that was missed, oldest first, up to `position`. */
   resume(missed: readonly EventMessage[], position: Position): void {
-    this.begin(position);
-    for (const message of missed) this.#owner.deliver(message);
+    const place = this.#place!;
+    for (const message of missed) {
+      if (place.take(message) !== "seen") this.#owner.deliver(message);
+    }
+    place.complete(position.seq);
   }
 
   /** Hands over what was held, and from then on what comes. */

@@ -222,6 +222,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
     const changed = this.#requestOnceIn<SubscriptionsAnswer>(request, fields).then(({ subscriptions }) => {
       this.#membership.subscriptions = subscriptions;
+      this.#feed.widen();
     });
     return this.#owner.errors.watch(changed);
   }

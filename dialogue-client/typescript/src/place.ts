@@ -38,14 +38,24 @@ export class Place {
     return epoch !== this.epoch || seq > this.#seq;
   }
 
-  /** Judges a stored event, and moves on to it if it is the next one. */
+  /** Judges a stored event: moves on to it, or back to where something is missing. */
   take({ event, epoch, seq = 0, prev = 0 }: EventMessage): Verdict {
     if (epoch !== this.epoch) return "foreign";
-    if (seq <= this.#seq) return "seen";
-    if (prev > (this.#last.get(event) ?? this.#whole)) return "gap";
-    this.#seq = seq;
+    const last = this.#last.get(event) ?? this.#whole;
+    if (prev > last) {
+      // Events of other names may have come since the one that is missing.
+      this.#seq = Math.min(this.#seq, last);
+      return "gap";
+    }
+    this.#seq = Math.max(this.#seq, seq);
+    if (seq <= last) return "seen";
     this.#last.set(event, seq);
     return "next";
+  }
+
+  /** More names are subscribed to from here on: what they had before is not missing. */
+  widen(): void {
+    this.#whole = this.#seq;
   }
 
   /** Moves on to where the server has told everything up to. */
