@@ -13,6 +13,9 @@ fn every_test_that_the_table_names_exists() {
         for name in shown.split('`').skip(1).step_by(2) {
             let (path, test) = match name.split_once(':') {
                 Some(("ui", case)) => (format!("ui-tests/tests/{case}"), None),
+                Some(("client", file)) => {
+                    (format!("dialogue-client/typescript/tests/{file}.test.ts"), None)
+                }
                 Some(("page", file)) => (format!("browser-tests/{file}.test.ts"), None),
                 Some((file, test)) => {
                     (format!("dialogue/tests/it/{file}.rs"), test.strip_prefix(':'))
