@@ -21,6 +21,8 @@ interface Welcome extends Authenticated {
 
 /** What a connection tells its owner. */
 export interface ConnectionObserver {
+  /** The connection's state may be another. All that belongs to it is done: whoever hears of it may connect or disconnect. */
+  changed(): void;
   /** The server has said who this client is; requests may be made. */
   established(): void;
   /** The server's contract is another one than the client was made with. */
@@ -125,6 +127,7 @@ export class Connection implements Requester {
   open(): void {
     this.#phase = "reconnecting";
     this.#socket.connect();
+    this.#observer.changed();
   }
 
   /** Opens the connection, or waits for the one that is being opened. If it would be the first, it has one try. */
@@ -138,6 +141,7 @@ export class Connection implements Requester {
       }, this.#timeoutMs);
       this.#socket.connect();
     }
+    this.#observer.changed();
     return opened;
   }
 
@@ -154,6 +158,7 @@ export class Connection implements Requester {
   /** Closes the connection, and whatever attempt there is to open it. */
   disconnect(): void {
     this.#close(new DialogueError("DISCONNECTED", "the client was disconnected while it was connecting"));
+    this.#observer.changed();
   }
 
   request<Answer>(name: string, body?: RequestBody): Promise<Answer> {
@@ -201,6 +206,7 @@ export class Connection implements Requester {
     const opened = this.#opened;
     this.#opened = undefined;
     this.#renewBefore(expiresAt);
+    this.#observer.changed();
     if (contract !== undefined) this.#observer.differs(contract);
     this.#observer.established();
     opened?.resolve();
@@ -242,6 +248,7 @@ export class Connection implements Requester {
     }
     if (this.#phase === "connected") {
       this.#phase = comesBack ? "reconnecting" : "disconnected";
+      this.#observer.changed();
       this.#observer.lost(reason);
     } else if (this.#phase === "connecting" || (this.#phase === "reconnecting" && !comesBack)) {
       this.#giveUp(new DialogueError("DISCONNECTED", `the connection was closed while it was opened: ${reason}`));

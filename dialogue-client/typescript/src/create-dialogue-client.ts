@@ -44,6 +44,7 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   readonly #connection: Connection;
   readonly #rooms: Rooms;
   readonly #errors = new ErrorChannel();
+  readonly #states = new Handlers<[state: ConnectionState, error: DialogueError | undefined]>();
   readonly #connected = new Handlers<[]>();
   readonly #disconnected = new Handlers<[reason: string]>();
   readonly #roomCreated = new Handlers<[room: RoomInfo]>();
@@ -51,9 +52,15 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   readonly #history = new Handlers<[roomId: string, events: EventMessage[]]>();
   readonly #contractChanged = new Handlers<[hash: string]>();
   readonly #directEvents = new DirectEvents();
+  #error: DialogueError | undefined;
+  #told: readonly [state: ConnectionState, error: DialogueError | undefined] = ["disconnected", undefined];
 
   constructor(options: DialogueClientOptions) {
     this.#connection = new Connection(options, {
+      changed: () => {
+        if (this.connected) this.#error = undefined;
+        this.#tellState();
+      },
       established: () => this.#established(),
       differs: (contract) => this.#contractChanged.call(contract),
       lost: (reason) => {
@@ -63,6 +70,8 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
       },
       failed: (error) => {
         this.#forsakeIfDisconnected();
+        if (error.roomId === undefined) this.#error = error;
+        this.#tellState();
         this.#errors.report(error);
       },
       received: (message) => this.#rooms.receive(message),
@@ -81,7 +90,7 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
       outbox: { size: options.outboxSize ?? 1_000, timeoutMs: options.triggerTimeoutMs ?? 30_000 },
       broughtHistory: (roomId, events) => this.#history.call(roomId, events),
     });
-    if (options.autoConnect ?? true) this.#connection.open();
+    if (options.autoConnect ?? true) this.open();
   }
 
   get userId(): string {
@@ -100,11 +109,19 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
     return this.#connection.state;
   }
 
+  get error(): DialogueError | undefined {
+    return this.#error;
+  }
+
   connect({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const connected = abortable(this.#connection.connect(), signal);
     connected.catch(() => signal?.aborted && this.#connection.forgo());
     return connected;
+  }
+
+  open(): void {
+    if (this.state === "disconnected") this.#connection.open();
   }
 
   disconnect(): void {
@@ -162,6 +179,10 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
     return this.#contractChanged.add(handler);
   }
 
+  onState(handler: Handler<[state: ConnectionState, error: DialogueError | undefined]>): Unsubscribe {
+    return this.#states.add(handler);
+  }
+
   onConnect(handler: Handler<[]>): Unsubscribe {
     return this.#connected.add(handler);
   }
@@ -175,11 +196,20 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   }
 
   #established(): void {
+    // A handler may have disconnected it again.
+    if (!this.connected) return;
     if (this.#rooms.size === 0) return this.#connected.call();
     const { clientId } = this.#connection;
     void this.#rooms.rejoin().then(() => {
       if (this.connected && this.id === clientId) this.#connected.call();
     });
+  }
+
+  #tellState(): void {
+    const { state, error } = this;
+    if (state === this.#told[0] && error === this.#told[1]) return;
+    this.#told = [state, error];
+    this.#states.call(state, error);
   }
 
   /** What waits for a connection waits in vain if none is on its way. */

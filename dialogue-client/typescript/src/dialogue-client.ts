@@ -21,6 +21,12 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   readonly state: ConnectionState;
 
   /**
+   * What failed or was refused last outside any room, since the client was last
+   * connected: where it is not, the reason.
+   */
+  readonly error: DialogueError | undefined;
+
+  /**
    * Connects to the server, or waits until the client is connected, as it does
    * by itself where the option `autoConnect` is not false. Resolves at once if
    * it is connected.
@@ -41,6 +47,13 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * given up then, for whoever waits for it.
    */
   connect(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+
+  /**
+   * Connects without anybody waiting for it, as a client does by itself where
+   * the option `autoConnect` is not false: it keeps trying, unless it is refused.
+   * Does nothing if the client is connected or connecting.
+   */
+  open(): void;
 
   /** Leaves every room, closes the connection, and stops any attempt to open it. */
   disconnect(): void;
@@ -144,6 +157,9 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * newer, than the server.
    */
   onContractChanged(handler: Handler<[hash: string]>): Unsubscribe;
+
+  /** Calls a handler whenever {@link state} or {@link error} is another. */
+  onState(handler: Handler<[state: ConnectionState, error: DialogueError | undefined]>): Unsubscribe;
 
   /** Calls a handler whenever the client is connected: after a reconnection, once the rooms are joined again. */
   onConnect(handler: Handler<[]>): Unsubscribe;

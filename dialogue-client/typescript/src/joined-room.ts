@@ -117,7 +117,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     return this.#anyHandlers.add(handler);
   }
 
-  onState(handler: Handler<[state: RoomState]>): Unsubscribe {
+  onState(handler: Handler<[state: RoomState, refusal?: DialogueError]>): Unsubscribe {
     return this.#membership.onState(handler);
   }
 
@@ -196,7 +196,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#outbox.end(refusal ?? this.#notIn());
     this.#owner.removed(this, leaving);
     this.#endHandlers.call(refusal);
-    this.#membership.end(state);
+    this.#membership.end(state, refusal);
   }
 
   #joined({ roomName, events, recovered, epoch, seq }: JoinAnswer): void {

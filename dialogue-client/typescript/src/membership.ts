@@ -41,7 +41,7 @@ export class Membership {
   subscriptions: readonly string[] | undefined;
 
   readonly #owner: MembershipOwner;
-  readonly #stateHandlers = new Handlers<[state: RoomState]>();
+  readonly #stateHandlers = new Handlers<[state: RoomState, refusal?: DialogueError]>();
   #state: RoomState = "joining";
   #entering: Promise<void> | undefined;
   #asked = false;
@@ -63,7 +63,7 @@ export class Membership {
     return this.#state === "left" || this.#state === "denied";
   }
 
-  onState(handler: Handler<[state: RoomState]>): Unsubscribe {
+  onState(handler: Handler<[state: RoomState, refusal?: DialogueError]>): Unsubscribe {
     return this.#stateHandlers.add(handler);
   }
 
@@ -126,9 +126,9 @@ export class Membership {
   }
 
   /** The client is in the room no longer, and does not come back. */
-  end(state: "left" | "denied"): void {
+  end(state: "left" | "denied", refusal?: DialogueError): void {
     clearTimeout(this.#retry);
-    this.#become(state);
+    this.#become(state, refusal);
     this.#stateHandlers.clear();
   }
 
@@ -155,9 +155,9 @@ export class Membership {
     }
   }
 
-  #become(state: RoomState): void {
+  #become(state: RoomState, refusal?: DialogueError): void {
     if (this.#state === state) return;
     this.#state = state;
-    this.#stateHandlers.call(state);
+    this.#stateHandlers.call(state, refusal);
   }
 }

@@ -1,4 +1,5 @@
 import type { AnyRoomContract, EventName, MessageOf, RoomContract, TriggerName } from "./contract.js";
+import type { DialogueError } from "./error.js";
 import type { Epoch, EventMessage } from "./event-message.js";
 import type { Handler, Unsubscribe } from "./handlers.js";
 import type { HistoryPage, HistoryRange } from "./history.js";
@@ -67,8 +68,8 @@ export interface TypedRoom<R extends RoomContract> {
   /** How far the client is in the room. */
   readonly state: RoomState;
 
-  /** Calls a handler with each new {@link state}. */
-  onState(handler: Handler<[state: RoomState]>): Unsubscribe;
+  /** Calls a handler with each new {@link state}; where it is `"denied"`, with the server's refusal. */
+  onState(handler: Handler<[state: RoomState, refusal?: DialogueError]>): Unsubscribe;
 
   /**
    * Calls a handler when the room starts anew, since the server cannot tell all

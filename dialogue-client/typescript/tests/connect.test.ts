@@ -119,6 +119,52 @@ test("the rooms can be listed", async () => {
   ]);
 });
 
+describe("the state of a client", () => {
+  test("is told as it changes", async () => {
+    const proxy = await Proxy.start(server.url);
+    const told: string[] = [];
+    client = createDialogueClient({ url: proxy.url, autoConnect: false, reconnectionDelayMs: 20 });
+    client.onState((state) => told.push(state));
+    await client.connect();
+    const connected = next<void>((handler) => client!.onConnect(() => handler()));
+    proxy.cut();
+    await connected;
+    client.disconnect();
+    expect(told).toEqual(["connecting", "connected", "connecting", "connected", "disconnected"]);
+    proxy.stop();
+  });
+
+  test("is told with the reason why there is no connection, until there is one", async () => {
+    let userId = "system";
+    const told: unknown[] = [];
+    client = createDialogueClient({ url: server.url, auth: () => ({ userId }), autoConnect: false });
+    client.onError(() => {});
+    client.onState((state, error) => told.push([state, error?.code]));
+    client.open();
+    await vi.waitFor(() => expect(client!.error).toMatchObject({ code: "UNAUTHENTICATED" }));
+    userId = "ann";
+    client.open();
+    await vi.waitFor(() => expect(client!.connected).toBe(true));
+    expect(client.error).toBeUndefined();
+    expect(told).toEqual([
+      ["connecting", undefined],
+      ["disconnected", "UNAUTHENTICATED"],
+      ["connecting", "UNAUTHENTICATED"],
+      ["connected", undefined],
+    ]);
+  });
+
+  test("may be changed by whoever hears of it", async () => {
+    client = createDialogueClient({ url: server.url, autoConnect: false });
+    const off = client.onState((state) => state === "connecting" && client!.disconnect());
+    await expect(client.connect()).rejects.toMatchObject({ code: "DISCONNECTED" });
+    expect(client.state).toBe("disconnected");
+    off();
+    await client.connect();
+    expect(client.connected).toBe(true);
+  });
+});
+
 describe("credentials", () => {
   test("may come from an asynchronous function", async () => {
     client = createDialogueClient({ url: server.url, auth: async () => ({ userId: "bob" }) });

@@ -2,9 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 
-const BINARIES = process.env.DIALOGUE_EXAMPLES ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
+const BINARIES = process.env.DIALOGUE_EXAMPLES ?? join(import.meta.dirname, "../../../../target/debug");
 
 /** The example to run: `authenticated` takes what `login` makes. */
 export type Example = "authenticated" | "chat" | "persistence" | "rooms";

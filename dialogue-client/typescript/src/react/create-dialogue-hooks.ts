@@ -1,0 +1,83 @@
+import { createContext, createElement, type ReactNode, useContext, useEffect } from "react";
+import type { AnyContract, Contract, RoomPattern } from "../contract.js";
+import type { DialogueClient } from "../dialogue-client.js";
+import type { AnyJoinArguments } from "../join-arguments.js";
+import { type Connection, useConnectionOf } from "./use-connection.js";
+import { useEvent } from "./use-event.js";
+import { useHistory } from "./use-history.js";
+import { type UsedRoom, type UseRoomArguments, useSharedRoom } from "./use-room.js";
+
+/** What a `DialogueProvider` takes. */
+export interface DialogueProviderProps<C extends Contract> {
+  /** The client that the components below use. It stays its maker's, who disconnects it. */
+  readonly client: DialogueClient<C>;
+  /** Whether to connect it, once the provider is mounted, as `client.open()` does. Default: true. */
+  readonly connect?: boolean | undefined;
+  readonly children?: ReactNode;
+}
+
+/** Hooks that are typed by a contract. */
+export interface DialogueHooks<C extends Contract> {
+  /** Gives a client to the components below. */
+  readonly DialogueProvider: (props: DialogueProviderProps<C>) => ReactNode;
+  /** The client. */
+  readonly useClient: () => DialogueClient<C>;
+  /** The client's connection: its state, who the user is, what went wrong. */
+  readonly useConnection: () => Connection;
+  /**
+   * A room, or a room of a family by its pattern and parameters, which is joined
+   * while a component that uses it is mounted, on each connection:
+   *
+   * ```ts
+   * const { room, state, error } = useRoom("general");
+   * const { room } = useRoom("general", { subscribe: ["message", "typing"] });
+   * const { room } = useRoom("doc:{documentId}", { documentId });
+   * ```
+   *
+   * Components that use the same room share one join, to all that they
+   * subscribe to together, and the room is left a second after the last of them
+   * is gone. A refusal is in `error`, with the state `"denied"`; the next
+   * component that is mounted with the room, and the next connection, ask anew.
+   */
+  readonly useRoom: <P extends RoomPattern<C>>(
+    room: P,
+    ...args: UseRoomArguments<P, C["rooms"][P]>
+  ) => UsedRoom<C["rooms"][P]>;
+  readonly useEvent: typeof useEvent;
+  readonly useHistory: typeof useHistory;
+}
+
+/**
+ * Makes a provider and hooks for the clients of one server, typed by its
+ * contract; without one, any room and event is let through.
+ *
+ * @example
+ * ```ts
+ * import { createDialogueHooks } from "dialogue-client/react";
+ * import type { Contract } from "./dialogue.gen.js";
+ *
+ * export const { DialogueProvider, useConnection, useEvent, useHistory, useRoom } = createDialogueHooks<Contract>();
+ * ```
+ */
+export function createDialogueHooks<C extends Contract = AnyContract>(): DialogueHooks<C> {
+  const ClientContext = createContext<DialogueClient | undefined>(undefined);
+
+  function DialogueProvider({ client, connect = true, children }: DialogueProviderProps<AnyContract>): ReactNode {
+    useEffect(() => {
+      if (connect) client.open();
+    }, [client, connect]);
+    return createElement(ClientContext.Provider, { value: client }, children);
+  }
+
+  function useClient(): DialogueClient {
+    const client = useContext(ClientContext);
+    if (!client) throw new Error("there is no `DialogueProvider` above this component: render it inside one");
+    return client;
+  }
+
+  const useConnection = () => useConnectionOf(useClient());
+  const useRoom = (pattern: string, ...args: AnyJoinArguments) => useSharedRoom(useClient(), pattern, args);
+
+  // A contract has no trace at run time: what it says of rooms and events is the cast.
+  return { DialogueProvider, useClient, useConnection, useRoom, useEvent, useHistory } as unknown as DialogueHooks<C>;
+}
