@@ -23,6 +23,7 @@ cargo xtask screenshot     takes the picture of the chat page for the README";
 const CLIENT: &str = "dialogue-client/typescript";
 const CODEGEN: &str = "dialogue-client/codegen";
 const PEERS: &str = "bench/peers";
+const REACT_CHAT: &str = "examples/react-chat";
 const BROWSER_TESTS: &str = "browser-tests";
 const BUNDLE: &str = "dialogue/assets/client.js";
 const SCREENSHOT: &str = "docs/chat.png";
@@ -78,6 +79,9 @@ fn test() -> Result<(), Failure> {
     node::script(CODEGEN, "typecheck")?;
     node::script(CODEGEN, "test")?;
 
+    node::install(REACT_CHAT)?;
+    node::script(REACT_CHAT, "build")?;
+
     node::install(BROWSER_TESTS)?;
     node::script(BROWSER_TESTS, "typecheck")?;
     run(node::npm(BROWSER_TESTS)
@@ -118,7 +122,7 @@ fn screenshot() -> Result<(), Failure> {
     node::install(BROWSER_TESTS)?;
     let picture = env::current_dir()?.join(SCREENSHOT);
     run(node::npm(BROWSER_TESTS)
-        .args(["run", "test", "--", "chat-page"])
+        .args(["run", "test", "--", "browser-tests/chat-page"])
         .env("CHROMIUM", chromium)
         .env("SCREENSHOT", picture))
 }

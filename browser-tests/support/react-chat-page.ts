@@ -1,0 +1,61 @@
+import type { Browser, BrowserContextOptions } from "playwright-core";
+import { expect } from "vitest";
+import { blankPage, PersonsPage } from "./persons-page.js";
+
+/** The page of `examples/react-chat`, of one person. */
+export class ReactChatPage extends PersonsPage {
+  /** The rooms of every `dialogue:join` that went over the page's wires. */
+  readonly joins: string[] = [];
+  #upgraded = false;
+
+  /** Opens the chat under a name; resolves when the page is there. */
+  static async open(
+    browser: Browser,
+    url: string,
+    name: string,
+    options?: BrowserContextOptions,
+  ): Promise<ReactChatPage> {
+    const chat = new ReactChatPage(await blankPage(browser, options));
+    const note = (sent: string | Buffer | null) => {
+      // Engine.IO's upgrade packet, after which everything goes over the WebSocket.
+      if (sent === "5") chat.#upgraded = true;
+      for (const [, roomId] of String(sent).matchAll(/"dialogue:join",\{"roomId":"([^"]+)"/g)) chat.joins.push(roomId!);
+    };
+    chat.page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => note(payload)));
+    chat.page.on("request", (request) => request.url().includes("/socket.io/") && note(request.postData()));
+    await chat.page.goto(`${url}/?name=${encodeURIComponent(name)}`);
+    return chat;
+  }
+
+  /** Waits until the room is joined. */
+  async joined(): Promise<void> {
+    await this.page.locator('.connection[data-state="connected"][data-room="joined"]').waitFor();
+  }
+
+  /** Waits until the connection has been upgraded. */
+  async overWebSocket(): Promise<void> {
+    await expect.poll(() => this.#upgraded).toBe(true);
+  }
+
+  /** Types a message and presses Enter; resolves when the server has taken it. */
+  async say(text: string): Promise<void> {
+    await this.page.fill("#text", text);
+    await this.page.press("#text", "Enter");
+    await this.page.waitForFunction(() => (document.querySelector("#text") as HTMLTextAreaElement).value === "");
+  }
+
+  /** Waits for a message in the log. */
+  async hears(text: string): Promise<void> {
+    await this.page.locator(".message .text", { hasText: text }).first().waitFor();
+  }
+
+  /** The texts in the log, from the top. */
+  async texts(): Promise<string[]> {
+    return await this.page.locator(".message .text").allTextContents();
+  }
+
+  /** How far the log is from its end, in pixels. */
+  async distanceFromEnd(): Promise<number> {
+    return await this.page.locator(".log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  }
+}

@@ -1,0 +1,38 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const PAGE = join(import.meta.dirname, "../../examples/react-chat");
+
+/** The page of `examples/react-chat`, as Vite serves it to whoever develops it: with React's StrictMode at work. */
+export class ViteServer {
+  private constructor(
+    private readonly process: ChildProcess,
+    readonly url: string,
+  ) {}
+
+  /** Starts it on a free port before a chat server; resolves when it listens. */
+  static async start(server: string): Promise<ViteServer> {
+    const env = { ...process.env, SERVER: server, NO_COLOR: "1" };
+    const vite = spawn(process.execPath, ["node_modules/vite/bin/vite.js", "--host=127.0.0.1", "--port=0"], {
+      cwd: PAGE,
+      env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    for await (const line of createInterface({ input: vite.stdout })) {
+      const url = /Local:\s+(http:\/\/\S+?)\/$/.exec(line)?.[1];
+      if (!url) continue;
+      vite.stdout.resume();
+      return new ViteServer(vite, url);
+    }
+    throw new Error("Vite ended before it listened: `npm run client && npm ci` in examples/react-chat installs it");
+  }
+
+  async stop(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const exited = once(this.process, "exit");
+    this.process.kill();
+    await exited;
+  }
+}

@@ -1,0 +1,89 @@
+// Made by dialogue-codegen from the contract of chat. What is changed by hand is lost.
+/* eslint-disable */
+
+/** Says which contract these types are from: the client's option `contract`. */
+export const CONTRACT_HASH = "3268d4facf7eb837602649effc7bfb54";
+
+/**
+ * What the server offers: the type argument of `createDialogueClient`.
+ */
+export interface Contract {
+  rooms: {
+    general: GeneralRoom;
+  };
+  direct: {};
+}
+
+/**
+ * Public chat room for everyone.
+ */
+export interface GeneralRoom {
+  triggers: {
+    message: MessageInput;
+    typing: Typing;
+  };
+  events: {
+    message: Message;
+    typing: Typing;
+    "user:joined": UserJoined;
+    "user:left": UserLeft;
+  };
+}
+
+/**
+ * Chat message sent by a user.
+ */
+export interface MessageInput {
+  /**
+   * The message that it answers.
+   */
+  replyTo?: string | null;
+  /**
+   * Who wrote it.
+   */
+  senderId: string;
+  /**
+   * What it says.
+   */
+  text: string;
+}
+
+/**
+ * The sender started or stopped typing.
+ */
+export interface Typing {
+  isTyping: boolean;
+}
+
+/**
+ * Chat message sent by a user.
+ */
+export interface Message {
+  /**
+   * The message that it answers.
+   */
+  replyTo: string | null;
+  /**
+   * Who wrote it.
+   */
+  senderId: string;
+  /**
+   * What it says.
+   */
+  text: string;
+}
+
+/**
+ * Somebody entered the room.
+ */
+export interface UserJoined {
+  userId: string;
+  username: string;
+}
+
+/**
+ * Somebody left the room.
+ */
+export interface UserLeft {
+  userId: string;
+}
