@@ -1,4 +1,4 @@
-import type { Browser, BrowserContextOptions } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { blankPage, PersonsPage } from "./persons-page.js";
 
 /** A line of the log, as a reader sees it. */
@@ -13,6 +13,11 @@ export class ChatPage extends PersonsPage {
   /** Opens a page that nothing is loaded into yet. */
   static async blank(browser: Browser, options: BrowserContextOptions = {}): Promise<ChatPage> {
     return new ChatPage(await blankPage(browser, options));
+  }
+
+  /** The page of a browser's tab that nothing is loaded into yet. */
+  static inTab(tab: Page): ChatPage {
+    return new ChatPage(tab);
   }
 
   /** Opens the chat under a name; resolves when it is in the room. */

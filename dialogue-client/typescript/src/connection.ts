@@ -3,6 +3,7 @@ import type { ConnectionState } from "./connection-state.js";
 import { Deferred } from "./deferred.js";
 import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
+import type { Unsubscribe } from "./handlers.js";
 import type { Auth, DialogueClientOptions } from "./options.js";
 import { decodeConnectError, decodeRefusal } from "./refusal.js";
 import { concernOf, type RequestBody, type Requester, Requests } from "./request.js";
@@ -10,6 +11,7 @@ import type { RoomInfo } from "./room-info.js";
 import type { Position } from "./place.js";
 import { isUnanswered } from "./retry.js";
 import { serverOrigin } from "./server-url.js";
+import { onWake } from "./wake.js";
 
 /** What the server says of a connection, first of all. */
 interface Welcome extends Authenticated {
@@ -74,7 +76,9 @@ export class Connection implements Requester {
   #phase: ConnectionState | "reconnecting" = "disconnected";
   #opened: Deferred<void> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
+  /** Runs while the next attempt is at a time that is not Socket.IO's to choose. */
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #stopWaking: Unsubscribe | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
   /** How long a server that stops has asked to be left alone, in milliseconds. */
   #drainMs: number | undefined;
@@ -125,7 +129,7 @@ export class Connection implements Requester {
 
   /** Opens the connection, and keeps trying as if one had been lost. */
   open(): void {
-    this.#phase = "reconnecting";
+    this.#become("reconnecting");
     this.#socket.connect();
     this.#observer.changed();
   }
@@ -135,7 +139,7 @@ export class Connection implements Requester {
     if (this.#phase === "connected") return Promise.resolve();
     const opened = this.opening();
     if (this.#phase === "disconnected" || (this.#phase === "reconnecting" && this.clientId === "")) {
-      this.#phase = "connecting";
+      this.#become("connecting");
       this.#deadline = setTimeout(() => {
         this.#giveUp(new DialogueError("TIMEOUT", `no connection within ${this.#timeoutMs} ms`));
       }, this.#timeoutMs);
@@ -201,7 +205,7 @@ export class Connection implements Requester {
     clearTimeout(this.#deadline);
     this.clientId = clientId;
     this.userId = userId;
-    this.#phase = "connected";
+    this.#become("connected");
     this.#expired = false;
     const opened = this.#opened;
     this.#opened = undefined;
@@ -247,7 +251,7 @@ export class Connection implements Requester {
       this.#reopenAfter(this.#retryDelays[0] * (0.5 + Math.random()));
     }
     if (this.#phase === "connected") {
-      this.#phase = comesBack ? "reconnecting" : "disconnected";
+      this.#become(comesBack ? "reconnecting" : "disconnected");
       this.#observer.changed();
       this.#observer.lost(reason);
     } else if (this.#phase === "connecting" || (this.#phase === "reconnecting" && !comesBack)) {
@@ -283,8 +287,23 @@ export class Connection implements Requester {
     return typeof this.#auth === "function";
   }
 
+  #become(phase: ConnectionState | "reconnecting"): void {
+    this.#phase = phase;
+    this.#stopWaking?.();
+    this.#stopWaking = phase === "reconnecting" ? onWake(() => this.#hasten()) : undefined;
+  }
+
+  /** Tries at once, whatever Socket.IO waits for; where the server said when, it is not asked before. */
+  #hasten(): void {
+    if (this.#retry !== undefined || this.#socket.connected) return;
+    this.#socket.disconnect().connect();
+  }
+
   #reopenAfter(delayMs: number): void {
-    this.#retry = setTimeout(() => this.#socket.connect(), delayMs);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#socket.connect();
+    }, delayMs);
   }
 
   #giveUp(error: DialogueError): void {
@@ -295,11 +314,12 @@ export class Connection implements Requester {
   #close(error: DialogueError): void {
     clearTimeout(this.#deadline);
     clearTimeout(this.#retry);
+    this.#retry = undefined;
     this.#handshake++;
     this.#opened?.reject(error);
     this.#opened = undefined;
     // An established connection is marked closed, and announced, by its own `disconnect` event.
-    if (this.#phase !== "connected") this.#phase = "disconnected";
+    if (this.#phase !== "connected") this.#become("disconnected");
     this.#socket.disconnect();
   }
 }

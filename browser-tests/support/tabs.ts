@@ -1,0 +1,55 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import playwright, { type BrowserContext, type Page } from "playwright-core";
+import { CHROMIUM, FLAGS } from "./persons-page.js";
+
+/**
+ * One window of a browser, in which a tab that is shown hides the others:
+ * Playwright makes its own pages believe that they are all shown.
+ */
+export class Tabs {
+  private constructor(
+    private readonly context: BrowserContext,
+    readonly close: () => Promise<void>,
+  ) {}
+
+  static async open(): Promise<Tabs> {
+    const profile = await mkdtemp(join(tmpdir(), "chromium-"));
+    const args = [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`];
+    const chromium = spawn(CHROMIUM, args, { stdio: ["ignore", "ignore", "pipe"] });
+    const stop = async () => {
+      const exited = once(chromium, "exit");
+      chromium.kill();
+      await exited;
+      await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+    };
+    for await (const line of createInterface({ input: chromium.stderr })) {
+      const url = /^DevTools listening on (\S+)$/.exec(line)?.[1];
+      if (!url) continue;
+      chromium.stderr.resume();
+      const browser = await playwright.chromium.connectOverCDP(url, { noDefaults: true });
+      return new Tabs(browser.contexts()[0]!, stop);
+    }
+    throw new Error("Chromium ended before it listened");
+  }
+
+  /** Opens a tab, and shows it. */
+  async add(): Promise<Page> {
+    const tab = await this.context.newPage();
+    await tab.bringToFront();
+    return tab;
+  }
+
+  /** Stops everything that a hidden tab does, as browsers do after a while; resolves with what lets it go on. */
+  async freeze(tab: Page): Promise<() => Promise<void>> {
+    const session = await this.context.newCDPSession(tab);
+    await session.send("Page.setWebLifecycleState", { state: "frozen" });
+    return async () => {
+      await session.send("Page.setWebLifecycleState", { state: "active" });
+    };
+  }
+}
