@@ -1,29 +1,40 @@
-//! The expansion of the chat example's room, written down: it declares and calls, and has no logic.
+//! The expansion of the chat example's room and of its handlers, written down: it declares and
+//! calls, and has no logic.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{File, Item, Meta};
+use syn::{Attribute, File, Item, Meta};
 
-const CHAT: &str = include_str!("../../examples/chat/src/chat.rs");
+const PROTOCOL: &str = include_str!("../../examples/chat/protocol/src/lib.rs");
+const SERVER: &str = include_str!("../../examples/chat/src/chat.rs");
 
-/// The room module of the chat, expanded.
-fn expanded() -> TokenStream {
-    let chat: File = syn::parse_str(CHAT).unwrap();
-    let room = chat.items.into_iter().find_map(|item| match item {
+/// The module of a file that an attribute of Dialogue is on, expanded.
+fn expanded(
+    file: &str,
+    name: &str,
+    expand: fn(TokenStream, &TokenStream) -> TokenStream,
+) -> String {
+    let is_named = |attribute: &Attribute| {
+        attribute.path().segments.last().is_some_and(|last| last.ident == name)
+    };
+    let file: File = syn::parse_str(file).unwrap();
+    let module = file.items.into_iter().find_map(|item| match item {
         Item::Mod(mut module) => {
-            let attribute = module.attrs.iter().position(|attribute| {
-                attribute.path().segments.last().is_some_and(|last| last.ident == "room")
-            })?;
-            let Meta::List(arguments) = module.attrs.remove(attribute).meta else { return None };
-            Some(crate::room::expand(arguments.tokens, &module.into_token_stream()))
+            let at = module.attrs.iter().position(is_named)?;
+            let Meta::List(arguments) = module.attrs.remove(at).meta else { return None };
+            Some(expand(arguments.tokens, &module.into_token_stream()))
         }
         _ => None,
     });
-    room.unwrap()
+    prettyplease::unparse(&syn::parse2(module.unwrap()).unwrap())
 }
 
 #[test]
 fn the_chats_room_expands_to_declarations_and_calls() {
-    let file: File = syn::parse2(expanded()).unwrap();
-    insta::assert_snapshot!(prettyplease::unparse(&file));
+    insta::assert_snapshot!(expanded(PROTOCOL, "room", crate::room::expand));
+}
+
+#[test]
+fn the_chats_handlers_expand_to_declarations_and_calls() {
+    insta::assert_snapshot!(expanded(SERVER, "handlers", crate::handlers::expand));
 }

@@ -65,7 +65,7 @@ pub(crate) fn tests(database: &str) -> Result<(), Failure> {
 
 /// The servers that the tests of clients and pages start, and what their types are tried with.
 pub(crate) fn build_examples() -> Result<(), Failure> {
-    let packages = ["chat", "rooms", "authenticated", "persistence", "shapes"];
+    let packages = ["bot", "chat", "rooms", "authenticated", "persistence", "shapes"];
     run(cargo().args(["build", "--locked"]).args(packages.map(|name| format!("--package={name}"))))
 }
 

@@ -1,34 +1,13 @@
 //! A bot for the chat example: it answers whoever writes `!help`.
 
-use dialogue::Event;
+use chat_protocol::{Message, general};
 use dialogue_client::{Client, JoinError};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use validator::Validate;
+use serde::Serialize;
 
 /// What the bot is asked.
 const QUESTION: &str = "!help";
 /// What it says then.
 const ANSWER: &str = "Write anything, and everybody in the room reads it. I only know `!help`.";
-
-/// A message, as the chat declares it. An app whose clients are its own shares a crate with them instead,
-/// as `examples/protocol` does.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
-#[serde(rename_all = "camelCase")]
-#[event(name = "message", history = 100)]
-pub struct Message {
-    /// What it says.
-    #[validate(length(min = 1, max = 2000))]
-    pub text: String,
-    /// Who wrote it.
-    pub sender_id: String,
-    /// The message that it answers.
-    pub reply_to: Option<String>,
-}
-
-/// What the bot knows of the chat's room.
-#[dialogue::room("general", events(Message))]
-pub mod general {}
 
 /// How the chat is told who one is.
 #[derive(Clone, Debug, Serialize)]

@@ -6,16 +6,13 @@ mod chat;
 
 use std::time::Duration;
 
-use bot::{Login, Message};
+use bot::Login;
+use chat_protocol::{Message, UserJoined, general};
 use dialogue::Dialogue;
 use dialogue_client::Client;
 use tokio::{net::TcpListener, time::timeout};
 
-use crate::chat::{Chat, UserJoined};
-
-/// What the test knows of the chat's room.
-#[dialogue::room("general", events(Message), server_events(UserJoined))]
-mod general {}
+use crate::chat::Chat;
 
 async fn connect(url: &str, user_id: &'static str) -> Client {
     let login = move || async move { Login { user_id: user_id.into() } };

@@ -1,62 +1,15 @@
-//! The chat itself: its events, its room, its app.
+//! The chat itself: what its room does, and its app.
 
+use chat_protocol::{UserJoined, UserLeft, general};
 use dialogue::{
-    App, Client, Context, Deny, Event, Handshake,
+    App, Client, Context, Deny, Handshake,
     auth::{ClaimedUser, TrustClientUserId},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use validator::Validate;
 
-/// Chat message sent by a user.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
-#[serde(rename_all = "camelCase")]
-#[event(name = "message", history = 100)]
-pub(crate) struct Message {
-    /// What it says.
-    #[validate(length(min = 1, max = 2000))]
-    pub(crate) text: String,
-    /// Who wrote it.
-    pub(crate) sender_id: String,
-    /// The message that it answers.
-    pub(crate) reply_to: Option<String>,
-}
+#[dialogue::handlers(chat_protocol::general, app = Chat)]
+mod general_handlers {
+    use chat_protocol::general::Room;
 
-/// The sender started or stopped typing.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Event)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Typing {
-    pub(crate) is_typing: bool,
-}
-
-/// Somebody entered the room.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Event)]
-#[serde(rename_all = "camelCase")]
-#[event(name = "user:joined")]
-pub(crate) struct UserJoined {
-    pub(crate) user_id: String,
-    pub(crate) username: String,
-}
-
-/// Somebody left the room.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Event)]
-#[serde(rename_all = "camelCase")]
-#[event(name = "user:left")]
-pub(crate) struct UserLeft {
-    pub(crate) user_id: String,
-}
-
-/// Public chat room for everyone.
-#[dialogue::room(
-    "general",
-    app = Chat,
-    name = "General Chat",
-    events(Message, Typing),
-    server_events(UserJoined, UserLeft),
-    subscribe(Message, UserJoined, UserLeft),
-    sync_history = 50,
-)]
-pub(crate) mod general {
     use super::*;
 
     #[joined]

@@ -52,6 +52,9 @@ export interface MessageInput {
  * The sender started or stopped typing.
  */
 export interface Typing {
+  /**
+   * Whether they type.
+   */
   isTyping: boolean;
 }
 
@@ -77,7 +80,13 @@ export interface Message {
  * Somebody entered the room.
  */
 export interface UserJoined {
+  /**
+   * Who.
+   */
   userId: string;
+  /**
+   * What they are called.
+   */
   username: string;
 }
 
@@ -85,5 +94,8 @@ export interface UserJoined {
  * Somebody left the room.
  */
 export interface UserLeft {
+  /**
+   * Who.
+   */
   userId: string;
 }

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const BINARIES = process.env.DIALOGUE_EXAMPLES ?? join(import.meta.dirname, "../../../../target/debug");
+/** Where the programs of the examples are. */
+export const BINARIES = process.env.DIALOGUE_EXAMPLES ?? join(import.meta.dirname, "../../../../target/debug");
 
 /** The example to run: `authenticated` takes what `login` makes. */
 export type Example = "authenticated" | "chat" | "persistence" | "rooms";

@@ -1,0 +1,24 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { BINARIES } from "../../dialogue-client/typescript/tests/support/example-server.js";
+
+/** `examples/bot`, as a process of its own. */
+export class Bot {
+  private constructor(private readonly process: ChildProcess) {}
+
+  /** Starts it: it joins the chat at `url` under a name. */
+  static start(url: string, name: string): Bot {
+    const env = { ...process.env, CHAT: url.replace(/^http/, "ws"), NAME: name };
+    return new Bot(spawn(join(BINARIES, "bot"), { env, stdio: ["ignore", "ignore", "inherit"] }));
+  }
+
+  /** Ends the process. */
+  async kill(): Promise<void> {
+    const { process } = this;
+    if (process.exitCode !== null || process.signalCode !== null) return;
+    const exited = once(process, "exit");
+    process.kill("SIGKILL");
+    await exited;
+  }
+}
