@@ -8,7 +8,7 @@ use std::{
 
 use dialogue::{
     Event, Room as RoomKey,
-    protocol::{CreateRoom, InRoom, RoomInfo, event},
+    protocol::{Authenticated, CreateRoom, InRoom, RoomCreated, RoomInfo, Rooms, event},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -19,8 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    Builder, Room,
-    answer::{self, Authenticated, Connected},
+    Builder, Room, answer,
     builder::Config,
     connection::{Command, Connection},
     direct::Direct,
@@ -30,6 +29,7 @@ use crate::{
     link::RoomId,
     request::{Answer, Request},
     socket::Socket,
+    who::Who,
 };
 
 /// How many commands wait for the connection's task.
@@ -67,7 +67,7 @@ pub(crate) struct Shared {
     /// Requests may be under way as long as there are permits.
     turns: Semaphore,
     state: watch::Receiver<State>,
-    who: watch::Receiver<Connected>,
+    who: watch::Receiver<Who>,
     direct: Arc<Direct>,
     pub(crate) errors: Arc<Listeners<Arc<ClientError>>>,
 }
@@ -90,10 +90,10 @@ impl Client {
         Builder::new(url.into())
     }
 
-    pub(crate) fn start(config: Arc<Config>, socket: Socket, connected: Connected) -> Self {
+    pub(crate) fn start(config: Arc<Config>, socket: Socket, is: Who) -> Self {
         let (commands, received) = mpsc::channel(COMMANDS);
         let state = watch::Sender::new(State::Connected);
-        let who = watch::Sender::new(Connected::default());
+        let who = watch::Sender::new(Who::default());
         let (direct, errors) = (Arc::new(Direct::default()), Arc::new(Listeners::new()));
         let shared = Shared {
             config: config.clone(),
@@ -105,7 +105,7 @@ impl Client {
             errors: errors.clone(),
         };
         let hub = Hub::new(errors, direct, state, who);
-        let connection = Connection::new(config, received, hub, socket, connected);
+        let connection = Connection::new(config, received, hub, socket, is);
         tokio::spawn(connection.run());
         Self { shared: Arc::new(shared) }
     }
@@ -175,14 +175,14 @@ impl Client {
     /// The rooms that this client may see.
     pub async fn rooms(&self) -> Result<Vec<RoomInfo>, RequestError> {
         let answer = self.shared.ask(None, event::LIST_ROOMS, &(), true).await?;
-        answer::read(&answer).map(|answer::Rooms { rooms }| rooms)
+        answer::read(&answer).map(|Rooms { rooms }| rooms.into_owned())
     }
 
     /// Creates a room, if the app lets this client. It is not repeated if the connection is lost
     /// meanwhile.
     pub async fn create_room(&self, room: CreateRoom) -> Result<RoomInfo, RequestError> {
         let answer = self.shared.ask(None, event::CREATE_ROOM, &room, false).await?;
-        answer::read(&answer).map(|answer::RoomCreated { room }| room)
+        answer::read(&answer).map(|RoomCreated { room }| room.into_owned())
     }
 
     /// Deletes a room that this user created. It is not repeated if the connection is lost meanwhile.

@@ -62,6 +62,7 @@ mod socket;
 mod stream;
 mod timers;
 mod trigger;
+mod who;
 
 /// The examples in the README compile.
 #[cfg(doctest)]
