@@ -28,6 +28,7 @@ use crate::{
     hub::Hub,
     link::RoomId,
     request::{Answer, Request},
+    room::ById,
     socket::Socket,
     who::Who,
 };
@@ -116,11 +117,38 @@ impl Client {
     /// or a moment after its last handle and stream were dropped.
     pub fn join<R: RoomKey>(&self, room: R) -> BoxFuture<'_, Result<Room<R>, JoinError>> {
         // Boxed, so that a type that is no room is one mistake and not three.
-        Box::pin(self.join_room(room))
+        Box::pin(self.enter_room(room.id().into(), room))
     }
 
-    async fn join_room<R: RoomKey>(&self, room: R) -> Result<Room<R>, JoinError> {
-        let id: RoomId = room.id().into();
+    /// Joins a room by an id that is known at run time alone: of one that was created, or is in the list
+    /// of [`rooms`](Client::rooms). Its events are those of `R`, whatever id `R` has.
+    ///
+    /// The server knows which events the room really lists: one that it does not is refused with
+    /// `EVENT_NOT_ALLOWED`, in the answer to a trigger, or as [`ClientError::Room`] to whoever listens.
+    /// On the server, `RoomConfig::events_of::<R>()` has a created room list the same.
+    ///
+    /// ```no_run
+    /// # use dialogue_client::{Client, CreateRoom};
+    /// # use protocol::{Note, board};
+    /// # async fn open(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let created = client.create_room(CreateRoom::new("ideas", "Ideas")).await?;
+    /// let ideas = client.join_id::<board::Room>(&created.id).await?;
+    /// ideas.trigger(Note { text: "a hammock".into() }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn join_id<R: RoomKey>(
+        &self,
+        room_id: &str,
+    ) -> BoxFuture<'_, Result<Room<R, ById>, JoinError>> {
+        Box::pin(self.enter_room(room_id.into(), ById))
+    }
+
+    async fn enter_room<R: RoomKey, K>(
+        &self,
+        id: RoomId,
+        joined_by: K,
+    ) -> Result<Room<R, K>, JoinError> {
         let deadline = Instant::now() + self.shared.config.request_timeout;
         let joined = async {
             let (reply, joined) = oneshot::channel();
@@ -128,7 +156,7 @@ impl Client {
             joined.await.map_err(|_| RequestError::Closed)?
         };
         let core = timeout_at(deadline, joined).await.unwrap_or(Err(RequestError::Timeout))?;
-        Ok(Room::new(room, core, self.shared.clone()))
+        Ok(Room::new(joined_by, core, self.shared.clone()))
     }
 
     /// What the server sends to this client alone, outside any room, from now on.
