@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::{Client, answer::Connected, error::ConnectError, socket::Socket};
+use crate::{Client, error::ConnectError, socket::Socket, who::Who};
 
 /// The settings of a [`Client`]; made by [`Client::builder`].
 #[must_use = "nothing is connected before `connect`"]
@@ -194,14 +194,14 @@ impl Builder {
         let Self { url, path, contract, mut config } = self;
         config.endpoint = endpoint(&url, &path, contract.as_deref())?;
         let config = Arc::new(config);
-        let (socket, connected) = config.open().await?;
-        Ok(Client::start(config, socket, connected))
+        let (socket, who) = config.open().await?;
+        Ok(Client::start(config, socket, who))
     }
 }
 
 impl Config {
     /// Opens a connection, with credentials of this moment.
-    pub(crate) async fn open(&self) -> Result<(Socket, Connected), ConnectError> {
+    pub(crate) async fn open(&self) -> Result<(Socket, Who), ConnectError> {
         let open = async {
             let auth = self.credentials().await.map_err(ConnectError::Credentials)?;
             Socket::open(&self.endpoint, auth.as_deref()).await

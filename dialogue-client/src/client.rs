@@ -8,7 +8,7 @@ use std::{
 
 use dialogue::{
     Event, Room as RoomKey,
-    protocol::{CreateRoom, InRoom, RoomInfo, event},
+    protocol::{Authenticated, CreateRoom, InRoom, RoomCreated, RoomInfo, Rooms, event},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -19,8 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    Builder, Room,
-    answer::{self, Authenticated, Connected},
+    Builder, Room, answer,
     builder::Config,
     connection::{Command, Connection},
     direct::Direct,
@@ -29,7 +28,9 @@ use crate::{
     hub::Hub,
     link::RoomId,
     request::{Answer, Request},
+    room::ById,
     socket::Socket,
+    who::Who,
 };
 
 /// How many commands wait for the connection's task.
@@ -67,7 +68,7 @@ pub(crate) struct Shared {
     /// Requests may be under way as long as there are permits.
     turns: Semaphore,
     state: watch::Receiver<State>,
-    who: watch::Receiver<Connected>,
+    who: watch::Receiver<Who>,
     direct: Arc<Direct>,
     pub(crate) errors: Arc<Listeners<Arc<ClientError>>>,
 }
@@ -90,10 +91,10 @@ impl Client {
         Builder::new(url.into())
     }
 
-    pub(crate) fn start(config: Arc<Config>, socket: Socket, connected: Connected) -> Self {
+    pub(crate) fn start(config: Arc<Config>, socket: Socket, is: Who) -> Self {
         let (commands, received) = mpsc::channel(COMMANDS);
         let state = watch::Sender::new(State::Connected);
-        let who = watch::Sender::new(Connected::default());
+        let who = watch::Sender::new(Who::default());
         let (direct, errors) = (Arc::new(Direct::default()), Arc::new(Listeners::new()));
         let shared = Shared {
             config: config.clone(),
@@ -105,7 +106,7 @@ impl Client {
             errors: errors.clone(),
         };
         let hub = Hub::new(errors, direct, state, who);
-        let connection = Connection::new(config, received, hub, socket, connected);
+        let connection = Connection::new(config, received, hub, socket, is);
         tokio::spawn(connection.run());
         Self { shared: Arc::new(shared) }
     }
@@ -116,11 +117,38 @@ impl Client {
     /// or a moment after its last handle and stream were dropped.
     pub fn join<R: RoomKey>(&self, room: R) -> BoxFuture<'_, Result<Room<R>, JoinError>> {
         // Boxed, so that a type that is no room is one mistake and not three.
-        Box::pin(self.join_room(room))
+        Box::pin(self.enter_room(room.id().into(), room))
     }
 
-    async fn join_room<R: RoomKey>(&self, room: R) -> Result<Room<R>, JoinError> {
-        let id: RoomId = room.id().into();
+    /// Joins a room by an id that is known at run time alone: of one that was created, or is in the list
+    /// of [`rooms`](Client::rooms). Its events are those of `R`, whatever id `R` has.
+    ///
+    /// The server knows which events the room really lists: one that it does not is refused with
+    /// `EVENT_NOT_ALLOWED`, in the answer to a trigger, or as [`ClientError::Room`] to whoever listens.
+    /// On the server, `RoomConfig::events_of::<R>()` has a created room list the same.
+    ///
+    /// ```no_run
+    /// # use dialogue_client::{Client, CreateRoom};
+    /// # use protocol::{Note, board};
+    /// # async fn open(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let created = client.create_room(CreateRoom::new("ideas", "Ideas")).await?;
+    /// let ideas = client.join_id::<board::Room>(&created.id).await?;
+    /// ideas.trigger(Note { text: "a hammock".into() }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn join_id<R: RoomKey>(
+        &self,
+        room_id: &str,
+    ) -> BoxFuture<'_, Result<Room<R, ById>, JoinError>> {
+        Box::pin(self.enter_room(room_id.into(), ById))
+    }
+
+    async fn enter_room<R: RoomKey, K>(
+        &self,
+        id: RoomId,
+        joined_by: K,
+    ) -> Result<Room<R, K>, JoinError> {
         let deadline = Instant::now() + self.shared.config.request_timeout;
         let joined = async {
             let (reply, joined) = oneshot::channel();
@@ -128,7 +156,7 @@ impl Client {
             joined.await.map_err(|_| RequestError::Closed)?
         };
         let core = timeout_at(deadline, joined).await.unwrap_or(Err(RequestError::Timeout))?;
-        Ok(Room::new(room, core, self.shared.clone()))
+        Ok(Room::new(joined_by, core, self.shared.clone()))
     }
 
     /// What the server sends to this client alone, outside any room, from now on.
@@ -175,14 +203,14 @@ impl Client {
     /// The rooms that this client may see.
     pub async fn rooms(&self) -> Result<Vec<RoomInfo>, RequestError> {
         let answer = self.shared.ask(None, event::LIST_ROOMS, &(), true).await?;
-        answer::read(&answer).map(|answer::Rooms { rooms }| rooms)
+        answer::read(&answer).map(|Rooms { rooms }| rooms.into_owned())
     }
 
     /// Creates a room, if the app lets this client. It is not repeated if the connection is lost
     /// meanwhile.
     pub async fn create_room(&self, room: CreateRoom) -> Result<RoomInfo, RequestError> {
         let answer = self.shared.ask(None, event::CREATE_ROOM, &room, false).await?;
-        answer::read(&answer).map(|answer::RoomCreated { room }| room)
+        answer::read(&answer).map(|RoomCreated { room }| room.into_owned())
     }
 
     /// Deletes a room that this user created. It is not repeated if the connection is lost meanwhile.

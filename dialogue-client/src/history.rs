@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use dialogue::{
     Event, EventMessage,
-    protocol::{GetHistory, event},
+    protocol::{self, GetHistory, event},
 };
 use futures_util::future::BoxFuture;
 
@@ -76,7 +76,7 @@ impl<E: Event> History<E> {
             limit: Some(limit),
         };
         let answer = client.ask(Some(room.clone()), event::GET_HISTORY, &request, true).await?;
-        let page: answer::Page = answer::read(&answer)?;
+        let page: protocol::Page<'_> = answer::read(&answer)?;
         let last = page.events.last().and_then(|event| event.position);
         let older = last.filter(|_| !page.complete).map(|position| position.seq);
         let events = page.events.iter().filter_map(|raw| stream::typed(raw, &client.errors));

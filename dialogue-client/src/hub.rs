@@ -5,9 +5,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{Notify, watch};
 
-use crate::{
-    State, answer::Connected, direct::Direct, error::ClientError, feed::Listeners, link::RoomId,
-};
+use crate::{State, direct::Direct, error::ClientError, feed::Listeners, link::RoomId, who::Who};
 
 /// What the task tells handles.
 pub(crate) struct Hub {
@@ -16,7 +14,7 @@ pub(crate) struct Hub {
     pub(crate) errors: Arc<Listeners<Arc<ClientError>>>,
     pub(crate) direct: Arc<Direct>,
     pub(crate) state: watch::Sender<State>,
-    pub(crate) who: watch::Sender<Connected>,
+    pub(crate) who: watch::Sender<Who>,
     /// Streams whose readers are slow, until there is room for more.
     slow: FuturesUnordered<BoxFuture<'static, (RoomId, u64)>>,
 }
@@ -34,7 +32,7 @@ impl Hub {
         errors: Arc<Listeners<Arc<ClientError>>>,
         direct: Arc<Direct>,
         state: watch::Sender<State>,
-        who: watch::Sender<Connected>,
+        who: watch::Sender<Who>,
     ) -> Self {
         let (attention, slow) = (Arc::default(), FuturesUnordered::new());
         Self { attention, errors, direct, state, who, slow }

@@ -2,7 +2,8 @@
 //! and are triggered with an acknowledgement, and lost connections lose nothing.
 //!
 //! - A [`Client`] is a connection that comes back by itself.
-//! - A [`Room`] is joined by its key; what it does not list does not compile.
+//! - A [`Room`] is joined by its key, or by an id that is known at run time alone; what its type does not
+//!   list does not compile.
 //! - [`Events`] is the stream of a room's events of one type, in the room's order.
 //! - [`Trigger`] sends an event until the server says that it has it.
 //! - [`History`] reads what the room keeps.
@@ -62,6 +63,7 @@ mod socket;
 mod stream;
 mod timers;
 mod trigger;
+mod who;
 
 /// The examples in the README compile.
 #[cfg(doctest)]
@@ -79,7 +81,7 @@ pub use crate::{
     feed::Feed,
     history::{History, Page},
     place::At,
-    room::{Reset, Room, RoomState},
+    room::{ById, Reset, Room, RoomState},
     stream::Events,
     trigger::{Receipt, Trigger},
 };

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    marker::PhantomData,
     sync::{Arc, Mutex},
 };
 
@@ -30,11 +31,20 @@ use crate::{
 /// When the connection is lost, the room is joined again with the place that was reached, and streams go
 /// on where they were: in order, with nothing missing and nothing twice. Where the server cannot prove
 /// that, [`resets`](Room::resets) says so.
-pub struct Room<R> {
-    key: R,
+///
+/// `R` says what the room carries. `K` is what it was joined by: its key, or [`ById`].
+pub struct Room<R, K = R> {
+    joined_by: K,
     core: Arc<Core>,
     client: Arc<Shared>,
+    carries: PhantomData<fn() -> R>,
 }
+
+/// In the place of a key: the room was joined by an id that is known at run time alone, by
+/// [`Client::join_id`](crate::Client::join_id).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ById;
 
 /// What all handles and streams of a room have in common; the room is left when it is dropped.
 pub(crate) struct Core {
@@ -82,13 +92,15 @@ pub struct Reset {
 }
 
 impl<R: RoomKey> Room<R> {
-    pub(crate) fn new(key: R, core: Arc<Core>, client: Arc<Shared>) -> Self {
-        Self { key, core, client }
-    }
-
     /// The room's key: its fields are what the placeholders of the id stand for.
     pub fn key(&self) -> &R {
-        &self.key
+        &self.joined_by
+    }
+}
+
+impl<R: RoomKey, K> Room<R, K> {
+    pub(crate) fn new(joined_by: K, core: Arc<Core>, client: Arc<Shared>) -> Self {
+        Self { joined_by, core, client, carries: PhantomData }
     }
 
     /// The room's id.
@@ -168,13 +180,18 @@ impl<R: RoomKey> Room<R> {
     }
 }
 
-impl<R: Clone> Clone for Room<R> {
+impl<R, K: Clone> Clone for Room<R, K> {
     fn clone(&self) -> Self {
-        Self { key: self.key.clone(), core: self.core.clone(), client: self.client.clone() }
+        Self {
+            joined_by: self.joined_by.clone(),
+            core: self.core.clone(),
+            client: self.client.clone(),
+            carries: PhantomData,
+        }
     }
 }
 
-impl<R> fmt::Debug for Room<R> {
+impl<R, K> fmt::Debug for Room<R, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Room").field("id", &self.core.id).finish_non_exhaustive()
     }

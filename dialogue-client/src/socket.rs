@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use dialogue::protocol::event;
+use dialogue::protocol::{Connected, event};
 use futures_util::{Sink, Stream};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::value::RawValue;
@@ -23,9 +23,9 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    answer::Connected,
     error::{ConnectError, Refusal},
     packet::{Frame, Packet},
+    who::Who,
 };
 
 /// For how long a server may be silent before it has said how often it pings.
@@ -48,16 +48,16 @@ impl Socket {
     pub(crate) async fn open(
         url: &str,
         auth: Option<&RawValue>,
-    ) -> Result<(Self, Connected), ConnectError> {
+    ) -> Result<(Self, Who), ConnectError> {
         let tls = if url.starts_with("wss:") { Connector::Rustls(tls()) } else { Connector::Plain };
         let (stream, _) = connect_async_tls_with_config(url, None, true, Some(tls)).await?;
         let (stream, deadline) = (Box::new(stream), Instant::now() + UNTIL_OPEN);
         let mut socket = Self { stream, outgoing: VecDeque::new(), patience: UNTIL_OPEN, deadline };
-        let connected = socket.greet(auth).await?;
-        Ok((socket, connected))
+        let who = socket.greet(auth).await?;
+        Ok((socket, who))
     }
 
-    async fn greet(&mut self, auth: Option<&RawValue>) -> Result<Connected, ConnectError> {
+    async fn greet(&mut self, auth: Option<&RawValue>) -> Result<Who, ConnectError> {
         let open = self.text().await.map_err(|Lost| ConnectError::Handshake)?;
         let Frame::Open(heartbeat) = Frame::parse(&open) else {
             return Err(ConnectError::Handshake);
@@ -72,8 +72,8 @@ impl Socket {
                 }
                 Some(Packet::Disconnect) => return Err(ConnectError::Handshake),
                 Some(Packet::Event { name, data, .. }) if name == event::CONNECTED => {
-                    let connected = serde_json::from_str(data.get());
-                    return connected.map_err(|_| ConnectError::Handshake);
+                    let connected = serde_json::from_str::<Connected<'_>>(data.get());
+                    return connected.map(Who::from).map_err(|_| ConnectError::Handshake);
                 }
                 _ => {}
             }

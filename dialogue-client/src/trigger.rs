@@ -4,20 +4,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use dialogue::{
     Event, Meta,
-    protocol::{self, event},
+    protocol::{self, Triggered, event},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
-use crate::{
-    At,
-    answer::{self, Triggered},
-    client::Shared,
-    error::TriggerError,
-    link::RoomId,
-};
+use crate::{At, answer, client::Shared, error::TriggerError, link::RoomId};
 
 /// How long a trigger is tried, unless it says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -157,13 +157,13 @@ pub struct Trigger<'a> {
 }
 
 /// The answer to a trigger.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Triggered {
     /// The epoch of the room's log, where the event is stored.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
     /// The event's place there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
 }
 
@@ -233,18 +233,18 @@ impl CreateRoom {
 }
 
 /// The answer to `dialogue:createRoom`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoomCreated<'a> {
     /// The room.
-    pub room: &'a RoomInfo,
+    pub room: Cow<'a, RoomInfo>,
 }
 
 /// The answer to `dialogue:authenticate`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticated {
     /// When the proof ends, in milliseconds since the Unix epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
 }
 
@@ -266,34 +266,37 @@ pub struct Connected<'a> {
 }
 
 /// The answer to a join.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Joined<'a> {
     /// The room.
-    pub room_id: &'a str,
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
     /// Its name for people.
-    pub room_name: &'a str,
+    #[serde(borrow)]
+    pub room_name: Cow<'a, str>,
     /// What the member is subscribed to now.
-    pub subscriptions: &'a [Cow<'static, str>],
+    pub subscriptions: Cow<'a, [Cow<'static, str>]>,
     /// The epoch of the room's log.
     pub epoch: Epoch,
     /// The last event that the answer accounts for: what comes next is after it.
     pub seq: u64,
     /// Only for a join with `since`: whether `events` are all that was missed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
     /// What was missed, oldest first, if `recovered`; otherwise the room's recent events, newest first.
-    pub events: &'a [Arc<RawMessage>],
+    pub events: Cow<'a, [Arc<RawMessage>]>,
     /// Whether `dialogue:getHistory` has older ones.
     pub more: bool,
 }
 
 /// `dialogue:position`: where a room's log ends, as far as the client's subscriptions go.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct At<'a> {
     /// The room.
-    pub room_id: &'a str,
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
     /// The log's epoch.
     pub epoch: Epoch,
     /// The last event that the client is subscribed to.
@@ -309,17 +312,17 @@ pub struct Draining {
 }
 
 /// The answer to a change of subscriptions.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Subscriptions<'a> {
     /// What the member is subscribed to now.
-    pub subscriptions: &'a [Cow<'static, str>],
+    pub subscriptions: Cow<'a, [Cow<'static, str>]>,
 }
 
 /// The answer to `dialogue:getHistory`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Page<'a> {
     /// Newest first; with `after`, oldest first.
-    pub events: &'a [Arc<RawMessage>],
+    pub events: Cow<'a, [Arc<RawMessage>]>,
     /// Whether the page holds all of the range that exists, rather than what a page may hold.
     pub complete: bool,
     /// The epoch of the room's log: with another one, cursors mean nothing.
@@ -329,15 +332,17 @@ pub struct Page<'a> {
 }
 
 /// `dialogue:historyResponse`, for a request without acknowledgement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryResponse<'a> {
     /// The room.
-    pub room_id: &'a str,
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
     /// The event's name.
-    pub event_name: &'a str,
+    #[serde(borrow)]
+    pub event_name: Cow<'a, str>,
     /// Newest first.
-    pub events: &'a [Arc<RawMessage>],
+    pub events: Cow<'a, [Arc<RawMessage>]>,
     /// The first event asked for.
     pub start: usize,
     /// One past the last event asked for.
@@ -345,31 +350,33 @@ pub struct HistoryResponse<'a> {
 }
 
 /// `dialogue:history`, after a join without acknowledgement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct History<'a> {
     /// The room.
-    pub room_id: &'a str,
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
     /// As in the answer to a join.
-    pub events: &'a [Arc<RawMessage>],
+    pub events: Cow<'a, [Arc<RawMessage>]>,
 }
 
 /// `dialogue:joined` and `dialogue:left`, without acknowledgement, and `dialogue:roomDeleted`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Membership<'a> {
     /// The room.
-    pub room_id: &'a str,
+    #[serde(borrow)]
+    pub room_id: Cow<'a, str>,
     /// Its name for people; only on `dialogue:joined`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub room_name: Option<&'a str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub room_name: Option<Cow<'a, str>>,
 }
 
 /// The answer to `dialogue:listRooms`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rooms<'a> {
     /// The rooms that the client may see.
-    pub rooms: &'a [RoomInfo],
+    pub rooms: Cow<'a, [RoomInfo]>,
 }
 
 /// A room as clients see it in a list.
@@ -460,4 +467,54 @@ pub struct Ack<T> {
     /// The answer, or the [`Failure`].
     #[serde(flatten)]
     pub body: T,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server's message, read and written again.
+    fn through<'a, T: Serialize + Deserialize<'a>>(wire: &'a str) -> String {
+        serde_json::to_string(&serde_json::from_str::<T>(wire).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_a_server_sends_comes_back_as_it_was() {
+        let event =
+            r#"{"event":"note","roomId":"a\"b","data":{"n":1.0},"from":"ann","timestamp":1}"#;
+        let events = format!("[{event}]");
+        let log = r#""epoch":"00000000000000ab","seq":3"#;
+
+        let joined = format!(
+            r#"{{"roomId":"a\"b","roomName":"A","subscriptions":["note","*"],{log},"recovered":true,"events":{events},"more":false}}"#
+        );
+        assert_eq!(through::<Joined<'_>>(&joined), joined);
+        let page = format!(r#"{{"events":{events},"complete":true,{log}}}"#);
+        assert_eq!(through::<Page<'_>>(&page), page);
+        let position = format!(r#"{{"roomId":"a\"b",{log}}}"#);
+        assert_eq!(through::<At<'_>>(&position), position);
+        let history = format!(r#"{{"roomId":"a\"b","events":{events}}}"#);
+        assert_eq!(through::<History<'_>>(&history), history);
+        let response = format!(
+            r#"{{"roomId":"a\"b","eventName":"note","events":{events},"start":0,"end":50}}"#
+        );
+        assert_eq!(through::<HistoryResponse<'_>>(&response), response);
+
+        for triggered in ["{}".to_owned(), format!("{{{log}}}")] {
+            assert_eq!(through::<Triggered>(&triggered), triggered);
+        }
+        for membership in [r#"{"roomId":"a"}"#, r#"{"roomId":"a","roomName":"A"}"#] {
+            assert_eq!(through::<Membership<'_>>(membership), membership);
+        }
+        for authenticated in ["{}", r#"{"expiresAt":7}"#] {
+            assert_eq!(through::<Authenticated>(authenticated), authenticated);
+        }
+        let subscriptions = r#"{"subscriptions":["note"]}"#;
+        assert_eq!(through::<Subscriptions<'_>>(subscriptions), subscriptions);
+        let room = r#"{"id":"a","name":"A","size":0}"#;
+        let rooms = format!(r#"{{"rooms":[{room}]}}"#);
+        assert_eq!(through::<Rooms<'_>>(&rooms), rooms);
+        let created = format!(r#"{{"room":{room}}}"#);
+        assert_eq!(through::<RoomCreated<'_>>(&created), created);
+    }
 }

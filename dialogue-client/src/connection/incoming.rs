@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dialogue::{
     RawMessage,
-    protocol::{self, Draining, ErrorCode, event},
+    protocol::{self, Authenticated, Draining, ErrorCode, event},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::{Connection, Flow, ON, OVER};
 use crate::{
-    answer::{Authenticated, InRoom, Position, accept, read},
+    answer::{accept, read},
     error::{ClientError, Refusal, RequestError},
     link::{About, Due, RoomId},
     membership::{Membership, Over},
@@ -116,14 +116,14 @@ impl Connection {
                 }
             }
             event::POSITION => {
-                if let Some(Position { room_id, epoch, seq }) = hear(data)
+                if let Some(protocol::At { room_id, epoch, seq }) = hear(data)
                     && let Some(room) = rooms.get_mut(&*room_id)
                 {
                     room.on_position(At { epoch, seq }, link, hub);
                 }
             }
             event::LEFT | event::ROOM_DELETED => {
-                if let Some(InRoom { room_id }) = hear(data) {
+                if let Some(protocol::Membership { room_id, .. }) = hear(data) {
                     self.forget(&room_id, || RequestError::Left);
                 }
             }

@@ -16,7 +16,6 @@ use tokio::sync::mpsc;
 
 use crate::{
     State,
-    answer::Connected,
     builder::Config,
     error::{ClientError, ConnectError, RequestError},
     hub::{Hub, Wanted},
@@ -25,6 +24,7 @@ use crate::{
     request::{Outbox, Request},
     socket::{Lost, Socket},
     timers::TimerId,
+    who::Who,
 };
 
 /// How long before credentials expire new ones are sent, at most.
@@ -58,7 +58,7 @@ pub(crate) struct Connection {
     rooms: HashMap<RoomId, Membership>,
     /// What is asked outside rooms.
     outbox: Outbox,
-    opening: Option<BoxFuture<'static, Result<(Socket, Connected), ConnectError>>>,
+    opening: Option<BoxFuture<'static, Result<(Socket, Who), ConnectError>>>,
     /// How many attempts failed in a row.
     failed: u32,
     /// The server goes down, and said how long to stay away.
@@ -76,7 +76,7 @@ enum Next {
     Command(Option<Command>),
     Link(Happened),
     Wanted(Wanted),
-    Opened(Result<(Socket, Connected), ConnectError>),
+    Opened(Result<(Socket, Who), ConnectError>),
     /// There are new credentials.
     Credentials(Result<Option<Box<RawValue>>, RequestError>),
 }
@@ -92,7 +92,7 @@ impl Connection {
         commands: mpsc::Receiver<Command>,
         hub: Hub,
         socket: Socket,
-        connected: Connected,
+        who: Who,
     ) -> Self {
         let mut connection = Self {
             link: Link::new(config.request_timeout),
@@ -109,7 +109,7 @@ impl Connection {
             refreshing: None,
             refresh: None,
         };
-        connection.up(socket, connected);
+        connection.up(socket, who);
         connection
     }
 
@@ -207,11 +207,10 @@ impl Connection {
     }
 
     /// The server has said who this is.
-    fn up(&mut self, socket: Socket, connected: Connected) {
+    fn up(&mut self, socket: Socket, who: Who) {
         self.link.up(socket);
-        let expires_at = connected.expires_at;
-        let user_id = connected.user_id.clone();
-        let before = self.hub.who.send_replace(connected);
+        let Who { expires_at, user_id, .. } = who.clone();
+        let before = self.hub.who.send_replace(who);
         if before.user_id != user_id {
             self.outbox.change_user();
             self.rooms.values_mut().for_each(Membership::change_user);
@@ -225,10 +224,10 @@ impl Connection {
         self.flush();
     }
 
-    fn opened(&mut self, opened: Result<(Socket, Connected), ConnectError>) -> Flow {
+    fn opened(&mut self, opened: Result<(Socket, Who), ConnectError>) -> Flow {
         match opened {
-            Ok((socket, connected)) => {
-                self.up(socket, connected);
+            Ok((socket, who)) => {
+                self.up(socket, who);
                 ON
             }
             Err(error) => {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use dialogue::{
     EVERY_EVENT, RawMessage,
-    protocol::{ErrorCode, GetHistory, Subscribe, event},
+    protocol::{ErrorCode, GetHistory, Page, Subscribe, Subscriptions, event},
 };
 use serde_json::value::RawValue;
 
 use super::{AGAIN, Membership, Over, PAGE, UNUSED};
 use crate::{
-    Reset,
-    answer::{self, Subscriptions},
+    Reset, answer,
     error::{ClientError, Refusal},
     feed::lock,
     hub::Hub,
@@ -91,9 +90,9 @@ impl Membership {
         link: &mut Link,
         hub: &Hub,
     ) -> Result<(), Over> {
-        match answer.map(answer::read::<Subscriptions>) {
+        match answer.map(answer::read::<Subscriptions<'_>>) {
             Ok(Ok(Subscriptions { subscriptions })) => {
-                self.subscriptions = subscriptions;
+                self.subscriptions = subscriptions.into_owned();
                 self.place.iter_mut().for_each(Place::widen);
             }
             Ok(Err(_)) => {}
@@ -248,8 +247,9 @@ fn history<'a>(room: &'a str, event: Option<&'a str>, after: u64, limit: usize) 
 }
 
 fn range(answer: Result<&RawValue, Refusal>) -> Result<Range, Refusal> {
-    let page = answer::read::<answer::Page>(answer?);
-    page.map(Into::into).map_err(|error| Refusal::parse(&error.to_string()))
+    let page = answer::read(answer?).map_err(|error| Refusal::parse(&error.to_string()))?;
+    let Page { events, complete, epoch, seq } = page;
+    Ok(Range { events: events.into_owned(), complete, end: At { epoch, seq } })
 }
 
 /// The server has taken the client out of the room.

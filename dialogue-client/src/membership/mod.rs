@@ -3,17 +3,17 @@
 mod following;
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
-use dialogue::protocol::{ErrorCode, Join, Since, event};
+use dialogue::protocol::{ErrorCode, Join, Joined, Since, event};
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    RoomState,
-    answer::{self, Joined},
+    RoomState, answer,
     error::{Refusal, RequestError},
     feed::{Listeners, lock},
     hub::Hub,
@@ -46,7 +46,7 @@ pub(crate) struct Membership {
     place: Option<Place>,
     /// Whether what is missing was asked for.
     fetching: bool,
-    subscriptions: Vec<String>,
+    subscriptions: Vec<Cow<'static, str>>,
     readers: Vec<Reader>,
     made: u64,
     outbox: Outbox,
@@ -116,7 +116,8 @@ impl Membership {
         let subscribe = at.map(|_| {
             let listened = self.readers.iter().map(|reader| reader.event);
             let missing = listened.filter(|event| !self.is_subscribed(event));
-            self.subscriptions.iter().cloned().chain(missing.map(str::to_owned)).collect()
+            let known = self.subscriptions.iter().map(|event| &**event);
+            known.chain(missing).map(str::to_owned).collect()
         });
         let since = at.map(|at| Since { epoch: at.epoch.to_string().into(), seq: at.seq });
         let join = Join { room_id: (&*self.id).into(), subscribe, since };
@@ -162,22 +163,21 @@ impl Membership {
         link: &mut Link,
         hub: &Hub,
     ) -> Result<(), Over> {
-        let joined = match answer.map(answer::read::<Joined>) {
+        let joined = match answer.map(answer::read::<Joined<'_>>) {
             Ok(Ok(joined)) => joined,
             Ok(Err(_)) => return Err(Over(Refusal::parse("the answer to a join cannot be read"))),
             Err(refusal) => return self.on_refused(refusal, link),
         };
-        let Joined { room_name, subscriptions, epoch, seq, recovered, events } = joined;
+        let Joined { room_name, subscriptions, epoch, seq, recovered, events, .. } = joined;
         let at = At { epoch, seq };
         self.open(link);
         (self.joined, self.fetching) = (true, false);
-        (self.name, self.subscriptions) = (room_name, subscriptions);
+        (self.name, self.subscriptions) = (room_name.into(), subscriptions.into_owned());
         self.state.send_replace(RoomState::Joined);
         self.subscribe_to_rest(link);
         match &mut self.place {
             Some(place) => {
-                let events = events.into_iter().map(Arc::new).collect();
-                let steps = place.joined(at, recovered, events);
+                let steps = place.joined(at, recovered == Some(true), events.into_owned());
                 self.take(steps, link, hub);
             }
             // What the room sends of the past is for whoever reads history.

@@ -86,6 +86,10 @@ pub mod house {
     }
 }
 
+/// What goes on in a building, of whatever id; the app lists none.
+#[dialogue::room("building", events(Tick, Blink, Chime), server_events(Bell), subscribe(Tick))]
+pub mod building {}
+
 /// What clients send when they connect.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Login {
@@ -181,7 +185,9 @@ impl App for Town {
         request: dialogue::CreateRoom,
     ) -> Result<RoomConfig, Deny> {
         if client.user_id() == "mayor" {
-            Ok(request.config().event::<Tick>())
+            let empty = request.name.starts_with("Empty");
+            let config = request.config();
+            Ok(if empty { config.event::<Blink>() } else { config.events_of::<building::Room>() })
         } else {
             Err(Deny::new("only the mayor builds"))
         }

@@ -1,7 +1,10 @@
 //! Streams across lost connections: in order, nothing missing, nothing twice.
 
+use std::time::Duration;
+
 use dialogue::Rate;
 use dialogue_client::{Client, ClientError, ErrorCode, RoomState, State};
+use futures_util::FutureExt;
 
 use crate::{
     app::{Chime, Login, Scarce, Tick, house, square},
@@ -60,7 +63,7 @@ async fn an_event_that_was_lost_on_the_way_is_fetched_before_the_next() {
 #[tokio::test]
 async fn the_last_event_if_it_was_lost_is_fetched_when_the_server_says_where_the_log_ends() {
     let mut limits = limits();
-    limits.quiet_time = std::time::Duration::from_millis(50);
+    limits.quiet_time = Duration::from_millis(50);
     let server = Server::with(limits).await;
     let ann = server.connect("ann").await;
     let square = ann.join(square::Room).await.unwrap();
@@ -86,6 +89,40 @@ async fn a_join_that_is_cut_off_is_asked_for_again() {
     assert!(server.proxy.has_cut());
     town.trigger(tick(2)).await.unwrap();
     assert_eq!(soon(ticks.next()).await.unwrap().data.n, 2);
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_with_its_log_hands_over_what_was_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::on_file(&folder.path().join("town.db")).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut chimes) = (square.on::<Tick>(), square.on::<Chime>());
+    let mut resets = square.resets();
+    let first = square.trigger(tick(1)).await.unwrap().at.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    assert!(server.dialogue.stop(Duration::from_secs(10)).await);
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    server.proxy.close();
+    server.restart().await;
+    let town = server.dialogue.room(square::Room);
+    for n in 2..=20 {
+        town.trigger(tick(n)).await.unwrap();
+        town.trigger(Chime { by: "town".into(), n }).await.unwrap();
+    }
+    assert_eq!(ann.state(), State::Reconnecting);
+    server.proxy.open();
+    soon(square.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
+    let last = square.trigger(tick(21)).await.unwrap().at.unwrap();
+    assert_eq!((last.epoch, last.seq), (first.epoch, 40));
+    for n in 2..=21 {
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
+    }
+    for n in 2..=20 {
+        assert_eq!(soon(chimes.next()).await.unwrap().data.n, n);
+    }
+    // It would have been told before what came after it.
+    assert!(resets.next().now_or_never().is_none());
 }
 
 #[tokio::test]

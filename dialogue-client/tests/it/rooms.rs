@@ -1,10 +1,10 @@
 //! Joining, leaving, and rooms in general.
 
 use dialogue::{EventMessage, Position};
-use dialogue_client::{CreateRoom, ErrorCode, RoomState};
+use dialogue_client::{ClientError, CreateRoom, ErrorCode, RoomState};
 
 use crate::{
-    app::{Bell, Blink, Chime, Noted, Tick, house, square},
+    app::{Bell, Blink, Chime, Noted, Tick, building, house, square},
     server::{Server, limits, soon},
 };
 
@@ -152,6 +152,80 @@ async fn history_is_read_page_by_page_newest_first() {
     let pages: Vec<Vec<u64>> =
         pages.iter().map(|page| page.iter().map(|tick| tick.data.n).collect()).collect();
     assert_eq!(pages, [vec![7, 6, 5], vec![4, 3, 2], vec![1]]);
+}
+
+#[tokio::test]
+async fn a_created_room_is_joined_by_its_id_and_typed_by_a_module() {
+    let server = Server::start().await;
+    let (mayor, ann) = (server.connect("mayor").await, server.connect("ann").await);
+    let created = mayor.create_room(CreateRoom::new("town hall", "Town hall")).await.unwrap();
+    let hall = ann.join_id::<building::Room>(&created.id).await.unwrap();
+    assert_eq!((hall.id(), hall.name()), ("town hall", "Town hall"));
+    let (mut ticks, mut bells) = (hall.on::<Tick>(), hall.on::<Bell>());
+    let mayors = mayor.join_id::<building::Room>("town hall").await.unwrap();
+    let receipt = mayors.trigger(Tick { by: "mayor".into(), n: 1 }).await.unwrap();
+    let tick = soon(ticks.next()).await.unwrap();
+    assert_eq!((tick.data.n, &*tick.room_id), (1, "town hall"));
+    assert_eq!(tick.position.unwrap().seq, receipt.at.unwrap().seq);
+    assert_eq!(hall.history::<Tick>().await.unwrap().events, [tick]);
+    // What joiners do not receive by themselves is subscribed to, before this is answered.
+    hall.trigger(Blink { n: 1 }).await.unwrap();
+    server.dialogue.find("town hall").unwrap().trigger(Bell).await.unwrap();
+    assert_eq!(soon(bells.next()).await.unwrap().data, Bell);
+    // It is joined again like any other.
+    server.proxy.cut();
+    mayors.trigger(Tick { by: "mayor".into(), n: 2 }).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 2);
+}
+
+#[tokio::test]
+async fn an_id_that_no_room_has_is_refused() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let error = ann.join_id::<building::Room>("nowhere").await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::RoomNotFound));
+}
+
+#[tokio::test]
+async fn a_room_that_is_deleted_is_left_however_it_was_joined() {
+    let server = Server::start().await;
+    let mayor = server.connect("mayor").await;
+    mayor.create_room(CreateRoom::new("hall", "Town hall")).await.unwrap();
+    let hall = mayor.join_id::<building::Room>("hall").await.unwrap();
+    let mut ticks = hall.on::<Tick>();
+    mayor.delete_room("hall").await.unwrap();
+    assert_eq!(soon(ticks.next()).await, None);
+    assert_eq!(hall.state(), RoomState::Left);
+    let error = mayor.join_id::<building::Room>("hall").await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::RoomNotFound));
+}
+
+#[tokio::test]
+async fn what_a_created_room_does_not_list_is_refused_at_run_time() {
+    let server = Server::start().await;
+    let mayor = server.connect("mayor").await;
+    let mut errors = mayor.errors();
+    mayor.create_room(CreateRoom::new("shed", "Empty shed")).await.unwrap();
+    let shed = mayor.join_id::<building::Room>("shed").await.unwrap();
+    let error = shed.trigger(Tick { by: "mayor".into(), n: 1 }).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::EventNotAllowed));
+    let _ticks = shed.on::<Tick>();
+    let error = soon(errors.next()).await.unwrap();
+    let ClientError::Room { room_id, refusal } = &*error else { panic!("{error}") };
+    assert_eq!((&**room_id, refusal.code), ("shed", ErrorCode::EventNotAllowed));
+    shed.trigger(Blink { n: 1 }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_room_of_a_family_is_found_by_its_id_too() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let by_key = ann.join(house::Room { number: 7 }).await.unwrap();
+    let by_id = ann.join_id::<house::Room>("house:7").await.unwrap();
+    let mut ticks = by_id.on::<Tick>();
+    by_key.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    assert_eq!(server.dialogue.stats().members, 1);
 }
 
 #[tokio::test]

@@ -1,8 +1,15 @@
 //! A server in the test's process, and its clients.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use dialogue::{Dialogue, Limits, store::Memory};
+use dialogue::{
+    Dialogue, Limits,
+    store::{Memory, Sqlite},
+};
 use dialogue_client::{Builder, Client, Reconnect};
 use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 
@@ -18,6 +25,8 @@ pub struct Server {
     pub proxy: Proxy,
     /// Where the server is, behind the proxy.
     pub address: SocketAddr,
+    /// The file that its logs are in, if it is not memory.
+    file: Option<PathBuf>,
     serving: JoinHandle<()>,
 }
 
@@ -27,21 +36,30 @@ impl Server {
     }
 
     pub async fn with(limits: Limits) -> Self {
-        let town = Town::default();
-        let notes = town.notes.subscribe();
-        let (dialogue, address, serving) = serve(&town, limits).await;
-        let proxy = Proxy::to(address).await;
-        Self { town, dialogue, notes, proxy, address, serving }
+        Self::new(limits, None).await
     }
 
-    /// Replaces the server, and with it everything that it kept, behind the same address.
+    /// Keeps its logs in a file.
+    pub async fn on_file(file: &Path) -> Self {
+        Self::new(limits(), Some(file.to_owned())).await
+    }
+
+    async fn new(limits: Limits, file: Option<PathBuf>) -> Self {
+        let town = Town::default();
+        let notes = town.notes.subscribe();
+        let (dialogue, address, serving) = serve(&town, limits, file.as_deref()).await;
+        let proxy = Proxy::to(address).await;
+        Self { town, dialogue, notes, proxy, address, file, serving }
+    }
+
+    /// Replaces the server, and with it everything that it kept in memory, behind the same address.
     pub async fn restart(&mut self) {
         self.restart_with(limits()).await;
     }
 
     pub async fn restart_with(&mut self, limits: Limits) {
         self.serving.abort();
-        let (dialogue, address, serving) = serve(&self.town, limits).await;
+        let (dialogue, address, serving) = serve(&self.town, limits, self.file.as_deref()).await;
         (self.dialogue, self.address, self.serving) = (dialogue, address, serving);
         self.proxy.lead_to(address);
         self.proxy.cut();
@@ -71,8 +89,16 @@ impl Drop for Server {
     }
 }
 
-async fn serve(town: &Town, limits: Limits) -> (Dialogue<Town>, SocketAddr, JoinHandle<()>) {
-    let builder = Dialogue::builder(town.clone()).limits(limits).store(Memory::new());
+async fn serve(
+    town: &Town,
+    limits: Limits,
+    file: Option<&Path>,
+) -> (Dialogue<Town>, SocketAddr, JoinHandle<()>) {
+    let builder = Dialogue::builder(town.clone()).limits(limits);
+    let builder = match file {
+        Some(file) => builder.store(Sqlite::open(file).await.unwrap()),
+        None => builder.store(Memory::new()),
+    };
     let dialogue = builder.build().await.unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = tcp.local_addr().unwrap();

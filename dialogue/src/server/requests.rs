@@ -1,6 +1,6 @@
 //! What clients ask for: route, answer.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use serde::{Serialize, de::IgnoredAny};
@@ -197,7 +197,7 @@ async fn subscribe<A: App>(
         SubscribeError::NotInRoom => no_member(client, room_id),
         error => Failure::from(error).in_room(room_id).of_event(event),
     })?;
-    acknowledge(client, ack, Subscriptions { subscriptions: &subscriptions }).await;
+    acknowledge(client, ack, Subscriptions { subscriptions: (&*subscriptions).into() }).await;
     Ok(())
 }
 
@@ -318,14 +318,15 @@ async fn get_history<A: App>(
     }
     let unavailable = |Unavailable| Failure::from(JoinError::StoreUnavailable).in_room(room_id);
     let (epoch, seq, page) = read.map_err(unavailable)?;
-    let events = &page.events;
+    let events = Cow::from(&page.events);
     let packet = if let Some(id) = ack {
         // By index, the end of what is wanted is known.
         let complete = !page.more || (!by_cursor && events.len() == wanted);
         Packet::ack(id, &Ack { ok: true, body: Page { events, complete, epoch, seq } })
     } else {
         let (start, end) = by_index;
-        let event_name = event.as_deref().unwrap_or(name::EVERY_EVENT);
+        let event_name = event.as_deref().unwrap_or(name::EVERY_EVENT).into();
+        let room_id = room_id.as_ref().into();
         let response = protocol::HistoryResponse { room_id, event_name, events, start, end };
         Packet::event(event::HISTORY_RESPONSE, &response)
     };
@@ -338,7 +339,9 @@ async fn list_rooms<A: App>(client: &Client<A>, ack: Option<i64>) -> Result<(), 
     let mut rooms: Vec<RoomInfo> = rooms.iter().map(|live| live.info()).collect();
     rooms.retain(|room| client.dialogue().sees(client, room));
     let packet = match ack {
-        Some(id) => Packet::ack(id, &Ack { ok: true, body: protocol::Rooms { rooms: &rooms } }),
+        Some(id) => {
+            Packet::ack(id, &Ack { ok: true, body: protocol::Rooms { rooms: (&rooms).into() } })
+        }
         None => Packet::event(event::ROOMS, &rooms),
     };
     client.connection().send(&packet).await;
@@ -375,7 +378,7 @@ async fn create_room<A: App>(
     }
     let (_, room) = created.map_err(|error| Failure::from(error).in_room(&id))?;
     // Without an acknowledgement, the answer is what everyone is told.
-    acknowledge(client, ack, RoomCreated { room: &room }).await;
+    acknowledge(client, ack, RoomCreated { room: Cow::Borrowed(&room) }).await;
     Ok(())
 }
 

@@ -7,13 +7,13 @@ use std::{
 
 use dialogue::{
     CreateError, DeleteError, EventConfig, EventMessage, Flow, HistoryError, Limits, Rate,
-    RawMessage, RoomConfig, SyncHistory, TriggerError,
+    RawMessage, Room, RoomConfig, RoomEvent, SyncHistory, TriggerError,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    lobby::{Lobby, Poke, Say, Score, desk, hall, table},
+    lobby::{Lobby, Poke, Say, Score, desk, hall, playground, table},
     peer::Peer,
     server::{Server, unpaced},
 };
@@ -98,6 +98,23 @@ async fn a_created_room_has_everything_that_its_configuration_says() {
         "EVENT_NOT_ALLOWED"
     );
     assert_eq!(ann.trigger("game-1", "other", json!(1)).await["code"], "EVENT_NOT_ALLOWED");
+}
+
+#[tokio::test]
+async fn a_created_room_lists_what_a_module_does() {
+    let server = Server::start(Lobby::default()).await;
+    let config = RoomConfig::new("Annex").events_of::<hall::Room>();
+    let annex = server.dialogue.create_room("annex", config).await.unwrap();
+    let names = annex.spec().events.iter().map(RoomEvent::name);
+    assert!(names.eq(hall::Room::SPEC.events.iter().map(RoomEvent::name)));
+    assert!(annex.spec().allows("say") && !annex.spec().allows("score"));
+    // What else the module says is about its own room.
+    assert_eq!((annex.name(), annex.spec().sync_history), ("Annex", SyncHistory::Nothing));
+
+    let config = RoomConfig::new("Garden").events_of::<playground::Room>();
+    let garden = server.dialogue.create_room("garden", config).await.unwrap();
+    assert!(garden.spec().allows("anything"));
+    assert_eq!(garden.spec().default_subscriptions().collect::<Vec<_>>(), ["*"]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     erased::ErasedRoom,
 };
 use crate::{
-    App, CreateError, Deny, Dialogue, EVERY_EVENT, Event, Rate, RoomSpec, SyncHistory, name,
+    App, CreateError, Deny, Dialogue, EVERY_EVENT, Event, Rate, Room, RoomSpec, SyncHistory, name,
     room::{EventPayload, RoomEvent},
 };
 
@@ -89,6 +89,27 @@ impl RoomConfig {
     pub fn server_event<E: Event>(mut self) -> Self {
         self.events.push(RoomEvent::of::<E>(false, true));
         self
+    }
+
+    /// Lists the events of a room that a module declares: clients that know the module join the created
+    /// room with its types. Who may trigger them, what a joiner receives, and whether others pass is as
+    /// there; its handlers, its limits and what it sends of the past are its own. The app need not list
+    /// that room.
+    ///
+    /// ```
+    /// use dialogue::{Event, RoomConfig};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema, Event)]
+    /// # struct Message { text: String }
+    /// #[dialogue::room("lobby", events(Message))]
+    /// mod lobby {}
+    ///
+    /// let another = RoomConfig::new("Around the corner").events_of::<lobby::Room>();
+    /// ```
+    pub fn events_of<R: Room>(mut self) -> Self {
+        self.events.extend_from_slice(R::SPEC.events);
+        self.any |= R::SPEC.any;
+        if R::SPEC.subscribe_all { self.subscribe_all() } else { self }
     }
 
     /// Lists an event that clients and the server may trigger, whose payload a JSON Schema

@@ -242,7 +242,10 @@ impl<A: App> Live<A> {
     /// Where the log ends for whoever is subscribed so.
     fn position(&self, log: &Log, subscriptions: &Subscriptions) -> Packet {
         let seq = log.last_of(subscriptions);
-        Packet::event(event::POSITION, &At { room_id: self.id(), epoch: log.epoch, seq })
+        Packet::event(
+            event::POSITION,
+            &At { room_id: (&**self.id()).into(), epoch: log.epoch, seq },
+        )
     }
 
     /// Tells members where the log ends if nothing was stored for a while; otherwise returns how long

@@ -70,7 +70,7 @@ async fn erase<A: App>(room: AnyRoom<A>) -> Result<(), DeleteError> {
         let members = dialogue.hub().delete(&live).ok_or(DeleteError::RoomNotFound)?;
         let members = live.deafen(members);
         let packet = || {
-            let deleted = Membership { room_id: room.id(), room_name: None };
+            let deleted = Membership { room_id: room.id().into(), room_name: None };
             Packet::event(event::ROOM_DELETED, &deleted)
         };
         if live.is_listed() {

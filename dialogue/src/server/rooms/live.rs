@@ -219,13 +219,13 @@ impl<A: App> Live<A> {
         client.note_joined(self, limits.rooms_per_connection)?;
 
         let joined = Joined {
-            room_id: self.id(),
-            room_name: spec.name.unwrap_or(self.id()),
-            subscriptions: subscriptions.names(),
+            room_id: (&**self.id()).into(),
+            room_name: spec.name.unwrap_or(self.id()).into(),
+            subscriptions: subscriptions.names().into(),
             epoch,
             seq,
             recovered,
-            events: &events,
+            events: (&events).into(),
             more,
         };
         let sent = answer.try_send(client.connection(), &joined, spec.sync_history);

@@ -1,6 +1,6 @@
 //! Joining and leaving, whoever asks.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     super::{
@@ -39,15 +39,18 @@ impl Answer {
         joined: &Joined<'_>,
         sync: SyncHistory,
     ) -> Result<(), Unsent> {
-        let Joined { room_id, room_name, events, .. } = *joined;
         match *self {
             Self::Ack(id) => connection.try_ack(id, &Ack { ok: true, body: joined }),
             Self::Events => {
-                let membership = Membership { room_id, room_name: Some(room_name) };
+                let Joined { room_id, room_name, events, .. } = joined;
+                let room_id = Cow::Borrowed(&**room_id);
+                let room_name = Some(Cow::Borrowed(&**room_name));
+                let membership = Membership { room_id: room_id.clone(), room_name };
                 connection.try_event(event::JOINED, &membership)?;
                 if sync == SyncHistory::Nothing && events.is_empty() {
                     return Ok(());
                 }
+                let events = Cow::Borrowed(&**events);
                 connection.try_event(event::HISTORY, &History { room_id, events })
             }
         }
@@ -56,7 +59,7 @@ impl Answer {
 
 /// Tells a client that it left, if it did not ask for an acknowledgement.
 pub(crate) fn left(room_id: &str) -> Packet {
-    Packet::event(event::LEFT, &Membership { room_id, room_name: None })
+    Packet::event(event::LEFT, &Membership { room_id: room_id.into(), room_name: None })
 }
 
 /// The server's own code makes a client join.
