@@ -277,6 +277,8 @@ pub struct Joined<'a> {
     pub room_name: Cow<'a, str>,
     /// What the member is subscribed to now.
     pub subscriptions: Cow<'a, [Cow<'static, str>]>,
+    /// Which of the room's events are stored: a trigger of theirs may be sent again with its key.
+    pub stored: Cow<'a, [Cow<'static, str>]>,
     /// The epoch of the room's log.
     pub epoch: Epoch,
     /// The last event that the answer accounts for: what comes next is after it.
@@ -486,7 +488,7 @@ mod tests {
         let log = r#""epoch":"00000000000000ab","seq":3"#;
 
         let joined = format!(
-            r#"{{"roomId":"a\"b","roomName":"A","subscriptions":["note","*"],{log},"recovered":true,"events":{events},"more":false}}"#
+            r#"{{"roomId":"a\"b","roomName":"A","subscriptions":["note","*"],"stored":["note"],{log},"recovered":true,"events":{events},"more":false}}"#
         );
         assert_eq!(through::<Joined<'_>>(&joined), joined);
         let page = format!(r#"{{"events":{events},"complete":true,{log}}}"#);

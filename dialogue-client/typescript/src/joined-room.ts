@@ -199,7 +199,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#membership.end(state, refusal);
   }
 
-  #joined({ roomName, events, recovered, epoch, seq }: JoinAnswer): void {
+  #joined({ roomName, stored, events, recovered, epoch, seq }: JoinAnswer): void {
     const again = this.#feed.since !== undefined;
     this.roomName = roomName;
     if (recovered) {
@@ -207,7 +207,6 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     } else {
       this.#feed.begin({ epoch, seq });
       this.history = events;
-      for (const message of events) this.#learn(message);
       if (again) this.#resetHandlers.call();
       if (events.length > 0) this.#owner.broughtHistory(this.roomId, [...events]);
     }
@@ -216,7 +215,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     // What handlers did may be to leave.
     if (this.ended) return;
     this.#membership.complete();
-    this.#outbox.open();
+    this.#outbox.open(stored);
   }
 
   #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
@@ -259,12 +258,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     return new DialogueError("NOT_IN_ROOM", `the room \`${this.roomId}\` was left`, concernOf(body));
   }
 
-  #learn(message: EventMessage): void {
-    if (message.seq !== undefined) this.#outbox.learnStored(message.event);
-  }
-
   #deliver(message: EventMessage): void {
-    this.#learn(message);
     this.#handlers.call(message.event, message);
     this.#anyHandlers.call(message.event, message);
   }

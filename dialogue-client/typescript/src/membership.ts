@@ -10,6 +10,8 @@ import type { RoomState } from "./room-state.js";
 export interface JoinAnswer extends Position {
   readonly roomName: string;
   readonly subscriptions: readonly string[];
+  /** Names of the room's events that are stored. */
+  readonly stored: readonly string[];
   /** Whether `events` are all that was missed; absent for a first join. */
   readonly recovered?: boolean;
   /** The room's newest events, newest first; those that were missed, oldest first. */

@@ -19,8 +19,6 @@ export interface OutboxLimits {
 interface Entry {
   readonly body: RequestBody & { readonly event: string };
   readonly answer: Deferred<Receipt>;
-  /** Whether the app has said that it may be sent again. */
-  readonly keyed: boolean;
   deadline?: ReturnType<typeof setTimeout>;
   inFlight: boolean;
   /** Why the server did not take it in, the last time. */
@@ -34,14 +32,14 @@ interface Entry {
  * client is not in the room.
  *
  * A trigger whose answer was lost is sent again where that cannot double it:
- * the event is known to be stored, so that the server tells it by its key.
+ * the event is stored, so that the server tells it by its key.
  */
 export class Outbox {
   readonly #requester: Requester;
   readonly #limits: OutboxLimits;
   readonly #entries = new Set<Entry>();
-  /** Names of events that are stored, as far as the room has shown. */
-  readonly #stored = new Set<string>();
+  /** Names of the room's events that are stored. */
+  #stored: readonly string[] = [];
   #open = false;
   #ended = false;
   #inFlight = 0;
@@ -52,11 +50,6 @@ export class Outbox {
   constructor(requester: Requester, limits: OutboxLimits) {
     this.#requester = requester;
     this.#limits = limits;
-  }
-
-  /** Learns that an event is stored. */
-  learnStored(event: string): void {
-    this.#stored.add(event);
   }
 
   /** Sends a trigger as soon as it can be, and resolves with its receipt. */
@@ -73,8 +66,7 @@ export class Outbox {
     } catch (cause) {
       return Promise.reject(new DialogueError("INVALID_REQUEST", "the payload is no JSON", { ...concern, cause }));
     }
-    const keyed = options.key !== undefined;
-    const entry: Entry = { body, keyed, answer: new Deferred(), inFlight: false, refusal: undefined, sentBy: undefined };
+    const entry: Entry = { body, answer: new Deferred(), inFlight: false, refusal: undefined, sentBy: undefined };
     const timeoutMs = Math.min(options.timeoutMs ?? this.#limits.timeoutMs, MOST_MS);
     entry.deadline = setTimeout(() => {
       const what = entry.sentBy === undefined ? "sent" : "acknowledged";
@@ -88,9 +80,10 @@ export class Outbox {
     return answer;
   }
 
-  /** The client is in the room: sends what waits, in order. */
-  open(): void {
+  /** The client is in the room, of whose events these are stored: sends what waits, in order. */
+  open(stored: readonly string[]): void {
     this.#open = true;
+    this.#stored = stored;
     for (const entry of this.#entries) {
       if (entry.sentBy === undefined || entry.sentBy === this.#requester.userId) continue;
       const message = `the connection was lost before \`${entry.body.event}\` was acknowledged, and its user is another now`;
@@ -142,7 +135,6 @@ export class Outbox {
   #succeeded(entry: Entry, { epoch, seq }: Receipt): void {
     this.#inFlight--;
     this.#remove(entry);
-    if (seq !== undefined) this.learnStored(entry.body.event);
     this.#window = this.#entries.size === 0 ? Infinity : this.#window + 1;
     entry.answer.resolve({ ...(epoch !== undefined && { epoch }), ...(seq !== undefined && { seq }) });
     this.#flush();
@@ -151,11 +143,8 @@ export class Outbox {
   #failed(entry: Entry, error: DialogueError): void {
     this.#inFlight--;
     entry.inFlight = false;
-    const { event } = entry.body;
-    // Only what is stored can fail to be.
-    if (error.code === "STORE_UNAVAILABLE") this.learnStored(event);
     const delay = retryDelay(error);
-    const repeatable = isUnanswered(error) ? entry.keyed || this.#stored.has(event) : delay !== undefined;
+    const repeatable = isUnanswered(error) ? this.#stored.includes(entry.body.event) : delay !== undefined;
     if (this.#ended || !repeatable || this.#requester.state === "disconnected") {
       this.#reject(entry, error);
     } else if (!isUnanswered(error)) {

@@ -17,8 +17,8 @@ export interface Receipt {
 export interface TriggerOptions {
   /**
    * What tells this trigger from others of the same user and room, for two
-   * minutes: 1 to 128 bytes. It says that the event is stored, so that the client
-   * may send it again if its answer is lost. Default: a random one.
+   * minutes, where the event is stored: 1 to 128 bytes. An app that makes it again
+   * by itself gives the same. Default: a random one.
    */
   readonly key?: string | undefined;
   /** How long it may take in all, in milliseconds. Default: the client's `triggerTimeoutMs`. */
@@ -108,10 +108,8 @@ export interface TypedRoom<R extends RoomContract> {
    *
    * It waits, in order, while the client is not in the room, and is sent again
    * where the server refuses for now (`RATE_LIMITED`, `STORE_UNAVAILABLE`,
-   * `DRAINING`). Where its answer is lost, it is sent again if the event is known
-   * to be stored, which the server does but once: the client has seen a stored
-   * event of that name in this room, or was given a `key`. Otherwise it may be
-   * ephemeral, which a second time would double, and fails.
+   * `DRAINING`). Where its answer is lost, it is sent again if the event is stored,
+   * which the server does but once. An ephemeral one would be doubled, and fails.
    *
    * @returns Once the server has validated and, where the event has a history, stored it.
    * @throws DialogueError `VALIDATION_FAILED` with its issues, `EVENT_NOT_ALLOWED`, `EVENT_DENIED`, `NOT_IN_ROOM`;

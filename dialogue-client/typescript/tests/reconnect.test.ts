@@ -105,14 +105,13 @@ test("what is triggered in the handler of the reconnection finds the room joined
 
 test("an answer that does not come in time is a timeout", async () => {
   const proxy = await Proxy.start(server.url);
-  const ann = await connect("ann", { url: proxy.url, timeoutMs: 300 });
+  const ann = await connect("ann", { url: proxy.url, timeoutMs: 300, triggerTimeoutMs: 500 });
   const room = await ann.join("general");
   proxy.stall();
-  await expect(room.trigger("message", message("slow"))).rejects.toMatchObject({
-    code: "TIMEOUT",
-    roomId: "general",
-    event: "message",
-  });
+  await expect(room.subscribe("typing")).rejects.toMatchObject({ code: "TIMEOUT", roomId: "general" });
+  const error = { code: "TIMEOUT", roomId: "general" };
+  await expect(room.trigger("typing", { isTyping: true })).rejects.toMatchObject({ ...error, event: "typing" });
+  await expect(room.trigger("message", message("slow"))).rejects.toMatchObject({ ...error, event: "message" });
   proxy.stop();
 });
 

@@ -53,6 +53,7 @@ async fn events_of_every_shape_pass() {
     let joined = ann.ask("dialogue:join", all).await;
     let every = json!(["message", "typing", "ping", "count", "shape", "notice"]);
     assert_eq!(joined["subscriptions"], every);
+    assert_eq!(joined["stored"], json!(["message", "notice"]));
     for (event, data) in [
         ("ping", Value::Null),
         ("count", json!(7)),

@@ -72,6 +72,7 @@ async fn a_join_is_answered_in_full() {
             "roomId": "general",
             "roomName": "General",
             "subscriptions": ["message", "notice"],
+            "stored": ["message", "notice"],
             "epoch": joined["epoch"],
             "seq": 0,
             "events": [],

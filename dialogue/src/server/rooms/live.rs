@@ -222,6 +222,7 @@ impl<A: App> Live<A> {
             room_id: (&**self.id()).into(),
             room_name: spec.name.unwrap_or(self.id()).into(),
             subscriptions: subscriptions.names().into(),
+            stored: self.stored_events().cloned().collect(),
             epoch,
             seq,
             recovered,
