@@ -3,12 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use rustls::ClientConfig;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::{Client, error::ConnectError, socket::Socket, who::Who};
+use crate::{Client, error::ConnectError, socket::Socket, tls, who::Who};
 
 /// The settings of a [`Client`]; made by [`Client::builder`].
 #[must_use = "nothing is connected before `connect`"]
@@ -23,6 +24,8 @@ pub struct Builder {
 pub(crate) struct Config {
     /// Where to connect, once that is known.
     endpoint: String,
+    /// If it is behind TLS.
+    tls: Option<Arc<ClientConfig>>,
     credentials: Option<Credentials>,
     connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
@@ -87,6 +90,7 @@ impl Builder {
     pub(crate) fn new(url: String) -> Self {
         let config = Config {
             endpoint: String::new(),
+            tls: None,
             credentials: None,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
@@ -148,6 +152,25 @@ impl Builder {
         self
     }
 
+    /// How a server behind `wss` or `https` proves who it is: for one whose certificate is of a private
+    /// authority, or that wants one of the client. Default: Mozilla's roots, and no certificate.
+    ///
+    /// ```no_run
+    /// use dialogue_client::{Client, rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer}};
+    ///
+    /// # async fn connect(authority: CertificateDer<'_>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut roots = RootCertStore::empty();
+    /// roots.add(authority.into_owned())?;
+    /// let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    /// let client = Client::builder("wss://chat.internal").tls(tls).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tls(mut self, config: impl Into<Arc<ClientConfig>>) -> Self {
+        self.config.tls = Some(config.into());
+        self
+    }
+
     /// The hash of the contract that this program was built with: [`Client::contract`] tells if the
     /// server's is another one. Default: nobody asks.
     pub fn contract(mut self, hash: impl Into<String>) -> Self {
@@ -193,6 +216,8 @@ impl Builder {
     pub async fn connect(self) -> Result<Client, ConnectError> {
         let Self { url, path, contract, mut config } = self;
         config.endpoint = endpoint(&url, &path, contract.as_deref())?;
+        let is_secure = config.endpoint.starts_with("wss:");
+        config.tls = is_secure.then(|| config.tls.unwrap_or_else(tls::default));
         let config = Arc::new(config);
         let (socket, who) = config.open().await?;
         Ok(Client::start(config, socket, who))
@@ -204,7 +229,7 @@ impl Config {
     pub(crate) async fn open(&self) -> Result<(Socket, Who), ConnectError> {
         let open = async {
             let auth = self.credentials().await.map_err(ConnectError::Credentials)?;
-            Socket::open(&self.endpoint, auth.as_deref()).await
+            Socket::open(&self.endpoint, self.tls.as_ref(), auth.as_deref()).await
         };
         timeout(self.connect_timeout, open).await.unwrap_or(Err(ConnectError::Timeout))
     }

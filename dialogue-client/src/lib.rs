@@ -62,6 +62,7 @@ mod room;
 mod socket;
 mod stream;
 mod timers;
+mod tls;
 mod trigger;
 mod who;
 
@@ -69,6 +70,9 @@ mod who;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// What [`Builder::tls`] takes is of this version of it.
+pub use rustls;
 
 pub use dialogue::protocol::{CreateRoom, ErrorCode, RoomInfo};
 
