@@ -42,12 +42,14 @@ fn read(input: &DeriveInput) -> Option<Container<'_>> {
 pub(crate) fn implementation(input: &DeriveInput) -> TokenStream {
     let ident = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
-    let methods = match read(input).map(|container| container.data) {
-        Some(Data::Struct(Style::Struct, fields)) => {
-            let (names, rules) = (named(&fields), rules::function(&input.attrs, &fields));
+    let container = read(input);
+    let methods = match container.as_ref().map(|it| (&it.data, it.attrs.tag())) {
+        Some((Data::Struct(Style::Struct, fields), _)) => {
+            let (names, rules) = (named(fields), rules::of_struct(&input.attrs, fields));
             quote!(#names #rules)
         }
-        Some(Data::Struct(Style::Newtype, fields)) => newtype(&fields),
+        Some((Data::Struct(Style::Newtype, fields), _)) => newtype(fields),
+        Some((Data::Enum(variants), tag)) => rules::of_variants(variants, tag),
         _ => TokenStream::new(),
     };
     quote! {

@@ -3,7 +3,11 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
-use serde_derive_internals::ast::Field;
+use serde_derive_internals::{
+    ast::{Field, Style, Variant},
+    attr::TagType,
+    name::MultiName,
+};
 use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Path, Token, Type, punctuated::Punctuated};
 
 use crate::arguments::{option, text};
@@ -12,13 +16,16 @@ use crate::arguments::{option, text};
 type Arguments = Vec<Meta>;
 
 /// `fn rules(..)` of a struct with named fields; `whole` are its own attributes.
-pub(crate) fn function(whole: &[Attribute], fields: &[Field<'_>]) -> TokenStream {
+pub(crate) fn of_struct(whole: &[Attribute], fields: &[Field<'_>]) -> TokenStream {
     let own = validate(whole).filter(|meta| meta.path().is_ident("schema"));
     let own = own.map(|meta| rule("schema", &arguments(&meta), &[]));
     let of_fields = fields.iter().filter_map(|field| of_field(field, fields));
-    let body = quote!(#(rules.rule(&#own);)* #(#of_fields)*);
+    function_of(&quote!(#(rules.rule(&#own);)* #(#of_fields)*))
+}
+
+fn function_of(body: &TokenStream) -> TokenStream {
     if body.is_empty() {
-        return body;
+        return TokenStream::new();
     }
     quote! {
         fn rules(rules: &mut __p::Rules<'_>) {
@@ -40,13 +47,40 @@ fn of_field(field: &Field<'_>, fields: &[Field<'_>]) -> Option<TokenStream> {
         // What it holds stands in the place of the whole, as it does in issues.
         return Some(quote!(#nested #(#own)*));
     }
-    let names = names(field);
+    let names = names(field.attrs.name());
     Some(quote! {
         if let __p::Option::Some(rules) = &mut rules.field(#names) {
             #nested
             #(#own)*
         }
     })
+}
+
+/// `fn rules(..)` of an enum: those of what its variants hold.
+pub(crate) fn of_variants(variants: &[Variant<'_>], tag: &TagType) -> TokenStream {
+    let held = variants.iter().enumerate().filter_map(|(place, variant)| {
+        let [field] = &*variant.fields else { return None };
+        if !matches!(variant.style, Style::Newtype) || variant.attrs.untagged() {
+            return None;
+        }
+        let names = names(variant.attrs.name());
+        let schema = match tag {
+            TagType::External => quote!(rules.variant(#names)),
+            TagType::Internal { tag } => {
+                quote!(rules.tagged_variant(#tag, __p::Option::None, #names))
+            }
+            TagType::Adjacent { tag, content } => {
+                quote!(rules.tagged_variant(#tag, __p::Option::Some(#content), #names))
+            }
+            TagType::None => {
+                let of = variants.len();
+                quote!(rules.untagged_variant(#place, #of))
+            }
+        };
+        let held = held(field.ty);
+        Some(quote!(if let __p::Option::Some(rules) = &mut #schema #held))
+    });
+    function_of(&quote!(#(#held)*))
 }
 
 /// Writes the rules of what is held, if it has any. What is no `Payload` is reported where names are told.
@@ -58,9 +92,8 @@ pub(crate) fn held(ty: &Type) -> TokenStream {
     }}
 }
 
-/// What a field is called when it is sent, and when it is received.
-fn names(field: &Field<'_>) -> TokenStream {
-    let names = field.attrs.name();
+/// What something is called when it is sent, and when it is received.
+fn names(names: &MultiName) -> TokenStream {
     let sent: &str = names.deserialize_name().value.as_ref();
     let received: &str = names.serialize_name().value.as_ref();
     quote!([#sent, #received])
@@ -84,7 +117,7 @@ fn written(meta: &Meta, fields: &[Field<'_>]) -> Option<TokenStream> {
         "must_match" => {
             let other = path(value(&arguments, "other")?)?;
             let other = fields.iter().find(|field| text(&field.member) == text(&other))?;
-            let names = names(other);
+            let names = names(other.attrs.name());
             vec![("other".to_owned(), quote!(rules.name(#names)))]
         }
         "does_not_contain" => {

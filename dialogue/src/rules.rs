@@ -82,6 +82,40 @@ impl Rules<'_> {
         Some(Rules { schema: field.as_object_mut()?, document: self.document })
     }
 
+    /// What a variant of an enum holds, whose name is around it.
+    pub fn variant(&mut self, names: [&'static str; 2]) -> Option<Rules<'_>> {
+        let name = self.name(names);
+        let mut variants = self.schema.get_mut("oneOf")?.as_array_mut()?.iter_mut();
+        let held = variants.find_map(|variant| variant.get_mut("properties")?.get_mut(name))?;
+        Some(Rules { schema: held.as_object_mut()?, document: self.document })
+    }
+
+    /// What a variant of an enum holds, whose name is beside it, or among its fields if it is no
+    /// `content`.
+    pub fn tagged_variant(
+        &mut self,
+        tag: &str,
+        content: Option<&str>,
+        names: [&'static str; 2],
+    ) -> Option<Rules<'_>> {
+        let name = self.name(names);
+        let mut variants = self.schema.get_mut("oneOf")?.as_array_mut()?.iter_mut();
+        let variant = variants.find(|variant| variant["properties"][tag]["const"] == name)?;
+        let held = match content {
+            Some(content) => variant.get_mut("properties")?.get_mut(content)?,
+            None => variant.get_mut("allOf")?.get_mut(0)?,
+        };
+        Some(Rules { schema: held.as_object_mut()?, document: self.document })
+    }
+
+    /// What a variant of an enum holds, whose name is nowhere: by its place among all of them.
+    pub fn untagged_variant(&mut self, place: usize, of: usize) -> Option<Rules<'_>> {
+        let variants = self.schema.get_mut("anyOf")?.as_array_mut()?;
+        // With another number of them, the places mean nothing.
+        let held = if variants.len() == of { variants.get_mut(place) } else { None }?;
+        Some(Rules { schema: held.as_object_mut()?, document: self.document })
+    }
+
     /// A rule that has a keyword.
     pub fn keyword(&mut self, keyword: &str, value: impl Serialize) {
         if let Ok(value) = serde_json::to_value(value) {

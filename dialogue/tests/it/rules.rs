@@ -84,6 +84,35 @@ struct Rest {
 #[derive(Serialize, Deserialize, JsonSchema, Event)]
 struct Around(Item);
 
+/// Enums whose variants hold what has rules, as serde writes each.
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+#[serde(rename_all = "camelCase")]
+enum External {
+    Nothing,
+    TheItem(Item),
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+enum Internal {
+    Nothing,
+    TheItem(Item),
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+#[serde(tag = "t", content = "c")]
+enum Adjacent {
+    Text(String),
+    TheItem(Box<Item>),
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+#[serde(untagged)]
+enum Untagged {
+    Text(String),
+    Several(BTreeMap<String, Item>),
+}
+
 /// What schemars writes by itself.
 #[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
 struct Known {
@@ -191,6 +220,16 @@ fn rules_of_what_is_nested_are_written_once() {
     let price = around.pointer("/properties/unitPrice");
     let price = price.or(around.pointer("/definitions/Item/properties/unitPrice")).unwrap();
     assert_eq!(price["exclusiveMinimum"], 0, "{around:#}");
+}
+
+#[test]
+fn rules_of_what_variants_hold_are_written() {
+    let schemas = [External::schema, Internal::schema, Adjacent::schema, Untagged::schema];
+    for schema in schemas {
+        let schema = schema(Flow::Sent).to_value();
+        let item = &schema["definitions"]["Item"]["properties"];
+        assert_eq!(item["unitPrice"]["exclusiveMinimum"], 0, "{schema:#}");
+    }
 }
 
 #[test]
