@@ -103,7 +103,6 @@ fn names(names: &MultiName) -> TokenStream {
 fn written(meta: &Meta, fields: &[Field<'_>]) -> Option<TokenStream> {
     let name = meta.path().get_ident()?.to_string();
     let arguments = arguments(meta);
-    let param = |key: &str| value(&arguments, key).map(|value| (key.to_owned(), quote!(#value)));
     let params: Vec<(String, TokenStream)> = match &*name {
         "range" => {
             let bounds =
@@ -121,7 +120,8 @@ fn written(meta: &Meta, fields: &[Field<'_>]) -> Option<TokenStream> {
             vec![("other".to_owned(), quote!(rules.name(#names)))]
         }
         "does_not_contain" => {
-            param("pattern").map(|(_, needle)| ("needle".to_owned(), needle)).into_iter().collect()
+            let needle = value(&arguments, "pattern")?;
+            vec![("needle".to_owned(), quote!(#needle))]
         }
         "ip" => ["v4", "v6"].into_iter().filter_map(|key| flag(&arguments, key)).collect(),
         "custom" | "non_control_character" | "credit_card" => Vec::new(),
