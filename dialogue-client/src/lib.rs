@@ -57,6 +57,7 @@ mod link;
 mod membership;
 mod packet;
 mod place;
+mod reconnect;
 mod request;
 mod room;
 mod socket;
@@ -77,7 +78,7 @@ pub use rustls;
 pub use dialogue::protocol::{CreateRoom, ErrorCode, RoomInfo};
 
 pub use crate::{
-    builder::{Builder, Reconnect},
+    builder::Builder,
     client::{Client, State},
     error::{
         ClientError, ConnectError, HistoryError, JoinError, Refusal, RequestError, TriggerError,
@@ -85,6 +86,7 @@ pub use crate::{
     feed::Feed,
     history::{History, Page},
     place::At,
+    reconnect::Reconnect,
     room::{ById, Reset, Room, RoomState},
     stream::Events,
     trigger::{Receipt, Trigger},
