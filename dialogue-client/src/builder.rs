@@ -3,12 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use rustls::ClientConfig;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::{Client, error::ConnectError, socket::Socket, who::Who};
+use crate::{Client, Reconnect, error::ConnectError, socket::Socket, tls, who::Who};
 
 /// The settings of a [`Client`]; made by [`Client::builder`].
 #[must_use = "nothing is connected before `connect`"]
@@ -23,6 +24,8 @@ pub struct Builder {
 pub(crate) struct Config {
     /// Where to connect, once that is known.
     endpoint: String,
+    /// If it is behind TLS.
+    tls: Option<Arc<ClientConfig>>,
     credentials: Option<Credentials>,
     connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
@@ -36,57 +39,11 @@ pub(crate) struct Config {
 type Obtained = Result<Box<RawValue>, Box<dyn std::error::Error + Send + Sync>>;
 type Credentials = Box<dyn Fn() -> BoxFuture<'static, Obtained> + Send + Sync>;
 
-/// How a client comes back when its connection is lost.
-///
-/// By default as often as it takes, one second after the loss, then two, four, and five after each
-/// attempt that fails. Each wait is from half of that to one and a half, at random, so that many clients
-/// do not return at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reconnect {
-    attempts: Option<u32>,
-    first: Duration,
-    most: Duration,
-}
-
-impl Default for Reconnect {
-    fn default() -> Self {
-        Self { attempts: None, first: Duration::from_secs(1), most: Duration::from_secs(5) }
-    }
-}
-
-impl Reconnect {
-    /// Not at all: a lost connection closes the client.
-    pub fn never() -> Self {
-        Self::default().attempts(0)
-    }
-
-    /// How many attempts in a row may fail before the client is closed. Default: any number.
-    pub fn attempts(mut self, most: u32) -> Self {
-        self.attempts = Some(most);
-        self
-    }
-
-    /// How long to wait before the first attempt, which doubles with each that fails, up to `most`.
-    /// Default: one second, and five.
-    pub fn delay(mut self, first: Duration, most: Duration) -> Self {
-        (self.first, self.most) = (first, most);
-        self
-    }
-
-    /// How long to wait after so many attempts failed; `None` to give up.
-    pub(crate) fn wait(&self, failed: u32) -> Option<Duration> {
-        if self.attempts.is_some_and(|most| failed >= most) {
-            return None;
-        }
-        let wait = self.first.saturating_mul(2_u32.saturating_pow(failed)).min(self.most);
-        Some(wait.mul_f64(0.5 + fastrand::f64()))
-    }
-}
-
 impl Builder {
     pub(crate) fn new(url: String) -> Self {
         let config = Config {
             endpoint: String::new(),
+            tls: None,
             credentials: None,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
@@ -148,6 +105,25 @@ impl Builder {
         self
     }
 
+    /// How a server behind `wss` or `https` proves who it is: for one whose certificate is of a private
+    /// authority, or that wants one of the client. Default: Mozilla's roots, and no certificate.
+    ///
+    /// ```no_run
+    /// use dialogue_client::{Client, rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer}};
+    ///
+    /// # async fn connect(authority: CertificateDer<'_>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut roots = RootCertStore::empty();
+    /// roots.add(authority.into_owned())?;
+    /// let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    /// let client = Client::builder("wss://chat.internal").tls(tls).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tls(mut self, config: impl Into<Arc<ClientConfig>>) -> Self {
+        self.config.tls = Some(config.into());
+        self
+    }
+
     /// The hash of the contract that this program was built with: [`Client::contract`] tells if the
     /// server's is another one. Default: nobody asks.
     pub fn contract(mut self, hash: impl Into<String>) -> Self {
@@ -193,6 +169,8 @@ impl Builder {
     pub async fn connect(self) -> Result<Client, ConnectError> {
         let Self { url, path, contract, mut config } = self;
         config.endpoint = endpoint(&url, &path, contract.as_deref())?;
+        let is_secure = config.endpoint.starts_with("wss:");
+        config.tls = is_secure.then(|| config.tls.unwrap_or_else(tls::default));
         let config = Arc::new(config);
         let (socket, who) = config.open().await?;
         Ok(Client::start(config, socket, who))
@@ -204,7 +182,7 @@ impl Config {
     pub(crate) async fn open(&self) -> Result<(Socket, Who), ConnectError> {
         let open = async {
             let auth = self.credentials().await.map_err(ConnectError::Credentials)?;
-            Socket::open(&self.endpoint, auth.as_deref()).await
+            Socket::open(&self.endpoint, self.tls.as_ref(), auth.as_deref()).await
         };
         timeout(self.connect_timeout, open).await.unwrap_or(Err(ConnectError::Timeout))
     }
@@ -279,17 +257,5 @@ mod tests {
             let error = endpoint(url, "/socket.io", None).unwrap_err();
             assert!(matches!(error, ConnectError::Url { .. }), "{url}: {error}");
         }
-    }
-
-    #[test]
-    fn waits_double_up_to_the_most_with_jitter() {
-        let (first, most) = (Duration::from_secs(1), Duration::from_secs(5));
-        let reconnect = Reconnect::default().delay(first, most).attempts(4);
-        for (failed, expected) in [(0, first), (1, first * 2), (2, first * 4), (3, most)] {
-            let wait = reconnect.wait(failed).unwrap();
-            assert!(wait >= expected / 2 && wait < expected * 3 / 2, "{failed}: {wait:?}");
-        }
-        assert_eq!(reconnect.wait(4), None);
-        assert_eq!(Reconnect::never().wait(0), None);
     }
 }

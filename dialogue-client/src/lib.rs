@@ -57,11 +57,13 @@ mod link;
 mod membership;
 mod packet;
 mod place;
+mod reconnect;
 mod request;
 mod room;
 mod socket;
 mod stream;
 mod timers;
+mod tls;
 mod trigger;
 mod who;
 
@@ -70,10 +72,13 @@ mod who;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// What [`Builder::tls`] takes is of this version of it.
+pub use rustls;
+
 pub use dialogue::protocol::{CreateRoom, ErrorCode, RoomInfo};
 
 pub use crate::{
-    builder::{Builder, Reconnect},
+    builder::Builder,
     client::{Client, State},
     error::{
         ClientError, ConnectError, HistoryError, JoinError, Refusal, RequestError, TriggerError,
@@ -81,6 +86,7 @@ pub use crate::{
     feed::Feed,
     history::{History, Page},
     place::At,
+    reconnect::Reconnect,
     room::{ById, Reset, Room, RoomState},
     stream::Events,
     trigger::{Receipt, Trigger},

@@ -11,7 +11,7 @@ use std::{
 
 use dialogue::protocol::{Connected, event};
 use futures_util::{Sink, Stream};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::ClientConfig;
 use serde_json::value::RawValue;
 use tokio::{
     net::TcpStream,
@@ -47,9 +47,10 @@ impl Socket {
     /// Connects and waits until the server has said who this is.
     pub(crate) async fn open(
         url: &str,
+        tls: Option<&Arc<ClientConfig>>,
         auth: Option<&RawValue>,
     ) -> Result<(Self, Who), ConnectError> {
-        let tls = if url.starts_with("wss:") { Connector::Rustls(tls()) } else { Connector::Plain };
+        let tls = tls.map_or(Connector::Plain, |tls| Connector::Rustls(tls.clone()));
         let (stream, _) = connect_async_tls_with_config(url, None, true, Some(tls)).await?;
         let (stream, deadline) = (Box::new(stream), Instant::now() + UNTIL_OPEN);
         let mut socket = Self { stream, outgoing: VecDeque::new(), patience: UNTIL_OPEN, deadline };
@@ -153,13 +154,4 @@ impl Socket {
 /// The packet in a message.
 pub(crate) fn packet(text: &str) -> Option<Packet<'_>> {
     if let Frame::Message(packet) = Frame::parse(text) { Packet::parse(packet) } else { None }
-}
-
-fn tls() -> Arc<ClientConfig> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-    // Named, as an app may have another one besides.
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has the versions that rustls asks for");
-    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }

@@ -17,6 +17,7 @@ mod event;
 mod handlers;
 mod payload;
 mod room;
+mod rules;
 #[cfg(test)]
 mod snapshot;
 

@@ -9,7 +9,10 @@ use serde_derive_internals::{
 };
 use syn::{Attribute, DeriveInput, Ident, spanned::Spanned, visit::Visit};
 
-use crate::arguments::{skip, text};
+use crate::{
+    arguments::{skip, text},
+    rules,
+};
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let input: DeriveInput = match syn::parse2(input) {
@@ -39,9 +42,14 @@ fn read(input: &DeriveInput) -> Option<Container<'_>> {
 pub(crate) fn implementation(input: &DeriveInput) -> TokenStream {
     let ident = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
-    let methods = match read(input).map(|container| container.data) {
-        Some(Data::Struct(Style::Struct, fields)) => named(&fields),
-        Some(Data::Struct(Style::Newtype, _)) => newtype(),
+    let container = read(input);
+    let methods = match container.as_ref().map(|it| (&it.data, it.attrs.tag())) {
+        Some((Data::Struct(Style::Struct, fields), _)) => {
+            let (names, rules) = (named(fields), rules::of_struct(&input.attrs, fields));
+            quote!(#names #rules)
+        }
+        Some((Data::Struct(Style::Newtype, fields), _)) => newtype(fields),
+        Some((Data::Enum(variants), tag)) => rules::of_variants(variants, tag),
         _ => TokenStream::new(),
     };
     quote! {
@@ -86,8 +94,9 @@ fn named(fields: &[Field<'_>]) -> TokenStream {
     }
 }
 
-/// The names of what the newtype holds.
-fn newtype() -> TokenStream {
+/// The names and the rules of what the newtype holds.
+fn newtype(fields: &[Field<'_>]) -> TokenStream {
+    let rules = fields.iter().map(|field| rules::held(field.ty));
     quote! {
         fn field(&self, name: &__p::str) -> __p::Option<__p::Field<'_>> {
             #[allow(unused_imports)]
@@ -99,6 +108,10 @@ fn newtype() -> TokenStream {
             #[allow(unused_imports)]
             use __p::Unnamed as _;
             (&__p::Names(&self.0)).__dialogue_names()?.element(index)
+        }
+
+        fn rules(rules: &mut __p::Rules<'_>) {
+            #(#rules)*
         }
     }
 }

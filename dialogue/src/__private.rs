@@ -12,16 +12,19 @@ pub use std::{
 
 use std::{
     collections::{BTreeMap, HashMap},
+    marker::PhantomData,
     num::NonZeroUsize,
     sync::Arc,
 };
 
 pub use schemars::Schema;
+use serde_json::{Map, Value};
 
 pub use crate::{
     Accepts, Carries, CarriesAny, Element, Event, EventSpec, Field, Flow, Issues, Payload, Rate,
     Room, RoomEvent, RoomSpec, SyncHistory,
     pattern::{KeyPart, format as format_id, parse as parse_id},
+    rules::{Rule, Rules},
 };
 
 #[cfg(feature = "server")]
@@ -129,6 +132,25 @@ impl<'a, T> Unnamed<'a> for &Names<'a, T> {
     }
 }
 
+/// What a newtype holds: a payload, or something without rules.
+pub struct RulesOf<T>(PhantomData<fn() -> T>);
+
+impl<T> RulesOf<T> {
+    pub const HELD: Self = Self(PhantomData);
+}
+
+impl<T: Payload> RulesOf<T> {
+    pub fn __dialogue_rules(&self, rules: &mut Rules<'_>) {
+        rules.nested(T::rules);
+    }
+}
+
+pub trait NoRules {
+    fn __dialogue_rules(&self, _: &mut Rules<'_>) {}
+}
+
+impl<T> NoRules for &RulesOf<T> {}
+
 /// A type with a schema, named so that a missing derive is told with its fix.
 #[diagnostic::on_unimplemented(
     message = "event `{Self}` has no schema",
@@ -140,8 +162,18 @@ pub trait Described: schemars::JsonSchema {}
 #[diagnostic::do_not_recommend]
 impl<T: schemars::JsonSchema> Described for T {}
 
-pub fn schema<T: Described>(flow: Flow) -> Schema {
-    crate::schema::of::<T>(flow)
+pub fn schema<T: Described + Payload>(flow: Flow) -> Schema {
+    crate::schema::of_payload::<T>(flow)
+}
+
+/// A rule's parameters.
+pub fn params<const N: usize>(params: [(&str, Value); N]) -> Map<String, Value> {
+    params.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
+/// A parameter of a rule: a text, a number or a flag.
+pub fn json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
 }
 
 /// A type whose `#[validate]` rules are checked by someone: schemars, too, claims the attribute,

@@ -74,6 +74,7 @@ mod pattern;
 mod payload;
 mod rate;
 mod room;
+mod rules;
 mod schema;
 
 #[doc(hidden)]

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, LinkedList, VecDequ
 
 use serde::Serialize;
 
+use crate::rules::Rules;
+
 /// A payload, or a type nested in one, that knows how its fields are called on the wire.
 ///
 /// validator reports Rust names; clients know the names that serde writes. `#[derive(Event)]`
@@ -48,6 +50,15 @@ pub trait Payload {
     fn element(&self, index: usize) -> Option<Element<'_>> {
         let _ = index;
         None
+    }
+
+    /// Writes what schemars does not know of the type's rules into its schema.
+    #[doc(hidden)]
+    fn rules(rules: &mut Rules<'_>)
+    where
+        Self: Sized,
+    {
+        let _ = rules;
     }
 }
 
@@ -110,6 +121,10 @@ macro_rules! through {
                 let $value = self;
                 $inner?.element(index)
             }
+
+            fn rules(rules: &mut Rules<'_>) {
+                T::rules(rules);
+            }
         }
     )*};
 }
@@ -128,6 +143,10 @@ macro_rules! lists {
             fn element(&self, index: usize) -> Option<Element<'_>> {
                 Element::of_list(self.iter().nth(index))
             }
+
+            fn rules(rules: &mut Rules<'_>) {
+                T::rules(rules);
+            }
         }
     )*};
 }
@@ -138,11 +157,19 @@ impl<T: Payload, const N: usize> Payload for [T; N] {
     fn element(&self, index: usize) -> Option<Element<'_>> {
         Element::of_list(self.get(index))
     }
+
+    fn rules(rules: &mut Rules<'_>) {
+        T::rules(rules);
+    }
 }
 
 impl<T: Payload, S> Payload for HashSet<T, S> {
     fn element(&self, index: usize) -> Option<Element<'_>> {
         Element::of_list(self.iter().nth(index))
+    }
+
+    fn rules(rules: &mut Rules<'_>) {
+        T::rules(rules);
     }
 }
 
@@ -150,10 +177,18 @@ impl<K: Serialize, T: Payload, S> Payload for HashMap<K, T, S> {
     fn element(&self, index: usize) -> Option<Element<'_>> {
         Element::of_map(self.iter().nth(index))
     }
+
+    fn rules(rules: &mut Rules<'_>) {
+        T::rules(rules);
+    }
 }
 
 impl<K: Serialize, T: Payload> Payload for BTreeMap<K, T> {
     fn element(&self, index: usize) -> Option<Element<'_>> {
         Element::of_map(self.iter().nth(index))
+    }
+
+    fn rules(rules: &mut Rules<'_>) {
+        T::rules(rules);
     }
 }

@@ -2,6 +2,8 @@
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
+use crate::{Payload, rules};
+
 /// Which way a payload goes, as its client sees it. What a client sends may leave out what has a
 /// default; what it receives leaves out what serde skips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +12,13 @@ pub enum Flow {
     Sent,
     /// Clients receive it.
     Received,
+}
+
+/// Of a payload, with the rules that schemars does not know.
+pub(crate) fn of_payload<T: JsonSchema + Payload>(flow: Flow) -> Schema {
+    let mut schema = of::<T>(flow);
+    rules::write::<T>(&mut schema, flow);
+    schema
 }
 
 /// In draft 7, which most programs that read schemas know best.

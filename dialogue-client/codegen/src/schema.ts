@@ -1,3 +1,5 @@
+import { describeRules, RULES } from "./rules.js";
+
 /** A JSON Schema, draft 7. */
 export type Schema = boolean | { readonly [keyword: string]: unknown };
 
@@ -63,11 +65,15 @@ const TUPLE = 16;
 
 /**
  * A schema without what TypeScript cannot say: defaults, and how many items a
- * list has, unless it is one small number.
+ * list has, unless it is one small number. Rules become part of its words.
  */
 export function forTypes(schema: Schema): Schema {
-  return rewriteObjects(schema, ({ default: _, minItems, maxItems, ...rest }) => {
+  return rewriteObjects(schema, ({ default: _, minItems, maxItems, [RULES]: rules, ...rest }) => {
     const fixed = minItems !== undefined && minItems === maxItems && (minItems as number) <= TUPLE;
-    return fixed || Array.isArray(rest.items) ? { ...rest, minItems, maxItems } : rest;
+    return {
+      ...rest,
+      ...(Array.isArray(rules) && { description: describeRules(rest.description, rules) }),
+      ...((fixed || Array.isArray(rest.items)) && { minItems, maxItems }),
+    };
   });
 }

@@ -2,7 +2,7 @@
 /* eslint-disable */
 
 /** Says which contract these types are from: the client's option `contract`. */
-export const CONTRACT_HASH = "ec626dab445cd6818180e34fd6396b50";
+export const CONTRACT_HASH = "7218109ed916e2d734774899e0afcb35";
 
 /**
  * An enum as serde writes it unless told otherwise.
@@ -133,6 +133,7 @@ export interface AllRoom {
     nothing: Nothing;
     count: Count;
     path: Path;
+    ruled: RuledInput;
   };
   events: {
     nested: Nested;
@@ -149,6 +150,7 @@ export interface AllRoom {
     nothing: Nothing;
     count: Count;
     path: Path;
+    ruled: Ruled;
   };
 }
 
@@ -248,6 +250,44 @@ export interface Meeting {
 }
 
 /**
+ * Rules that schemas cannot say.
+ *
+ * Rule: `low` is not above `high` (`consistent`).
+ */
+export interface RuledInput {
+  /**
+   * Rule: is checked by the server (`finite`).
+   */
+  high: number;
+  low: number;
+  /**
+   * What to call it.
+   *
+   * Rule: must not contain control characters.
+   * Rule: must not contain "*\/".
+   */
+  name: string;
+  /**
+   * Rule: must be the same as `name` (`repeat`).
+   */
+  nameAgain: string;
+  /**
+   * Where it is.
+   */
+  room?: Room | null;
+}
+
+/**
+ * By its number.
+ */
+export interface Room {
+  /**
+   * Rule: must be an IPv4 address.
+   */
+  address: string;
+}
+
+/**
  * What may be missing.
  */
 export interface Optional {
@@ -255,6 +295,34 @@ export interface Optional {
   count: number;
   leftOut?: Point | null;
   note: string | null;
+}
+
+/**
+ * Rules that schemas cannot say.
+ *
+ * Rule: `low` is not above `high` (`consistent`).
+ */
+export interface Ruled {
+  /**
+   * Rule: is checked by the server (`finite`).
+   */
+  high: number;
+  low: number;
+  /**
+   * What to call it.
+   *
+   * Rule: must not contain control characters.
+   * Rule: must not contain "*\/".
+   */
+  name: string;
+  /**
+   * Rule: must be the same as `name` (`repeat`).
+   */
+  nameAgain: string;
+  /**
+   * Where it is.
+   */
+  room: Room | null;
 }
 
 export interface StrictRoom {

@@ -11,4 +11,5 @@ mod rooms;
 mod scenarios;
 mod server;
 mod slow;
+mod tls;
 mod triggers;

@@ -64,6 +64,10 @@ impl Proxy {
         Self { address, wires, accepting }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
     }

@@ -53,8 +53,8 @@ pub struct Contract {
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// Another one whenever clients may have to be built anew: 32 hexadecimal digits. Words for people,
-    /// limits, and the order of things do not change it.
+    /// Another one whenever clients may have to be built anew: 32 hexadecimal digits. The rules of
+    /// payloads change it; words for people, the limits of rooms, and the order of things do not.
     pub hash: String,
     /// Rooms and families of rooms, as the app lists them.
     pub rooms: Vec<RoomContract>,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Contract, EventContract};
+use crate::rules;
 
 /// Half of a SHA-256: no accident makes two shapes alike.
 const BYTES: usize = 16;
@@ -55,6 +56,7 @@ fn without_words(mut schema: Schema) -> Schema {
         for words in ["title", "description", "examples"] {
             schema.remove(words);
         }
+        rules::without_words(schema);
     })
     .transform(&mut schema);
     schema

@@ -205,6 +205,30 @@ mod roomier {
     }
 }
 
+/// Parcels with a rule that JSON Schema cannot say, with one in other words, and without.
+mod ruled {
+    use super::{Deserialize, Event, JsonSchema, Serialize, Validate};
+
+    #[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+    pub struct Parcel {
+        #[validate(non_control_character)]
+        to: String,
+    }
+
+    #[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+    #[event(name = "parcel")]
+    pub struct Reworded {
+        #[validate(non_control_character(message = "only what can be printed"))]
+        to: String,
+    }
+
+    #[derive(Serialize, Deserialize, JsonSchema, Event)]
+    #[event(name = "parcel")]
+    pub struct Unruled {
+        to: String,
+    }
+}
+
 /// An app with a room of parcels.
 macro_rules! post {
     ($module:ident, $event:ty) => {
@@ -238,6 +262,9 @@ macro_rules! post {
 post!(first, Parcel);
 post!(second, reworded::Package);
 post!(third, roomier::Parcel);
+post!(ruled_post, ruled::Parcel);
+post!(reworded_post, ruled::Reworded);
+post!(unruled_post, ruled::Unruled);
 
 #[test]
 fn its_hash_changes_with_the_shape_alone() {
@@ -251,6 +278,13 @@ fn its_hash_changes_with_the_shape_alone() {
     assert_ne!(hashes[0], hashes[2]);
     // The same wherever it is built: a change here makes all clients look out of date.
     assert_eq!(hashes[0], "facb854acd6d1e52bb9114c4745ee3db");
+}
+
+#[test]
+fn its_hash_changes_with_rules_and_not_with_their_words() {
+    let ruled = Contract::of::<ruled_post::Post>().hash;
+    assert_eq!(ruled, Contract::of::<reworded_post::Post>().hash);
+    assert_ne!(ruled, Contract::of::<unruled_post::Post>().hash);
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ mod recovery;
 mod reference;
 mod retries;
 mod rooms;
+mod rules;
 mod server;
 mod sessions;
 mod shaky;

@@ -7,7 +7,7 @@ use dialogue::{Event, Payload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use validator::Validate;
+use validator::{Validate, ValidationError};
 
 use crate::check;
 
@@ -165,6 +165,40 @@ pub(crate) struct Count(u32);
 #[derive(Serialize, Deserialize, JsonSchema, Event)]
 pub(crate) struct Path(Vec<Point>);
 
+/// Rules that schemas cannot say.
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+#[serde(rename_all = "camelCase")]
+#[validate(schema(function = consistent, message = "`low` is not above `high`"))]
+pub(crate) struct Ruled {
+    /// What to call it.
+    #[validate(non_control_character, does_not_contain(pattern = "*/"))]
+    name: String,
+    #[validate(must_match(other = name, code = "repeat"))]
+    name_again: String,
+    #[validate(range(exclusive_min = 0.0))]
+    low: f64,
+    #[validate(custom(function = finite))]
+    high: f64,
+    /// Where it is.
+    #[validate(nested)]
+    room: Option<Room>,
+}
+
+/// By its number.
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Payload)]
+pub(crate) struct Room {
+    #[validate(ip(v4 = true))]
+    address: String,
+}
+
+fn consistent(ruled: &Ruled) -> Result<(), ValidationError> {
+    if ruled.low <= ruled.high { Ok(()) } else { Err(ValidationError::new("consistent")) }
+}
+
+fn finite(number: f64) -> Result<(), ValidationError> {
+    if number.is_finite() { Ok(()) } else { Err(ValidationError::new("finite")) }
+}
+
 /// What is called like another room's.
 pub(crate) mod other {
     use super::*;
@@ -198,7 +232,7 @@ pub(crate) struct Letter {
     "all",
     events(
         Nested, Drawing, Tagged, Adjacent, Either, Optional, Maps, Renamed, Flat, Extended,
-        Meeting, Nothing, Count, Path,
+        Meeting, Nothing, Count, Path, Ruled,
     )
 )]
 pub(crate) mod all {}
@@ -229,6 +263,7 @@ pub(crate) fn parse(event: &str, json: &str) -> Result<(), String> {
         "nothing" => check::<Nothing>,
         "count" => check::<Count>,
         "path" => check::<Path>,
+        "ruled" => check::<Ruled>,
         "strict" => check::<other::Nested>,
         _ => return Err("no event is called so".to_owned()),
     };
@@ -272,6 +307,13 @@ pub(crate) fn values() -> serde_json::Result<BTreeMap<&'static str, Vec<Value>>>
     let flat = |kind| Flat { id: 1, at: point(), kind };
     let extended = Extended { id: 1, others: BTreeMap::from([("more".to_owned(), json!([true]))]) };
     let meeting = Meeting { at: DateTime::UNIX_EPOCH, day: DateTime::UNIX_EPOCH.date_naive() };
+    let ruled = Ruled {
+        name: "n".into(),
+        name_again: "n".into(),
+        low: 0.5,
+        high: 1.0,
+        room: Some(Room { address: "10.0.0.1".into() }),
+    };
     let values = [
         ("nested", vec![value(&nested)]),
         (
@@ -316,6 +358,7 @@ pub(crate) fn values() -> serde_json::Result<BTreeMap<&'static str, Vec<Value>>>
         ("nothing", vec![value(&Nothing)]),
         ("count", vec![value(&Count(7))]),
         ("path", vec![value(&Path(vec![point()]))]),
+        ("ruled", vec![value(&ruled)]),
         ("strict", vec![value(&other::Nested { point: other::Point { column: 'c', row: 4 } })]),
         ("letter", vec![value(&Letter { to: "ann".into(), postscript: Vec::new() })]),
     ];

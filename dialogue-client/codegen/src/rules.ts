@@ -1,0 +1,43 @@
+/** The keyword of rules that JSON Schema cannot say. */
+export const RULES = "x-dialogue-rules";
+
+/** Such a rule, as the server writes it. */
+interface Rule {
+  /** What the server's validator calls it. */
+  readonly rule: string;
+  /** Which of the app's functions it is. */
+  readonly name?: string;
+  /** The code of its issue, where that is the app's own. */
+  readonly code?: string;
+  /** What the app says of it. */
+  readonly message?: string;
+  readonly params?: { readonly [name: string]: unknown };
+}
+
+/** A description that says what the rules are, too. */
+export function describeRules(description: unknown, rules: readonly Rule[]): string {
+  const lines = typeof description === "string" ? [description, ""] : [];
+  for (const rule of rules) {
+    const code = rule.code ?? rule.name;
+    lines.push(`Rule: ${rule.message ?? words(rule)}${code === undefined ? "" : ` (\`${code}\`)`}.`);
+  }
+  // It becomes a comment.
+  return lines.join("\n").replaceAll("*/", "*\\/");
+}
+
+function words({ rule, params = {} }: Rule): string {
+  switch (rule) {
+    case "must_match":
+      return `must be the same as \`${params.other}\``;
+    case "does_not_contain":
+      return `must not contain ${JSON.stringify(params.needle)}`;
+    case "non_control_character":
+      return "must not contain control characters";
+    case "credit_card":
+      return "must be a credit card number";
+    case "ip":
+      return `must be an IP${params.v4 ? "v4" : params.v6 ? "v6" : ""} address`;
+    default:
+      return "is checked by the server";
+  }
+}
