@@ -203,19 +203,4 @@ describe("the examples of each method", () => {
     expect(updateRoomList).toHaveBeenCalledTimes(1);
     for (const one of [client, other]) one.disconnect();
   });
-
-  test("of the hooks for React", async () => {
-    await serve("chat");
-    const [setConnected, setRoom] = [vi.fn(), vi.fn()];
-    const client = createDialogueClient({ url, auth: { userId: "user-123" }, autoConnect: false });
-    client.onConnect(() => setConnected(true));
-    client.onDisconnect(() => setConnected(false));
-    client.connect();
-    await vi.waitFor(() => expect(setConnected).toHaveBeenCalledWith(true));
-    client.join("general").then(setRoom);
-    await vi.waitFor(() => expect(setRoom).toHaveBeenCalled());
-    (setRoom.mock.calls[0]![0] as Room | null)?.leave();
-    client.disconnect();
-    expect(setConnected.mock.calls).toEqual([[true], [false]]);
-  });
 });

@@ -36,13 +36,14 @@ export function clientOf<C extends Contract = AnyContract>(
   return client;
 }
 
-/** Renders under StrictMode, which mounts everything twice, until the test is over. */
-export function render(element: ReactNode) {
-  const root = createRoot(document.createElement("div"));
-  const draw = (element: ReactNode) => root.render(<StrictMode>{element}</StrictMode>);
+/** Renders until the test is over, under StrictMode, which mounts everything twice, unless told otherwise. */
+export function render(element: ReactNode, { strict = true } = {}) {
+  const page = document.createElement("div");
+  const root = createRoot(page);
+  const draw = (element: ReactNode) => root.render(strict ? <StrictMode>{element}</StrictMode> : element);
   draw(element);
   onTestFinished(() => root.unmount());
-  return { draw, unmount: () => root.unmount() };
+  return { page, draw, unmount: () => root.unmount() };
 }
 
 /** A proxy before a server, and how many joins the server has answered through it. */
