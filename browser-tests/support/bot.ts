@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
+import { ended } from "../../dialogue-client/typescript/tests/support/ended.js";
 import { BINARIES } from "../../dialogue-client/typescript/tests/support/example-server.js";
 
 /** `examples/bot`, as a process of its own. */
@@ -14,11 +14,7 @@ export class Bot {
   }
 
   /** Ends the process. */
-  async kill(): Promise<void> {
-    const { process } = this;
-    if (process.exitCode !== null || process.signalCode !== null) return;
-    const exited = once(process, "exit");
-    process.kill("SIGKILL");
-    await exited;
+  kill(): Promise<void> {
+    return ended(this.process);
   }
 }

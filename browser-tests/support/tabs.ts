@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import playwright, { type BrowserContext, type Page } from "playwright-core";
+import { ended } from "../../dialogue-client/typescript/tests/support/ended.js";
 import { CHROMIUM, FLAGS } from "./persons-page.js";
 
 /**
@@ -22,9 +22,7 @@ export class Tabs {
     const args = [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`];
     const chromium = spawn(CHROMIUM, args, { stdio: ["ignore", "ignore", "pipe"] });
     const stop = async () => {
-      const exited = once(chromium, "exit");
-      chromium.kill();
-      await exited;
+      await ended(chromium, "SIGTERM");
       await rm(profile, { recursive: true, force: true, maxRetries: 5 });
     };
     for await (const line of createInterface({ input: chromium.stderr })) {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { ended } from "../../dialogue-client/typescript/tests/support/ended.js";
 
 const PAGE = join(import.meta.dirname, "../../examples/react-chat");
 
@@ -29,10 +29,7 @@ export class ViteServer {
     throw new Error("Vite ended before it listened: `npm run client && npm ci` in examples/react-chat installs it");
   }
 
-  async stop(): Promise<void> {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
-    const exited = once(this.process, "exit");
-    this.process.kill();
-    await exited;
+  stop(): Promise<void> {
+    return ended(this.process, "SIGTERM");
   }
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { ended } from "./ended.js";
 
 /** Where the programs of the examples are. */
 export const BINARIES = process.env.DIALOGUE_EXAMPLES ?? join(import.meta.dirname, "../../../../target/debug");
@@ -34,19 +35,13 @@ export class ExampleServer {
   }
 
   /** Ends the process at once, as a crash would. */
-  async kill(): Promise<void> {
-    const { process } = this;
-    if (process.exitCode !== null || process.signalCode !== null) return;
-    const exited = once(process, "exit");
-    process.kill("SIGKILL");
-    await exited;
+  kill(): Promise<void> {
+    return ended(this.process);
   }
 
   /** Asks the process to stop, and waits until it has. */
-  async stop(): Promise<void> {
-    const exited = once(this.process, "exit");
-    this.process.kill("SIGTERM");
-    await exited;
+  stop(): Promise<void> {
+    return ended(this.process, "SIGTERM");
   }
 
   /** Stops the process from running, with its connections open. */
