@@ -23,7 +23,7 @@ interface Welcome extends Authenticated {
 
 /** What a connection tells its owner. */
 export interface ConnectionObserver {
-  /** The connection's state may be another. All that belongs to it is done: whoever hears of it may connect or disconnect. */
+  /** The connection's state may be another, or what is proven. All that belongs to it is done: whoever hears of it may connect or disconnect. */
   changed(): void;
   /** The server has said who this client is; requests may be made. */
   established(): void;
@@ -139,11 +139,15 @@ export class Connection implements Requester {
     if (this.#phase === "connected") return Promise.resolve();
     const opened = this.opening();
     if (this.#phase === "disconnected" || (this.#phase === "reconnecting" && this.clientId === "")) {
+      const underway = this.#phase === "reconnecting" && this.#socket.active;
       this.#become("connecting");
       this.#deadline = setTimeout(() => {
         this.#giveUp(new DialogueError("TIMEOUT", `no connection within ${this.#timeoutMs} ms`));
       }, this.#timeoutMs);
-      this.#socket.connect();
+      clearTimeout(this.#retry);
+      this.#retry = undefined;
+      // Once the transport is open, Socket.IO would offer the credentials a second time.
+      if (!underway) this.#socket.connect();
     }
     this.#observer.changed();
     return opened;
@@ -183,6 +187,7 @@ export class Connection implements Requester {
       const credentials = await readAuth(auth).catch((cause) => Promise.reject(noCredentials(cause)));
       const { expiresAt } = await this.request<Authenticated>("dialogue:authenticate", credentials as RequestBody);
       this.#renewBefore(expiresAt);
+      this.#observer.changed();
       return { ...(expiresAt !== undefined && { expiresAt }) };
     } catch (error) {
       if (this.#auth === auth && !isUnanswered(error)) this.#auth = former;

@@ -59,12 +59,13 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
     this.#connection = new Connection(options, {
       changed: () => {
         if (this.connected) this.#error = undefined;
+        // Before anybody hears of it: what they trigger then is to wait.
+        else this.#rooms.suspend();
         this.#tellState();
       },
       established: () => this.#established(),
       differs: (contract) => this.#contractChanged.call(contract),
       lost: (reason) => {
-        this.#rooms.suspend();
         this.#forsakeIfDisconnected();
         this.#disconnected.call(reason);
       },

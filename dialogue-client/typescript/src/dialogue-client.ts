@@ -22,7 +22,7 @@ export interface DialogueClient<C extends Contract = AnyContract> {
 
   /**
    * What failed or was refused last outside any room, since the client was last
-   * connected: where it is not, the reason.
+   * connected or authenticated: where it is not connected, the reason.
    */
   readonly error: DialogueError | undefined;
 

@@ -65,6 +65,10 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     });
   }
 
+  get subscriptions(): readonly string[] {
+    return this.#membership.subscriptions ?? [];
+  }
+
   get state(): RoomState {
     return this.#membership.state;
   }

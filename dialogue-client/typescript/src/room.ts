@@ -65,6 +65,9 @@ export interface TypedRoom<R extends RoomContract> {
    */
   readonly history: readonly MessageOf<R>[];
 
+  /** The events that this client receives, as the server said last. `"*"` is all of them, where a room lists none. */
+  readonly subscriptions: readonly (EventName<R> | "*")[];
+
   /** How far the client is in the room. */
   readonly state: RoomState;
 

@@ -66,9 +66,10 @@ export class Rooms {
     for (const room of this.#rooms.values()) room.forsake();
   }
 
-  /** Joins every room again, on a new connection. Resolves when each was answered. */
+  /** Joins every room again, on a new connection, but those that are being joined on it already. Resolves when each was answered. */
   async rejoin(): Promise<void> {
-    await Promise.all([...this.#rooms.values()].map((room) => room.reenter()));
+    const joined = [...this.#rooms.values()].filter(({ roomId }) => !this.#joining.has(roomId));
+    await Promise.all(joined.map((room) => room.reenter()));
   }
 
   /** Forgets a room that the server has deleted, or has made the client leave. One that is being joined may be a new one. */

@@ -165,6 +165,15 @@ describe("credentials that are about to expire", () => {
     expect(reported).toEqual(["UNAUTHENTICATED", "TOKEN_EXPIRED"]);
   });
 
+  test("and cannot be had are an error until others are", async () => {
+    const ann = await connect({ auth: lapsing() });
+    expect(await failed(ann)).toBe(ann.error);
+    const error = next((handler) => ann.onState((_, error) => handler(error)));
+    await ann.authenticate();
+    expect(ann).toMatchObject({ connected: true, error: undefined });
+    expect(await error).toBeUndefined();
+  });
+
   test("are not renewed where `auth` is a value", async () => {
     const ann = await connect({ auth: login("ann") });
     await ann.authenticate(login("ann", inSeconds(1)));

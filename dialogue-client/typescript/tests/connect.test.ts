@@ -191,6 +191,18 @@ describe("credentials", () => {
     expect(client.state).toBe("disconnected");
   });
 
+  test("are offered once, whoever asks to be connected meanwhile", async () => {
+    let offer: (credentials: object) => void;
+    const auth = vi.fn(() => new Promise<object>((resolve) => (offer = resolve)));
+    client = createDialogueClient({ url: server.url, auth });
+    await vi.waitFor(() => expect(auth).toHaveBeenCalled());
+    const connecting = client.connect();
+    offer!({ userId: "ann" });
+    await connecting;
+    expect(client.userId).toBe("ann");
+    expect(auth).toHaveBeenCalledTimes(1);
+  });
+
   test("that come too late are not waited for", async () => {
     client = createDialogueClient({ url: server.url, auth: () => new Promise(() => {}), timeoutMs: 200 });
     client.onError(() => {});

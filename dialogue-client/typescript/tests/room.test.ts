@@ -213,6 +213,16 @@ describe("subscriptions", () => {
     await bobsRoom.trigger("typing", { isTyping: true });
     expect(await barrier("all")).toEqual(["typing", "message"]);
   });
+
+  test("are known", async () => {
+    const ann = await connect("ann");
+    const room = await ann.join("general", { subscribe: ["message"] });
+    expect(room.subscriptions).toEqual(["message"]);
+    await room.subscribe("typing");
+    expect(room.subscriptions).toEqual(["message", "typing"]);
+    await room.unsubscribe("message");
+    expect(room.subscriptions).toEqual(["typing"]);
+  });
 });
 
 describe("history", () => {

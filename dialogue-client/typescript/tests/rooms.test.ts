@@ -111,6 +111,21 @@ test("a room is joined again with the subscriptions that it had", async () => {
   });
 });
 
+test("a room that is being joined on a new connection already is not joined again on it", async () => {
+  const { rooms: all, sent } = rooms();
+  const states: string[] = [];
+  const joining = all.join("general").then((room) => {
+    room.onState((state) => states.push(state));
+    return room;
+  });
+  void all.rejoin();
+  expect(sent).toHaveLength(1);
+  sent[0]!.answer.resolve(joined());
+  expect((await joining).state).toBe("joined");
+  await macrotask();
+  expect(states).toEqual([]);
+});
+
 test("what is triggered while a room is joined again is sent after that, in order", async () => {
   const { rooms: all, sent } = rooms();
   const joining = all.join("general");

@@ -81,6 +81,21 @@ test("trigger-waits: triggers wait for the room to be joined again, and go in or
   expect(heard).toEqual(["before", "one", "two", "typing", "three", "later"]);
 });
 
+test("trigger-waits: so does one that is triggered by whoever hears first that the connection is lost", async () => {
+  const { writer, room, heard, hears } = await stage();
+  const triggered = new Promise<unknown>((resolve) => {
+    const off = writer.onState((state) => {
+      off();
+      resolve([state, room.state]);
+      void room.trigger("typing", { isTyping: true });
+    });
+  });
+  proxy.cut();
+  expect(await triggered).toEqual(["connecting", "rejoining"]);
+  await hears(1);
+  expect(heard).toEqual(["typing"]);
+});
+
 test("trigger-limit: one more than may wait fails, and the others are sent", async () => {
   const { writer, room, heard, hears } = await stage({ outboxSize: 2 });
   proxy.refuse();
