@@ -192,6 +192,9 @@ describe("what is refused", () => {
     expect(await ann.page.locator(".connection").innerText()).toBe("Not in the room");
     await picture(ann, "denied");
     expect(await ann.page.getByRole("button", { name: "Send" }).isDisabled()).toBe(true);
+    await ann.page.getByRole("button", { name: "Try again" }).click();
+    await denied.waitFor();
+    expect(ann.joins).toEqual(["general", "general"]);
   });
 
   test("a name is asked for again, with the reason", async () => {

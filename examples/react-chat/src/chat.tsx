@@ -18,7 +18,7 @@ export interface ChatProps {
 export function Chat({ name, onEnter, onLeave }: ChatProps) {
   const client = useClient();
   const connection = useConnection();
-  const { room, state, error } = useRoom("general");
+  const { room, state, error, retry } = useRoom("general");
 
   if (connection.error?.code === "UNAUTHENTICATED") {
     return <Welcome name={name} problem={explain(connection.error)} onEnter={onEnter} />;
@@ -30,6 +30,9 @@ export function Chat({ name, onEnter, onLeave }: ChatProps) {
         <div className="denied">
           <strong>No way in</strong>
           <p role="alert">{explain(error)}</p>
+          <button type="button" className="link" onClick={retry}>
+            Try again
+          </button>
         </div>
       ) : (
         <Log room={room} />

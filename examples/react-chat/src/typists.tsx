@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { useConnection, useEvent, useRoom } from "./dialogue";
+import { useConnection, useEvent } from "./dialogue";
 import type { General } from "./general";
 
 /** When to stop believing that somebody is typing. */
@@ -8,8 +8,6 @@ const FORGET_MS = 6_000;
 /** Who is typing. */
 export function Typists({ room }: { room: General }) {
   const { userId } = useConnection();
-  // Typing is none of the room's defaults.
-  useRoom("general", { subscribe: ["typing"] });
   const [typists, setTypists] = useState<ReadonlyMap<string, number>>(new Map());
 
   const set = (who: string, until: number | undefined) =>

@@ -30,18 +30,18 @@ export interface DialogueHooks<C extends Contract> {
    *
    * ```ts
    * const { room, state, error } = useRoom("general");
-   * const { room } = useRoom("general", { subscribe: ["message", "typing"] });
    * const { room } = useRoom("doc:{documentId}", { documentId });
    * ```
    *
-   * Components that use the same room share one join, to all that they
-   * subscribe to together, and the room is left a second after the last of them
-   * is gone. A refusal is in `error`, with the state `"denied"`; the next
-   * component that is mounted with the room, and the next connection, ask anew.
+   * Components that use the same room share one join, and the room is left a
+   * second after the last of them is gone. What they receive are the room's
+   * defaults, and whatever `useEvent` and `useHistory` are for. A refusal is in
+   * `error`, with the state `"denied"`; `retry`, the next component that is
+   * mounted with the room, the next connection, and the room's creation ask anew.
    */
   readonly useRoom: <P extends RoomPattern<C>>(
     room: P,
-    ...args: UseRoomArguments<P, C["rooms"][P]>
+    ...args: UseRoomArguments<P>
   ) => UsedRoom<C["rooms"][P]>;
   readonly useEvent: typeof useEvent;
   readonly useHistory: typeof useHistory;

@@ -4,6 +4,7 @@ import type { Unsubscribe } from "../handlers.js";
 import { retryDelay } from "../retry.js";
 import type { Room } from "../room.js";
 import { Store } from "./store.js";
+import { listen } from "./subscriptions.js";
 
 /** A room's events of one name, as its components see them. */
 export interface SharedHistoryValue {
@@ -47,19 +48,22 @@ export class SharedHistory extends Store<SharedHistoryValue> {
     this.#room = room;
     this.#event = event;
     this.#pageSize = pageSize;
+    const { stop, subscribed } = listen(room, event, (message) => this.#append(message));
     this.#registrations = [
-      room.on(event, (message: EventMessage) => this.#append(message)),
+      stop,
       room.onReset(() => this.#restart()),
       room.onState((state) => {
         if (state === "joined" && this.value.error) void this.#load();
       }),
     ];
-    void this.#load();
+    // Before that, an event may come that is neither in the page nor told.
+    void subscribed.then(() => this.#load());
   }
 
   close(): void {
     for (const unregister of this.#registrations) unregister();
     this.#stopLoading();
+    this.set({ ...this.value, hasMore: false });
   }
 
   #append(message: EventMessage): void {

@@ -1,5 +1,6 @@
 import type { DialogueClient } from "../dialogue-client.js";
 import { DialogueError } from "../error.js";
+import type { Unsubscribe } from "../handlers.js";
 import { retryDelay } from "../retry.js";
 import type { Room } from "../room.js";
 import type { RoomState } from "../room-state.js";
@@ -10,55 +11,58 @@ export interface SharedRoomValue {
   readonly room: Room | undefined;
   readonly state: RoomState;
   readonly error: DialogueError | undefined;
+  readonly retry: () => void;
 }
 
 /** A room that nobody has answered for yet. */
-export const JOINING: SharedRoomValue = { room: undefined, state: "joining", error: undefined };
+export const JOINING: SharedRoomValue = { room: undefined, state: "joining", error: undefined, retry: () => {} };
 
 /** One room for every component that uses it: joined on each connection, until it is closed. */
 export class SharedRoom extends Store<SharedRoomValue> {
   readonly #client: DialogueClient;
   readonly #roomId: string;
-  readonly #forgetClient: () => void;
-  /** What components named, and whether some want the room's defaults. */
-  readonly #named = new Set<string>();
-  #defaults = false;
+  readonly #registrations: readonly Unsubscribe[];
   #joining: AbortController | undefined;
-  #retry: ReturnType<typeof setTimeout> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(client: DialogueClient, roomId: string) {
-    super(JOINING);
+    super({ ...JOINING, retry: () => this.join() });
     this.#client = client;
     this.#roomId = roomId;
-    this.#forgetClient = client.onConnect(() => void this.#join());
+    this.#registrations = [
+      client.onState((state) => {
+        if (state === "connected") this.join();
+      }),
+      // It was not there, or has been deleted.
+      client.onRoomCreated(({ id }) => {
+        if (id === roomId) this.join();
+      }),
+    ];
   }
 
-  /** A component wants these events, or the room's defaults; a room that was refused is asked for again. */
-  want(subscribe: readonly string[] | undefined): void {
-    if (subscribe === undefined) this.#defaults = true;
-    else this.#name(subscribe);
-    // By then every component that is mounted with this one has said what it wants.
-    queueMicrotask(() => void this.#join());
+  /** Joins the room, unless that is done or under way: also one that was left, or refused. */
+  join(): void {
+    if (this.#closed || this.#joining || this.value.room || !this.#client.connected) return;
+    void this.#join((this.#joining = new AbortController()));
   }
 
   close(): void {
     this.#closed = true;
-    this.#forgetClient();
-    clearTimeout(this.#retry);
+    for (const unregister of this.#registrations) unregister();
+    clearTimeout(this.#timer);
     this.#joining?.abort();
     void this.value.room?.leave();
   }
 
-  async #join(): Promise<void> {
-    if (this.#closed || this.#joining || this.value.room || !this.#client.connected) return;
-    clearTimeout(this.#retry);
-    const joining = (this.#joining = new AbortController());
-    const subscribe = this.#defaults ? undefined : [...this.#named];
+  async #join(joining: AbortController): Promise<void> {
+    clearTimeout(this.#timer);
+    // The reason why it was refused stands until there is an answer.
+    this.#tell(undefined, "joining", this.value.error);
     try {
-      const room = await this.#client.join(this.#roomId, { subscribe, signal: joining.signal });
+      const room = await this.#client.join(this.#roomId, { signal: joining.signal });
       this.#joining = undefined;
-      this.#joined(room, subscribe ?? []);
+      this.#joined(room);
     } catch (error) {
       this.#joining = undefined;
       if (joining.signal.aborted) return;
@@ -67,35 +71,25 @@ export class SharedRoom extends Store<SharedRoomValue> {
     }
   }
 
-  #joined(room: Room, subscribed: readonly string[]): void {
-    room.onState((state, error) => {
+  #joined(room: Room): void {
+    const tell = (state: RoomState, error?: DialogueError) => {
       const ended = state === "left" || state === "denied";
-      this.set({ room: ended ? undefined : room, state, error });
-    });
-    this.set({ room, state: room.state, error: undefined });
-    for (const name of this.#named) {
-      if (!subscribed.includes(name)) subscribe(room, name);
-    }
+      this.#tell(ended ? undefined : room, state, error);
+    };
+    room.onState(tell);
+    // Whoever else waited for it may have left it already.
+    tell(room.state);
   }
 
   #failed(error: DialogueError): void {
     // The next connection asks again.
     if (error.code === "DISCONNECTED") return;
     const delay = retryDelay(error);
-    this.set({ room: undefined, state: delay === undefined ? "denied" : "joining", error });
-    if (delay !== undefined) this.#retry = setTimeout(() => void this.#join(), delay);
+    this.#tell(undefined, delay === undefined ? "denied" : "joining", error);
+    if (delay !== undefined) this.#timer = setTimeout(() => this.join(), delay);
   }
 
-  #name(names: readonly string[]): void {
-    const { room } = this.value;
-    for (const name of names) {
-      if (room && !this.#named.has(name)) subscribe(room, name);
-      this.#named.add(name);
-    }
+  #tell(room: Room | undefined, state: RoomState, error: DialogueError | undefined): void {
+    this.set({ ...this.value, room, state, error });
   }
-}
-
-/** A failure reaches the client's `onError`. */
-function subscribe(room: Room, name: string): void {
-  void (name === "*" ? room.subscribeAll() : room.subscribe(name));
 }

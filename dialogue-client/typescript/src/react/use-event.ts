@@ -2,10 +2,11 @@ import { useEffect, useRef } from "react";
 import type { EventName, MessageOf, RoomContract } from "../contract.js";
 import type { Handler } from "../handlers.js";
 import type { Room } from "../room.js";
+import { listen } from "./subscriptions.js";
 
 /**
- * Calls a handler for each event of one name while the component is mounted,
- * from the first that comes after the room is joined. It is always the latest
+ * Calls a handler for each event of one name while the component is mounted, and
+ * subscribes to it if the room does not by itself. It is always the latest
  * render's handler; a new one costs nothing.
  *
  * Without a room it waits for one.
@@ -19,5 +20,7 @@ export function useEvent<R extends RoomContract, E extends EventName<R>>(
   useEffect(() => {
     latest.current = handler;
   });
-  useEffect(() => room?.on(event, (message) => latest.current(message)), [room, event]);
+  // The contract says what the messages are; at run time they are any.
+  const listenIn = () => listen(room as unknown as Room, event, (message) => latest.current(message as never)).stop;
+  useEffect(() => (room ? listenIn() : undefined), [room, event]);
 }

@@ -146,6 +146,25 @@ test("what a page has is not shown again when it is told after the page", async 
   expect(texts(seen.get())).toEqual(["0", "1"]);
 });
 
+test("where the room is not subscribed to the event, nothing falls between the first page and what is told", async () => {
+  const { url } = await startPersistence();
+  const bob = await joined(url);
+  const client = clientOf<Persistence>(url);
+  await client.connect();
+  const room = await client.join("general", { subscribe: [] });
+  const saying = say(bob, 0, 100);
+  const seen = latest<Seen>();
+  render(
+    <DialogueProvider client={client}>
+      <Log see={seen.see} pageSize={100} />
+    </DialogueProvider>,
+  );
+  await saying;
+  await say(bob, 100, 101);
+  await expect.poll(() => texts(seen.get())).toEqual(numbers(0, 101));
+  expect(room.subscriptions).toEqual(["message"]);
+});
+
 test("a page that is asked for without a connection comes with the next one", async () => {
   const { url } = await startPersistence();
   const bob = await joined(url);

@@ -7,7 +7,7 @@ import type { Chat } from "../support/chat-contract.js";
 import { ExampleServer } from "../support/example-server.js";
 import { login } from "../support/login.js";
 import { next } from "../support/next.js";
-import { chat, clientOf, countingJoins, latest, open, render } from "./support.js";
+import { chat, clientOf, countingAnswers, countingJoins, latest, open, render } from "./support.js";
 
 let server: ExampleServer | undefined;
 
@@ -44,7 +44,7 @@ test("components of one room share one join under StrictMode, and the room is le
   );
   const { draw, unmount } = render(tree(true));
   await expect.poll(() => two.get()?.state).toBe("joined");
-  expect(one.values[0]).toEqual({ room: undefined, state: "joining", error: undefined });
+  expect(one.values[0]).toMatchObject({ room: undefined, state: "joining", error: undefined });
   expect(one.get()?.room).toBe(two.get()?.room);
   await expect.poll(() => come).toEqual(["bob", "ann"]);
 
@@ -71,37 +71,94 @@ test("a component that is unmounted and mounted again finds its room as it was",
   expect(joins).toEqual(["general"]);
 });
 
-test("what components subscribe to is added up, with the room's defaults where one names nothing", async () => {
+/** Listens to an event of the chat. */
+function Hears({ event, hear }: { event: keyof Chat["rooms"]["general"]["events"]; hear: (heard: EventMessage) => void }) {
+  const { room } = chat.useRoom("general");
+  chat.useEvent(room, event, hear);
+  return null;
+}
+
+test("what components listen to is subscribed to once, besides the room's defaults", async () => {
   server = await ExampleServer.start("chat");
   const others = await joined(server.url);
-  const heard: string[] = [];
-  const hear = ({ event, from }: EventMessage) => from === "bob" && heard.push(event);
-  function Typing() {
-    const { room } = chat.useRoom("general", { subscribe: ["typing"] });
-    chat.useEvent(room, "typing", hear);
-    return null;
-  }
-  function Messages() {
-    const { room } = chat.useRoom("general");
-    chat.useEvent(room, "message", hear);
-    return null;
-  }
-  const client = clientOf<Chat>(server.url);
-  await client.connect();
-  render(
+  const { proxy } = await countingJoins(server.url);
+  const subscribed = countingAnswers(proxy, /^43\d+\[\{"ok":true,"subscriptions"/);
+  const [heard, late]: [string[], string[]] = [[], []];
+  const hear = ({ event }: EventMessage) => heard.push(event);
+  const client = clientOf<Chat>(proxy.url);
+  const tree = (later: boolean) => (
     <chat.DialogueProvider client={client}>
-      <Typing />
-      <Messages />
-    </chat.DialogueProvider>,
+      <Hears event="message" hear={hear} />
+      <Hears event="typing" hear={hear} />
+      {later && <Hears event="typing" hear={({ event }) => late.push(event)} />}
+    </chat.DialogueProvider>
   );
+  const { draw } = render(tree(false));
+  const subscriptions = () => client.getRoom("general")?.subscriptions;
+  await expect.poll(subscriptions).toEqual(["message", "user:joined", "user:left", "typing"]);
+  await others.trigger("message", { text: "Hello", senderId: "bob" });
+  await others.trigger("typing", { isTyping: true });
+  await expect.poll(() => heard).toEqual(["message", "typing"]);
+  draw(tree(true));
   await expect
     .poll(async () => {
-      await others.trigger("typing", { isTyping: true });
-      return heard;
+      await others.trigger("typing", { isTyping: false });
+      return late;
     })
     .toContain("typing");
-  await others.trigger("message", { text: "Hello", senderId: "bob" });
-  await expect.poll(() => heard).toContain("message");
+  expect(subscribed).toHaveLength(1);
+});
+
+test("what a component listens to is subscribed to in a room that the app has joined itself", async () => {
+  server = await ExampleServer.start("chat");
+  const client = clientOf<Chat>(server.url);
+  await client.connect();
+  const room = await client.join("general", { subscribe: [] });
+  render(
+    <chat.DialogueProvider client={client}>
+      <Hears event="typing" hear={() => {}} />
+    </chat.DialogueProvider>,
+  );
+  await expect.poll(() => room.subscriptions).toEqual(["typing"]);
+});
+
+test("what a component listens to while the connection is lost is subscribed to with the next one", async () => {
+  server = await ExampleServer.start("chat");
+  const { proxy } = await countingJoins(server.url);
+  const client = clientOf<Chat>(proxy.url);
+  const tree = (later: boolean) => (
+    <chat.DialogueProvider client={client}>
+      <Hears event="message" hear={() => {}} />
+      {later && <Hears event="typing" hear={() => {}} />}
+    </chat.DialogueProvider>
+  );
+  const { draw } = render(tree(false));
+  await expect.poll(() => client.getRoom("general")?.subscriptions).toContain("message");
+  proxy.refuse();
+  await expect.poll(() => client.state).toBe("connecting");
+  await new Promise<void>((resolve) => draw(<>{tree(true)}<p ref={() => resolve()} /></>));
+  proxy.admit();
+  await expect.poll(() => client.getRoom("general")?.subscriptions).toContain("typing");
+});
+
+test("a subscription that is refused for good is asked for once, and reported", async () => {
+  server = await ExampleServer.start("chat");
+  const client = clientOf(server.url);
+  const errors: unknown[] = [];
+  client.onError(({ code, event }) => errors.push([code, event]));
+  function Nothing() {
+    const { room } = open.useRoom("general");
+    open.useEvent(room, "nothing", () => {});
+    const { loading, error } = open.useHistory(room, "nothing");
+    return <>{!loading && error?.code}</>;
+  }
+  const { page } = render(
+    <open.DialogueProvider client={client}>
+      <Nothing />
+    </open.DialogueProvider>,
+  );
+  await expect.poll(() => page.textContent).toBe("EVENT_NOT_ALLOWED");
+  expect(errors).toEqual([["EVENT_NOT_ALLOWED", "nothing"]]);
 });
 
 test("an event that the join itself causes is heard, and always by the latest handler", async () => {
@@ -171,6 +228,26 @@ test("a refusal is what the component sees, and the next component asks again", 
   await expect.poll(() => seen.get()?.state).toBe("joined");
 });
 
+test("a room that is denied is asked for again by hand, and the reason stands until it is joined", async () => {
+  server = await ExampleServer.start("authenticated");
+  const client = clientOf(server.url, { auth: login("ann") });
+  const seen = latest<UsedRoom<any>>();
+  render(
+    <open.DialogueProvider client={client}>
+      <Room id="vip" seen={seen.see} />
+    </open.DialogueProvider>,
+  );
+  await expect.poll(() => seen.get()?.state).toBe("denied");
+  await client.authenticate(login("ann", undefined, "vip"));
+  const { retry } = seen.get()!;
+  seen.values.length = 0;
+  retry();
+  retry();
+  await expect.poll(() => seen.get()?.state).toBe("joined");
+  expect(seen.values[0]).toMatchObject({ state: "joining", error: { code: "JOIN_DENIED" } });
+  expect(seen.get()?.error).toBeUndefined();
+});
+
 test("who is not let in again is told why", async () => {
   server = await ExampleServer.start("authenticated");
   const { proxy } = await countingJoins(server.url);
@@ -190,6 +267,49 @@ test("who is not let in again is told why", async () => {
   role = "vip";
   proxy.cut();
   await expect.poll(() => seen.get()?.state).toBe("joined");
+});
+
+test("a room that is not there is joined once it is created, and once more after it was deleted", async () => {
+  server = await ExampleServer.start("rooms");
+  const owner = clientOf(server.url, bob);
+  await owner.connect();
+  const seen = latest<UsedRoom<any>>();
+  const client = clientOf(server.url);
+  render(
+    <open.DialogueProvider client={client}>
+      <Room id="tea" seen={seen.see} />
+    </open.DialogueProvider>,
+  );
+  await expect.poll(() => seen.get()).toMatchObject({ state: "denied", error: { code: "ROOM_NOT_FOUND" } });
+  await owner.createRoom({ id: "tea", name: "Tea" });
+  await expect.poll(() => seen.get()).toMatchObject({ state: "joined", error: undefined });
+  await owner.deleteRoom("tea");
+  await expect.poll(() => seen.get()).toMatchObject({ room: undefined, state: "left", error: undefined });
+  await owner.createRoom({ id: "tea", name: "Tea" });
+  await expect.poll(() => seen.get()?.state).toBe("joined");
+  expect(seen.get()?.room).toBe(client.getRoom("tea"));
+});
+
+test("a room that the app leaves as soon as it is joined is seen as left, and joined for the next component", async () => {
+  server = await ExampleServer.start("chat");
+  const { proxy } = await countingJoins(server.url);
+  const client = clientOf(proxy.url);
+  await client.connect();
+  // By the time of the answer, the component waits for it, too.
+  proxy.delayMs = 200;
+  const left = client.join("general").then((room) => room.leave());
+  const seen = latest<UsedRoom<any>>();
+  const tree = (key: number) => (
+    <open.DialogueProvider client={client}>
+      <Room key={key} id="general" seen={seen.see} />
+    </open.DialogueProvider>
+  );
+  const { draw } = render(tree(1));
+  await left;
+  await expect.poll(() => seen.get()).toMatchObject({ room: undefined, state: "left", error: undefined });
+  draw(tree(2));
+  await expect.poll(() => seen.get()?.state).toBe("joined");
+  expect(seen.get()?.room).toBe(client.getRoom("general"));
 });
 
 test("a parameter that is missing is a refusal, too", async () => {
@@ -223,7 +343,7 @@ test("a room is joined on every connection, whoever connects", async () => {
   await client.connect();
   await expect.poll(() => seen.get()?.state).toBe("joined");
   client.disconnect();
-  await expect.poll(() => seen.get()).toEqual({ room: undefined, state: "left", error: undefined });
+  await expect.poll(() => seen.get()).toMatchObject({ room: undefined, state: "left", error: undefined });
   await client.connect();
   await expect.poll(() => seen.get()?.state).toBe("joined");
 });

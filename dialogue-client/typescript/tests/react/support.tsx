@@ -46,17 +46,23 @@ export function render(element: ReactNode, { strict = true } = {}) {
   return { page, draw, unmount: () => root.unmount() };
 }
 
-/** A proxy before a server, and how many joins the server has answered through it. */
+/** A proxy before a server, and the rooms of the joins that the server has answered through it. */
 export async function countingJoins(url: string) {
   const proxy = await Proxy.start(url);
   onTestFinished(() => proxy.stop());
-  const joins: string[] = [];
+  return { proxy, joins: countingAnswers(proxy, /^43\d+\[\{.*"roomId":"([^"]+)","roomName"/) };
+}
+
+/** What of each answer through a proxy that is like a pattern is within its parentheses. */
+export function countingAnswers(proxy: Proxy, pattern: RegExp): (string | undefined)[] {
+  const counted: (string | undefined)[] = [];
+  const { edit } = proxy;
   proxy.edit = (text) => {
-    const roomId = /^43\d+\[\{.*"roomName"/.test(text) && /"roomId":"([^"]+)"/.exec(text)?.[1];
-    if (roomId) joins.push(roomId);
-    return [text];
+    const found = pattern.exec(text);
+    if (found) counted.push(found[1]);
+    return edit(text);
   };
-  return { proxy, joins };
+  return counted;
 }
 
 /** What a component has seen, in order and at last. */

@@ -23,8 +23,7 @@ const open = createDialogueHooks();
 export function Rooms(): void {
   const { room } = useRoom("general");
   expect<Equal<typeof room, Room<Contract["rooms"]["general"]> | undefined>>();
-  useRoom("general", { subscribe: ["message", "*"] });
-  useRoom("doc:{documentId}", { documentId: 42 }, { subscribe: ["edited"] });
+  useRoom("doc:{documentId}", { documentId: 42 });
   void room?.trigger("message", { text: "hello" });
   void useClient().join("general");
 
@@ -34,8 +33,6 @@ export function Rooms(): void {
   useRoom("doc:{documentId}");
   // @ts-expect-error a parameter of another name
   useRoom("doc:{documentId}", { id: "42" });
-  // @ts-expect-error a subscription to what the room does not have
-  useRoom("general", { subscribe: ["edited"] });
   // @ts-expect-error an event that only the server triggers
   void room?.trigger("user:left", { userId: "ann" });
 }
