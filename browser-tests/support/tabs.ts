@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import playwright, { type BrowserContext, type Page } from "playwright-core";
+import { announced } from "../../dialogue-client/typescript/tests/support/announced.js";
 import { ended } from "../../dialogue-client/typescript/tests/support/ended.js";
 import { CHROMIUM, FLAGS } from "./persons-page.js";
 
@@ -19,20 +19,21 @@ export class Tabs {
 
   static async open(): Promise<Tabs> {
     const profile = await mkdtemp(join(tmpdir(), "chromium-"));
-    const args = [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`];
-    const chromium = spawn(CHROMIUM, args, { stdio: ["ignore", "ignore", "pipe"] });
+    // A window that is still being opened can keep whoever connects waiting for ever.
+    const own = ["--no-startup-window", "--remote-debugging-port=0", `--user-data-dir=${profile}`];
+    const chromium = spawn(CHROMIUM, [...FLAGS, ...own], { stdio: ["ignore", "ignore", "pipe"] });
     const stop = async () => {
       await ended(chromium, "SIGTERM");
       await rm(profile, { recursive: true, force: true, maxRetries: 5 });
     };
-    for await (const line of createInterface({ input: chromium.stderr })) {
-      const url = /^DevTools listening on (\S+)$/.exec(line)?.[1];
-      if (!url) continue;
-      chromium.stderr.resume();
+    try {
+      const url = await announced(chromium.stderr, /^DevTools listening on (\S+)$/, "Chromium ended before it listened");
       const browser = await playwright.chromium.connectOverCDP(url, { noDefaults: true });
       return new Tabs(browser.contexts()[0]!, stop);
+    } catch (error) {
+      await stop();
+      throw error;
     }
-    throw new Error("Chromium ended before it listened");
   }
 
   /** Opens a tab, and shows it. */

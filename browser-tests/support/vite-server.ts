@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { announced } from "../../dialogue-client/typescript/tests/support/announced.js";
 import { ended } from "../../dialogue-client/typescript/tests/support/ended.js";
 
 const PAGE = join(import.meta.dirname, "../../examples/react-chat");
@@ -20,13 +20,8 @@ export class ViteServer {
       env,
       stdio: ["ignore", "pipe", "inherit"],
     });
-    for await (const line of createInterface({ input: vite.stdout })) {
-      const url = /Local:\s+(http:\/\/\S+?)\/$/.exec(line)?.[1];
-      if (!url) continue;
-      vite.stdout.resume();
-      return new ViteServer(vite, url);
-    }
-    throw new Error("Vite ended before it listened: `npm run client && npm ci` in examples/react-chat installs it");
+    const otherwise = "Vite ended before it listened: `npm run client && npm ci` in examples/react-chat installs it";
+    return new ViteServer(vite, await announced(vite.stdout, /Local:\s+(http:\/\/\S+?)\/$/, otherwise));
   }
 
   stop(): Promise<void> {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { announced } from "./announced.js";
 import { ended } from "./ended.js";
 
 /** Where the programs of the examples are. */
@@ -61,19 +61,11 @@ function launch(example: Example, port: string, environment: NodeJS.ProcessEnv):
 }
 
 async function listening(server: ChildProcess): Promise<string> {
-  const lines = createInterface({ input: server.stdout! });
   const exited = once(server, "exit").then(([code]) => {
     throw new Error(`the server ended with ${code} before it listened`);
   });
-  const line = (async () => {
-    for await (const line of lines) {
-      const url = /listening on (http:\/\/\S+)/.exec(line)?.[1];
-      if (url) return url;
-    }
-    throw new Error("the server closed its output before it listened");
-  })();
-  const url = await Promise.race([line, exited]);
+  const otherwise = "the server closed its output before it listened";
+  const url = await Promise.race([announced(server.stdout!, /listening on (http:\/\/\S+)/, otherwise), exited]);
   exited.catch(() => {});
-  server.stdout!.resume();
   return url;
 }
