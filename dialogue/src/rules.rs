@@ -3,7 +3,7 @@
 //! Bounds that are exclusive have keywords of their own. What JSON Schema cannot say stands in
 //! [`KEYWORD`], at the schema that it is about.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
 use schemars::Schema;
 use serde::Serialize;
@@ -79,7 +79,7 @@ impl Rules<'_> {
         if let Value::Bool(true) = field {
             *field = json!({});
         }
-        Some(Rules { schema: field.as_object_mut()?, document: self.document })
+        Rules::at(field, self.document)
     }
 
     /// What a variant of an enum holds, whose name is around it.
@@ -87,7 +87,7 @@ impl Rules<'_> {
         let name = self.name(names);
         let mut variants = self.schema.get_mut("oneOf")?.as_array_mut()?.iter_mut();
         let held = variants.find_map(|variant| variant.get_mut("properties")?.get_mut(name))?;
-        Some(Rules { schema: held.as_object_mut()?, document: self.document })
+        Rules::at(held, self.document)
     }
 
     /// What a variant of an enum holds, whose name is beside it, or among its fields if it is no
@@ -105,7 +105,7 @@ impl Rules<'_> {
             Some(content) => variant.get_mut("properties")?.get_mut(content)?,
             None => variant.get_mut("allOf")?.get_mut(0)?,
         };
-        Some(Rules { schema: held.as_object_mut()?, document: self.document })
+        Rules::at(held, self.document)
     }
 
     /// What a variant of an enum holds, whose name is nowhere: by its place among all of them.
@@ -113,7 +113,7 @@ impl Rules<'_> {
         let variants = self.schema.get_mut("anyOf")?.as_array_mut()?;
         // With another number of them, the places mean nothing.
         let held = if variants.len() == of { variants.get_mut(place) } else { None }?;
-        Some(Rules { schema: held.as_object_mut()?, document: self.document })
+        Rules::at(held, self.document)
     }
 
     /// A rule that has a keyword.
@@ -144,36 +144,39 @@ impl Rules<'_> {
         if self.schema.contains_key("properties") {
             return rules(self);
         }
-        let reference = self.schema.get("$ref").and_then(Value::as_str);
+        let Rules { schema, document } = self;
+        let reference = schema.get("$ref").and_then(Value::as_str);
         if let Some(name) = reference.and_then(|to| to.strip_prefix("#/definitions/")) {
             let name = name.replace("~1", "/").replace("~0", "~");
-            if !self.document.done.insert(name.clone()) {
+            if !document.done.insert(name.clone()) {
                 return;
             }
-            if let Some(mut definition) = self.document.definitions.remove(&name) {
-                self.within(&mut definition, rules);
-                self.document.definitions.insert(name, definition);
+            if let Some(mut definition) = document.definitions.remove(&name) {
+                if let Some(mut definition) = Rules::at(&mut definition, document) {
+                    definition.nested(rules);
+                }
+                document.definitions.insert(name, definition);
             }
             return;
         }
         for keyword in ["items", "additionalProperties", "anyOf", "allOf"] {
-            let Some(mut inner) = self.schema.remove(keyword) else { continue };
-            match &mut inner {
-                Value::Array(schemas) => {
-                    for schema in schemas {
-                        self.within(schema, rules);
-                    }
+            let inner = match schema.get_mut(keyword) {
+                Some(Value::Array(schemas)) => &mut schemas[..],
+                Some(schema) => slice::from_mut(schema),
+                None => continue,
+            };
+            for schema in inner {
+                if let Some(mut schema) = Rules::at(schema, document) {
+                    schema.nested(rules);
                 }
-                schema => self.within(schema, rules),
             }
-            self.schema.insert(keyword.to_owned(), inner);
         }
     }
+}
 
-    fn within(&mut self, schema: &mut Value, rules: fn(&mut Rules<'_>)) {
-        if let Value::Object(schema) = schema {
-            Rules { schema, document: self.document }.nested(rules);
-        }
+impl<'a> Rules<'a> {
+    fn at(schema: &'a mut Value, document: &'a mut Document) -> Option<Self> {
+        Some(Self { schema: schema.as_object_mut()?, document })
     }
 }
 

@@ -202,6 +202,7 @@ impl<A: App> Live<A> {
     ) -> Result<Admission, JoinError> {
         let spec = self.room.spec();
         let limits = client.dialogue().limits();
+        let stored = self.stored_events().cloned().collect();
         let mut state = self.lock();
         if state.closed {
             return Ok(Admission::Closed);
@@ -222,7 +223,7 @@ impl<A: App> Live<A> {
             room_id: (&**self.id()).into(),
             room_name: spec.name.unwrap_or(self.id()).into(),
             subscriptions: subscriptions.names().into(),
-            stored: self.stored_events().cloned().collect(),
+            stored,
             epoch,
             seq,
             recovered,
