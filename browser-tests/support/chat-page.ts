@@ -1,5 +1,6 @@
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { blankPage, PersonsPage } from "./persons-page.js";
+import { blankPage } from "./persons-page.js";
+import { TalkPage } from "./talk-page.js";
 
 /** A line of the log, as a reader sees it. */
 export interface Line {
@@ -9,7 +10,7 @@ export interface Line {
 }
 
 /** The chat page of one person. */
-export class ChatPage extends PersonsPage {
+export class ChatPage extends TalkPage {
   /** Opens a page that nothing is loaded into yet. */
   static async blank(browser: Browser, options: BrowserContextOptions = {}): Promise<ChatPage> {
     return new ChatPage(await blankPage(browser, options));
@@ -38,18 +39,6 @@ export class ChatPage extends PersonsPage {
     await this.page.locator(`#connection[data-state="${state}"]`).waitFor();
   }
 
-  /** Types a message and presses Enter; resolves when the server has taken it. */
-  async say(text: string): Promise<void> {
-    await this.page.fill("#text", text);
-    await this.page.press("#text", "Enter");
-    await this.page.waitForFunction(() => (document.querySelector("#text") as HTMLTextAreaElement).value === "");
-  }
-
-  /** Waits for a message in the log. */
-  async hears(text: string): Promise<void> {
-    await this.page.locator(".message .text", { hasText: text }).first().waitFor();
-  }
-
   /** The messages in the log, from the top. */
   async lines(): Promise<Line[]> {
     return await this.page.locator(".message").evaluateAll((lines) =>
@@ -59,16 +48,6 @@ export class ChatPage extends PersonsPage {
         own: line.classList.contains("own"),
       })),
     );
-  }
-
-  /** The texts in the log, from the top. */
-  async texts(): Promise<string[]> {
-    return (await this.lines()).map(({ text }) => text);
-  }
-
-  /** How far the log is from its end, in pixels. */
-  async distanceFromEnd(): Promise<number> {
-    return await this.page.locator("#log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   }
 
   /** Waits for the alert; resolves with its code and words. */

@@ -1,9 +1,10 @@
 import type { Browser, BrowserContextOptions } from "playwright-core";
 import { expect } from "vitest";
-import { blankPage, PersonsPage } from "./persons-page.js";
+import { blankPage } from "./persons-page.js";
+import { TalkPage } from "./talk-page.js";
 
 /** The page of `examples/react-chat`, of one person. */
-export class ReactChatPage extends PersonsPage {
+export class ReactChatPage extends TalkPage {
   /** The rooms of every `dialogue:join` that went over the page's wires. */
   readonly joins: string[] = [];
   #upgraded = false;
@@ -35,27 +36,5 @@ export class ReactChatPage extends PersonsPage {
   /** Waits until the connection has been upgraded. */
   async overWebSocket(): Promise<void> {
     await expect.poll(() => this.#upgraded).toBe(true);
-  }
-
-  /** Types a message and presses Enter; resolves when the server has taken it. */
-  async say(text: string): Promise<void> {
-    await this.page.fill("#text", text);
-    await this.page.press("#text", "Enter");
-    await this.page.waitForFunction(() => (document.querySelector("#text") as HTMLTextAreaElement).value === "");
-  }
-
-  /** Waits for a message in the log. */
-  async hears(text: string): Promise<void> {
-    await this.page.locator(".message .text", { hasText: text }).first().waitFor();
-  }
-
-  /** The texts in the log, from the top. */
-  async texts(): Promise<string[]> {
-    return await this.page.locator(".message .text").allTextContents();
-  }
-
-  /** How far the log is from its end, in pixels. */
-  async distanceFromEnd(): Promise<number> {
-    return await this.page.locator(".log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   }
 }

@@ -76,7 +76,6 @@ export class Connection implements Requester {
   #phase: ConnectionState | "reconnecting" = "disconnected";
   #opened: Deferred<void> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
-  /** Runs while the next attempt is at a time that is not Socket.IO's to choose. */
   #retry: ReturnType<typeof setTimeout> | undefined;
   #stopWaking: Unsubscribe | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
@@ -145,7 +144,6 @@ export class Connection implements Requester {
         this.#giveUp(new DialogueError("TIMEOUT", `no connection within ${this.#timeoutMs} ms`));
       }, this.#timeoutMs);
       clearTimeout(this.#retry);
-      this.#retry = undefined;
       // Once the transport is open, Socket.IO would offer the credentials a second time.
       if (!underway) this.#socket.connect();
     }
@@ -298,17 +296,13 @@ export class Connection implements Requester {
     this.#stopWaking = phase === "reconnecting" ? onWake(() => this.#hasten()) : undefined;
   }
 
-  /** Tries at once, whatever Socket.IO waits for; where the server said when, it is not asked before. */
+  /** Tries at once where Socket.IO chooses when; where the server said when, it is not asked before. */
   #hasten(): void {
-    if (this.#retry !== undefined || this.#socket.connected) return;
-    this.#socket.disconnect().connect();
+    if (this.#socket.active && !this.#socket.connected) this.#socket.disconnect().connect();
   }
 
   #reopenAfter(delayMs: number): void {
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      this.#socket.connect();
-    }, delayMs);
+    this.#retry = setTimeout(() => this.#socket.connect(), delayMs);
   }
 
   #giveUp(error: DialogueError): void {
@@ -319,7 +313,6 @@ export class Connection implements Requester {
   #close(error: DialogueError): void {
     clearTimeout(this.#deadline);
     clearTimeout(this.#retry);
-    this.#retry = undefined;
     this.#handshake++;
     this.#opened?.reject(error);
     this.#opened = undefined;

@@ -56,12 +56,13 @@ class Subscriptions {
     try {
       await this.#room.subscribe(event);
     } catch (error) {
-      const { code } = error as DialogueError;
       const delay = retryDelay(error as DialogueError);
-      // Without a connection, it goes on when the room is joined again.
-      if (delay !== undefined || code === "DISCONNECTED") this.#asked.delete(event);
-      if (delay !== undefined) setTimeout(() => this.#ask(), delay);
-      if (!this.#asked.has(event)) return;
+      if (delay !== undefined || (error as DialogueError).code === "DISCONNECTED") {
+        this.#asked.delete(event);
+        // Without a connection, it goes on when the room is joined again.
+        if (delay !== undefined) setTimeout(() => this.#ask(), delay);
+        return;
+      }
     }
     subscribed.resolve();
   }

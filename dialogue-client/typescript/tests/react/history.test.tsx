@@ -6,8 +6,7 @@ import { afterEach, expect, onTestFinished, test } from "vitest";
 import type { EventMessage, Room } from "../../src/index.js";
 import { createDialogueHooks, type History } from "../../src/react/index.js";
 import { ExampleServer } from "../support/example-server.js";
-import { Proxy } from "../support/proxy.js";
-import { clientOf, latest, render } from "./support.js";
+import { clientOf, latest, proxyOf, render } from "./support.js";
 
 interface Persistence {
   rooms: { general: { triggers: { message: Said }; events: { message: Said } } };
@@ -89,8 +88,7 @@ test("what is said while a page is under way is neither lost nor doubled, across
   const { url } = await startPersistence();
   const bob = await joined(url);
   await say(bob, 0, 30);
-  const proxy = await Proxy.start(url);
-  onTestFinished(() => proxy.stop());
+  const proxy = await proxyOf(url);
   const seen = latest<Seen>();
   // Socket.IO takes a connection that is cut between its two handshakes for one that is still being opened.
   const client = clientOf<Persistence>(proxy.url, { timeoutMs: 1_000 });
@@ -120,8 +118,7 @@ test("what is said while a page is under way is neither lost nor doubled, across
 test("what a page has is not shown again when it is told after the page", async () => {
   const { url } = await startPersistence();
   const bob = await joined(url);
-  const proxy = await Proxy.start(url);
-  onTestFinished(() => proxy.stop());
+  const proxy = await proxyOf(url);
   let held: string | undefined;
   proxy.edit = (text) => {
     if (!text.includes('"dialogue:event"')) return [text];
@@ -169,8 +166,7 @@ test("a page that is asked for without a connection comes with the next one", as
   const { url } = await startPersistence();
   const bob = await joined(url);
   await say(bob, 0, 30);
-  const proxy = await Proxy.start(url);
-  onTestFinished(() => proxy.stop());
+  const proxy = await proxyOf(url);
   const seen = latest<Seen>();
   const client = clientOf<Persistence>(proxy.url);
   render(

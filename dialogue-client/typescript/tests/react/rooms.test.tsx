@@ -7,7 +7,7 @@ import type { Chat } from "../support/chat-contract.js";
 import { ExampleServer } from "../support/example-server.js";
 import { login } from "../support/login.js";
 import { next } from "../support/next.js";
-import { chat, clientOf, countingAnswers, countingJoins, latest, open, render } from "./support.js";
+import { chat, clientOf, countingAnswers, countingJoins, latest, open, proxyOf, render } from "./support.js";
 
 let server: ExampleServer | undefined;
 
@@ -81,7 +81,7 @@ function Hears({ event, hear }: { event: keyof Chat["rooms"]["general"]["events"
 test("what components listen to is subscribed to once, besides the room's defaults", async () => {
   server = await ExampleServer.start("chat");
   const others = await joined(server.url);
-  const { proxy } = await countingJoins(server.url);
+  const proxy = await proxyOf(server.url);
   const subscribed = countingAnswers(proxy, /^43\d+\[\{"ok":true,"subscriptions"/);
   const [heard, late]: [string[], string[]] = [[], []];
   const hear = ({ event }: EventMessage) => heard.push(event);
@@ -124,7 +124,7 @@ test("what a component listens to is subscribed to in a room that the app has jo
 
 test("what a component listens to while the connection is lost is subscribed to with the next one", async () => {
   server = await ExampleServer.start("chat");
-  const { proxy } = await countingJoins(server.url);
+  const proxy = await proxyOf(server.url);
   const client = clientOf<Chat>(proxy.url);
   const tree = (later: boolean) => (
     <chat.DialogueProvider client={client}>
@@ -250,7 +250,7 @@ test("a room that is denied is asked for again by hand, and the reason stands un
 
 test("who is not let in again is told why", async () => {
   server = await ExampleServer.start("authenticated");
-  const { proxy } = await countingJoins(server.url);
+  const proxy = await proxyOf(server.url);
   let role: "vip" | "guest" = "vip";
   const client = clientOf(proxy.url, { auth: () => login("ann", undefined, role) });
   const seen = latest<UsedRoom<any>>();
@@ -292,7 +292,7 @@ test("a room that is not there is joined once it is created, and once more after
 
 test("a room that the app leaves as soon as it is joined is seen as left, and joined for the next component", async () => {
   server = await ExampleServer.start("chat");
-  const { proxy } = await countingJoins(server.url);
+  const proxy = await proxyOf(server.url);
   const client = clientOf(proxy.url);
   await client.connect();
   // By the time of the answer, the component waits for it, too.

@@ -46,10 +46,16 @@ export function render(element: ReactNode, { strict = true } = {}) {
   return { page, draw, unmount: () => root.unmount() };
 }
 
-/** A proxy before a server, and the rooms of the joins that the server has answered through it. */
-export async function countingJoins(url: string) {
+/** A proxy before a server, until the test is over. */
+export async function proxyOf(url: string): Promise<Proxy> {
   const proxy = await Proxy.start(url);
   onTestFinished(() => proxy.stop());
+  return proxy;
+}
+
+/** A proxy before a server, and the rooms of the joins that the server has answered through it. */
+export async function countingJoins(url: string) {
+  const proxy = await proxyOf(url);
   return { proxy, joins: countingAnswers(proxy, /^43\d+\[\{.*"roomId":"([^"]+)","roomName"/) };
 }
 
