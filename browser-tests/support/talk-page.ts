@@ -21,6 +21,7 @@ export class TalkPage extends PersonsPage {
 
   /** How far the log is from its end, in pixels. */
   async distanceFromEnd(): Promise<number> {
-    return await this.page.getByRole("log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+    const log = this.page.getByLabel("Messages", { exact: true });
+    return await log.evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   }
 }
