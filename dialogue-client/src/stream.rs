@@ -144,7 +144,7 @@ impl Reader {
         let Opened { event, sender, dropped } = opened;
         // What a page has, and what came meanwhile, finds room together.
         let page = (sender.max_capacity() / 2).clamp(1, LARGEST_PAGE);
-        let place = Place::new(at, page.min(sender.max_capacity() - page));
+        let place = Place::new(at, [event.into()], page.min(sender.max_capacity() - page));
         Self { id, event, sender, dropped, place, page, catching_up: CatchingUp::Idle }
     }
 
@@ -161,10 +161,18 @@ impl Reader {
             return;
         }
         if self.sender.capacity() == 0 {
-            self.place.fall_behind(self.place.at().seq);
+            self.place.fall_behind(self.place.seen(self.event));
+        } else if let (None, Some(position)) = (self.place.behind(), message.position) {
+            // The room has seen to it that nothing is missing.
+            self.skip_to(position.prev);
         }
         let steps = self.place.live(message.clone());
         self.take(steps);
+    }
+
+    /// What was up to there is not this stream's.
+    pub(crate) fn skip_to(&mut self, seq: u64) {
+        self.place.skip_to(seq);
     }
 
     /// Takes in a page; returns where the stream went on, if events are missing.
@@ -177,7 +185,8 @@ impl Reader {
     /// Events of the room may be missing.
     pub(crate) fn reset(&mut self, id: u64, at: At) {
         let hold = self.page.min(self.sender.max_capacity() - self.page);
-        (self.id, self.place, self.catching_up) = (id, Place::new(at, hold), CatchingUp::Idle);
+        (self.id, self.place, self.catching_up) =
+            (id, Place::new(at, [self.event.into()], hold), CatchingUp::Idle);
     }
 
     /// What was asked for will not be answered.

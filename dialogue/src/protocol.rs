@@ -3,7 +3,7 @@
 //! Names and payloads are documented in the protocol page of the project. Requests borrow from the
 //! text they are decoded from.
 
-use std::{borrow::Cow, num::NonZeroUsize, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -303,6 +303,8 @@ pub struct At<'a> {
     pub epoch: Epoch,
     /// The last event that the client is subscribed to.
     pub seq: u64,
+    /// The last event of each name that the client is subscribed to, where there is one.
+    pub last: BTreeMap<Cow<'static, str>, u64>,
 }
 
 /// `dialogue:draining`: the server is going down.
@@ -318,6 +320,10 @@ pub struct Draining {
 pub struct Subscriptions<'a> {
     /// What the member is subscribed to now.
     pub subscriptions: Cow<'a, [Cow<'static, str>]>,
+    /// The epoch of the room's log.
+    pub epoch: Epoch,
+    /// Where the log ends: what was subscribed to is heard after it.
+    pub seq: u64,
 }
 
 /// The answer to `dialogue:getHistory`.
@@ -493,7 +499,7 @@ mod tests {
         assert_eq!(through::<Joined<'_>>(&joined), joined);
         let page = format!(r#"{{"events":{events},"complete":true,{log}}}"#);
         assert_eq!(through::<Page<'_>>(&page), page);
-        let position = format!(r#"{{"roomId":"a\"b",{log}}}"#);
+        let position = format!(r#"{{"roomId":"a\"b",{log},"last":{{"note":3}}}}"#);
         assert_eq!(through::<At<'_>>(&position), position);
         let history = format!(r#"{{"roomId":"a\"b","events":{events}}}"#);
         assert_eq!(through::<History<'_>>(&history), history);
@@ -511,8 +517,8 @@ mod tests {
         for authenticated in ["{}", r#"{"expiresAt":7}"#] {
             assert_eq!(through::<Authenticated>(authenticated), authenticated);
         }
-        let subscriptions = r#"{"subscriptions":["note"]}"#;
-        assert_eq!(through::<Subscriptions<'_>>(subscriptions), subscriptions);
+        let subscriptions = format!(r#"{{"subscriptions":["note"],{log}}}"#);
+        assert_eq!(through::<Subscriptions<'_>>(&subscriptions), subscriptions);
         let room = r#"{"id":"a","name":"A","size":0}"#;
         let rooms = format!(r#"{{"rooms":[{room}]}}"#);
         assert_eq!(through::<Rooms<'_>>(&rooms), rooms);

@@ -17,7 +17,7 @@ use crate::{
     link::{About, Due, RoomId},
     membership::{Membership, Over},
     packet::Packet,
-    place::At,
+    place::{At, End},
     request::passes,
     socket::packet,
 };
@@ -116,10 +116,10 @@ impl Connection {
                 }
             }
             event::POSITION => {
-                if let Some(protocol::At { room_id, epoch, seq }) = hear(data)
+                if let Some(protocol::At { room_id, epoch, seq, last }) = hear(data)
                     && let Some(room) = rooms.get_mut(&*room_id)
                 {
-                    room.on_position(At { epoch, seq }, link, hub);
+                    room.on_end(End { at: At { epoch, seq }, last }, link, hub);
                 }
             }
             event::LEFT | event::ROOM_DELETED => {

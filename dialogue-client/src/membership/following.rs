@@ -1,6 +1,6 @@
 //! What happens in a room, from the server to its streams.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use dialogue::{
     EVERY_EVENT, RawMessage,
@@ -15,7 +15,7 @@ use crate::{
     feed::lock,
     hub::Hub,
     link::{About, Due, Link},
-    place::{At, Place, Range, Step},
+    place::{At, End, Place, Range, Step},
     request::passes,
     stream::Reader,
 };
@@ -31,9 +31,9 @@ impl Membership {
     }
 
     /// The server says where the log ends.
-    pub(crate) fn on_position(&mut self, at: At, link: &mut Link, hub: &Hub) {
+    pub(crate) fn on_end(&mut self, end: End, link: &mut Link, hub: &Hub) {
         if let Some(place) = self.place.as_mut().filter(|_| self.joined) {
-            let steps = place.position(at);
+            let steps = place.end(end);
             self.take(steps, link, hub);
         }
     }
@@ -91,9 +91,15 @@ impl Membership {
         hub: &Hub,
     ) -> Result<(), Over> {
         match answer.map(answer::read::<Subscriptions<'_>>) {
-            Ok(Ok(Subscriptions { subscriptions })) => {
+            Ok(Ok(Subscriptions { subscriptions, epoch, seq })) => {
                 self.subscriptions = subscriptions.into_owned();
-                self.place.iter_mut().for_each(Place::widen);
+                let followed = self.followed();
+                if let Some(place) = self.place.as_mut().filter(|it| it.at().epoch == epoch) {
+                    let readers = self.readers.iter_mut();
+                    let new = readers.filter(|reader| !place.follows(reader.event));
+                    new.for_each(|reader| reader.skip_to(seq));
+                    place.follow(followed, seq);
+                }
             }
             Ok(Err(_)) => {}
             Err(refusal) if passes(&refusal).is_some() || is_gone(&refusal) => {
@@ -148,6 +154,11 @@ impl Membership {
     fn subscribe(&self, event: &Arc<str>, link: &mut Link) {
         let request = Subscribe { room_id: (&*self.id).into(), event_name: (&**event).into() };
         link.ask(event::SUBSCRIBE, &request, About::Subscribe(self.id.clone(), event.clone()));
+    }
+
+    /// The names whose events are stored and come.
+    pub(super) fn followed(&self) -> Vec<Cow<'static, str>> {
+        self.stored.iter().filter(|event| self.is_subscribed(event)).cloned().collect()
     }
 
     pub(super) fn is_subscribed(&self, event: &str) -> bool {

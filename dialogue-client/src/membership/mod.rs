@@ -47,6 +47,8 @@ pub(crate) struct Membership {
     /// Whether what is missing was asked for.
     fetching: bool,
     subscriptions: Vec<Cow<'static, str>>,
+    /// Names of the room's events that are stored.
+    stored: Vec<Cow<'static, str>>,
     readers: Vec<Reader>,
     made: u64,
     outbox: Outbox,
@@ -69,6 +71,7 @@ impl Membership {
             place: None,
             fetching: false,
             subscriptions: Vec::new(),
+            stored: Vec::new(),
             readers: Vec::new(),
             made: 0,
             outbox: Outbox::default(),
@@ -112,7 +115,7 @@ impl Membership {
     /// Joins, or joins again with the place that was reached.
     pub(crate) fn join(&mut self, link: &mut Link) {
         self.open(link);
-        let at = self.place.as_ref().map(Place::at);
+        let at = self.place.as_ref().map(Place::since);
         let subscribe = at.map(|_| {
             let listened = self.readers.iter().map(|reader| reader.event);
             let missing = listened.filter(|event| !self.is_subscribed(event));
@@ -168,20 +171,23 @@ impl Membership {
             Ok(Err(_)) => return Err(Over(Refusal::parse("the answer to a join cannot be read"))),
             Err(refusal) => return self.on_refused(refusal, link),
         };
-        let Joined { room_name, subscriptions, epoch, seq, recovered, events, .. } = joined;
+        let Joined { room_name, subscriptions, stored, epoch, seq, recovered, events, .. } = joined;
         let at = At { epoch, seq };
         self.open(link);
         (self.joined, self.fetching) = (true, false);
         (self.name, self.subscriptions) = (room_name.into(), subscriptions.into_owned());
+        self.stored = stored.into_owned();
         self.state.send_replace(RoomState::Joined);
         self.subscribe_to_rest(link);
+        let followed = self.followed();
         match &mut self.place {
             Some(place) => {
-                let steps = place.joined(at, recovered == Some(true), events.into_owned());
+                let recovered = recovered == Some(true);
+                let steps = place.joined(at, recovered, events.into_owned(), followed);
                 self.take(steps, link, hub);
             }
             // What the room sends of the past is for whoever reads history.
-            None => self.place = Some(Place::new(at, HOLD)),
+            None => self.place = Some(Place::new(at, followed, HOLD)),
         }
         self.hand_out(hub);
         self.look(link, hub);

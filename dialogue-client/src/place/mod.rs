@@ -3,7 +3,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -39,13 +39,20 @@ pub(crate) struct Range {
     pub(crate) end: At,
 }
 
+/// Where the log ends, as the server says by itself.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) at: At,
+    /// The last event of each name that the client is subscribed to.
+    pub(crate) last: BTreeMap<Cow<'static, str>, u64>,
+}
+
 /// How far a log was followed, of the events that somebody is subscribed to.
 #[derive(Debug)]
 pub(crate) struct Place {
     at: At,
-    /// Up to where everything of every name was told, and the last event of each name since.
-    whole: u64,
-    last: HashMap<Cow<'static, str>, u64>,
+    /// Up to where nothing is missing, of each name that is followed.
+    seen: HashMap<Cow<'static, str>, u64>,
     /// While a range is fetched: what came meanwhile.
     held: Option<Held>,
     /// How many messages are held at most; what comes beyond that is fetched.
@@ -54,16 +61,36 @@ pub(crate) struct Place {
 
 #[derive(Debug)]
 struct Held {
-    /// What comes after this is to be fetched.
+    /// From where on everything was asked for.
+    from: u64,
+    /// What comes after this is still to be fetched.
     after: u64,
     messages: VecDeque<Arc<RawMessage>>,
-    /// The furthest place that was heard of and is not among the messages.
+    /// The last message that did not fit.
     beyond: Option<At>,
+    /// What the server said last.
+    end: Option<End>,
+}
+
+/// What an event is to a place.
+enum Verdict {
+    /// Nothing is missing before it: it was handed over, now or before.
+    Seen,
+    /// Something of its name is missing, after this `seq`.
+    Gap { after: u64 },
+    /// It is of another log.
+    Foreign,
 }
 
 impl Place {
-    pub(crate) fn new(at: At, hold: usize) -> Self {
-        Self { at, whole: at.seq, last: HashMap::new(), held: None, hold }
+    /// There, following these names.
+    pub(crate) fn new(
+        at: At,
+        names: impl IntoIterator<Item = Cow<'static, str>>,
+        hold: usize,
+    ) -> Self {
+        let seen = names.into_iter().map(|name| (name, at.seq)).collect();
+        Self { at, seen, held: None, hold }
     }
 
     pub(crate) fn at(&self) -> At {
@@ -75,25 +102,58 @@ impl Place {
         self.held.as_ref().map(|held| held.after)
     }
 
-    /// Takes in the answer to a join that named this place.
+    /// From where to go on after a lost connection: not from after what is known to be missing.
+    pub(crate) fn since(&self) -> At {
+        At { seq: self.behind().unwrap_or(self.at.seq), ..self.at }
+    }
+
+    pub(crate) fn follows(&self, name: &str) -> bool {
+        self.seen.contains_key(name)
+    }
+
+    /// Up to where nothing of a name is missing.
+    pub(crate) fn seen(&self, name: &str) -> u64 {
+        self.seen.get(name).copied().unwrap_or(self.at.seq)
+    }
+
+    /// Follows these names alone: what those that are new had up to a place is not missing.
+    pub(crate) fn follow(
+        &mut self,
+        names: impl IntoIterator<Item = Cow<'static, str>>,
+        after: u64,
+    ) {
+        let seen = |name: Cow<'static, str>| {
+            let seen = self.seen.get(&name).copied().unwrap_or(after);
+            (name, seen)
+        };
+        self.seen = names.into_iter().map(seen).collect();
+    }
+
+    /// Nothing that is missing up to there is wanted.
+    pub(crate) fn skip_to(&mut self, seq: u64) {
+        self.seen.values_mut().for_each(|seen| *seen = seq.max(*seen));
+    }
+
+    /// Takes in the answer to a join that named [`Place::since`], and what is followed from then on.
     pub(crate) fn joined(
         &mut self,
         end: At,
         recovered: bool,
         events: Vec<Arc<RawMessage>>,
+        names: impl IntoIterator<Item = Cow<'static, str>>,
     ) -> Vec<Step> {
-        self.held = None;
+        self.follow(names, self.since().seq);
+        let from = self.held.take().map_or(self.at.seq, |held| held.from);
         if !recovered || end.epoch != self.at.epoch {
             return vec![self.reset(end)];
         }
         let mut steps = Vec::with_capacity(events.len());
-        for event in events {
-            if !self.see(event, &mut steps) {
-                // A recovery is whole, or it is none.
-                return vec![self.reset(end)];
-            }
+        match self.see_all(events, &mut steps) {
+            Verdict::Seen => self.is_told(from, end.seq),
+            Verdict::Gap { after } if after < from => steps.push(self.fall_behind(after)),
+            // A recovery is whole, or it is none.
+            Verdict::Gap { .. } | Verdict::Foreign => steps.push(self.reset(end)),
         }
-        self.is_whole(end.seq);
         steps
     }
 
@@ -104,117 +164,137 @@ impl Place {
             if held.messages.len() < self.hold {
                 held.messages.push_back(message);
             } else {
-                held.heard_of(At { epoch: position.epoch, seq: position.seq });
+                held.beyond = Some(At { epoch: position.epoch, seq: position.seq });
             }
             return Vec::new();
         }
         let mut steps = Vec::new();
-        if position.epoch != self.at.epoch || !self.see(message.clone(), &mut steps) {
+        let after = match self.see(message.clone(), &mut steps) {
+            Verdict::Seen => return steps,
             // Events of other names may have come since the one that is missing.
-            steps.push(self.fall_behind(self.seen_of(&message.event)));
-            self.live(message);
-        }
+            Verdict::Gap { after } => after,
+            Verdict::Foreign => self.at.seq,
+        };
+        steps.push(self.fall_behind(after));
+        self.live(message);
         steps
     }
 
     /// Takes in where the log ends, as the server says by itself.
-    pub(crate) fn position(&mut self, end: At) -> Vec<Step> {
-        if end.epoch == self.at.epoch && end.seq <= self.at.seq {
-            return Vec::new();
-        }
+    pub(crate) fn end(&mut self, end: End) -> Vec<Step> {
         if let Some(held) = &mut self.held {
-            held.heard_of(end);
+            held.end = Some(end);
             return Vec::new();
         }
-        vec![self.fall_behind(self.at.seq)]
+        if end.at.epoch != self.at.epoch {
+            return vec![self.fall_behind(self.at.seq)];
+        }
+        let missing = end.last.iter().filter_map(|(name, last)| {
+            let seen = self.seen.get(name)?;
+            (last > seen).then_some(*seen)
+        });
+        if let Some(after) = missing.min() {
+            return vec![self.fall_behind(after)];
+        }
+        self.is_told(0, end.at.seq);
+        Vec::new()
     }
 
     /// Holds what comes from now on: there is something to fetch before it.
     pub(crate) fn fall_behind(&mut self, after: u64) -> Step {
-        let held = Held { after, messages: VecDeque::new(), beyond: None };
+        let (messages, beyond, end) = (VecDeque::new(), None, None);
+        let held = Held { from: after, after, messages, beyond, end };
         Step::Fetch { after: self.held.get_or_insert(held).after }
     }
 
     /// Takes in what was asked for.
-    pub(crate) fn page(&mut self, range: Range) -> Vec<Step> {
-        let Range { events, complete, end } = range;
+    pub(crate) fn page(&mut self, Range { events, complete, end }: Range) -> Vec<Step> {
+        // Nobody asked, or the answer comes twice.
+        let Some(from) = self.held.as_ref().map(|held| held.from) else { return Vec::new() };
         let mut steps = Vec::with_capacity(events.len());
-        if end.epoch == self.at.epoch {
-            let last = events.last().and_then(|event| event.position);
-            let whole = events.into_iter().all(|event| self.see(event, &mut steps));
-            if let (true, false, Some(last), Some(held)) = (whole, complete, last, &mut self.held) {
-                held.after = last.seq;
-                steps.push(Step::Fetch { after: last.seq });
-                return steps;
-            }
-            if whole {
-                self.is_whole(end.seq);
-            } else {
-                // Something before what is kept was not seen, and is kept no more.
-                steps.push(self.reset(end));
-            }
+        let last = events.last().and_then(|event| event.position);
+        let verdict = if end.epoch == self.at.epoch {
+            self.see_all(events, &mut steps)
         } else {
-            steps.push(self.reset(end));
+            Verdict::Foreign
+        };
+        let next = match (verdict, last) {
+            (Verdict::Seen, Some(last)) if !complete => Some((from, last.seq)),
+            // What is missing is from before what was asked for.
+            (Verdict::Gap { after }, _) if after < from => Some((after, after)),
+            (Verdict::Seen, _) if complete => {
+                self.is_told(from, end.seq);
+                None
+            }
+            // Something before what is kept was not seen, and is kept no more.
+            _ => {
+                steps.push(self.reset(end));
+                None
+            }
+        };
+        if let (Some((from, after)), Some(held)) = (next, &mut self.held) {
+            (held.from, held.after) = (from, after);
+            steps.push(Step::Fetch { after });
+            return steps;
         }
-        if let Some(Held { messages, beyond, .. }) = self.held.take() {
-            for message in messages {
-                steps.extend(self.live(message));
-            }
-            if let Some(beyond) = beyond {
-                steps.extend(self.position(beyond));
-            }
+        let Some(Held { messages, beyond, end, .. }) = self.held.take() else { return steps };
+        for message in messages {
+            steps.extend(self.live(message));
+        }
+        if let Some(beyond) = beyond
+            && (beyond.epoch != self.at.epoch || beyond.seq > self.at.seq)
+        {
+            steps.push(self.fall_behind(self.at.seq));
+        }
+        if let Some(end) = end {
+            steps.extend(self.end(end));
         }
         steps
     }
 
-    /// Takes in an event of this log, unless it was seen; returns whether nothing is missing before it.
-    fn see(&mut self, message: Arc<RawMessage>, steps: &mut Vec<Step>) -> bool {
-        let Some(Position { epoch, seq, prev }) = message.position else { return true };
-        if epoch != self.at.epoch {
-            return false;
+    fn see_all(&mut self, events: Vec<Arc<RawMessage>>, steps: &mut Vec<Step>) -> Verdict {
+        for event in events {
+            match self.see(event, steps) {
+                Verdict::Seen => {}
+                missing => return missing,
+            }
         }
-        let seen = self.seen_of(&message.event);
+        Verdict::Seen
+    }
+
+    /// Takes in an event, unless it was seen, or something is missing before it.
+    fn see(&mut self, message: Arc<RawMessage>, steps: &mut Vec<Step>) -> Verdict {
+        let Some(Position { epoch, seq, prev }) = message.position else { return Verdict::Seen };
+        if epoch != self.at.epoch {
+            return Verdict::Foreign;
+        }
+        // The server's own code may subscribe a member, which begins to follow the name by that.
+        let seen = self.seen.get(&message.event).copied().unwrap_or(prev);
         if seq <= seen {
-            return true;
+            return Verdict::Seen;
         }
         if prev > seen {
-            return false;
+            return Verdict::Gap { after: seen };
         }
         self.at.seq = self.at.seq.max(seq);
-        self.last.insert(message.event.clone(), seq);
+        self.seen.insert(message.event.clone(), seq);
         steps.push(Step::Deliver(message));
-        true
+        Verdict::Seen
     }
 
-    /// The last event of a name that was seen, or up to where nothing of it can be missing.
-    fn seen_of(&self, event: &str) -> u64 {
-        self.last.get(event).copied().unwrap_or(self.whole)
-    }
-
-    /// More names are subscribed to from here on: what they had before is not missing.
-    pub(crate) fn widen(&mut self) {
-        self.whole = self.at.seq;
-    }
-
-    fn is_whole(&mut self, seq: u64) {
-        self.at.seq = self.at.seq.max(seq);
-        self.whole = self.at.seq;
-        self.last.clear();
+    /// Everything was told that is between two places. A name that lacks something before that does so
+    /// still: its next event, or the server, tells.
+    fn is_told(&mut self, from: u64, to: u64) {
+        self.at.seq = self.at.seq.max(to);
+        for seen in self.seen.values_mut().filter(|seen| **seen >= from) {
+            *seen = to.max(*seen);
+        }
     }
 
     fn reset(&mut self, at: At) -> Step {
-        (self.at, self.whole) = (at, at.seq);
-        self.last.clear();
+        self.at = at;
+        self.seen.values_mut().for_each(|seen| *seen = at.seq);
         Step::Reset(at)
-    }
-}
-
-impl Held {
-    fn heard_of(&mut self, at: At) {
-        // Another log outdoes any place in this one.
-        if self.beyond.is_none_or(|known| known.epoch != at.epoch || known.seq < at.seq) {
-            self.beyond = Some(at);
-        }
     }
 }
 

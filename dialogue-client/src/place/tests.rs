@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::*;
 
 const OLD: &str = "000000000000000a";
+const NAMES: [&str; 2] = ["tick", "tock"];
 const NEW: &str = "000000000000000b";
 
 fn at(epoch: &str, seq: u64) -> At {
@@ -41,9 +42,23 @@ fn told(steps: &[Step]) -> String {
     steps.collect::<Vec<_>>().join(" ")
 }
 
+/// Where the log ends, by the last of each name.
+fn end(epoch: &str, last: &[(&'static str, u64)]) -> End {
+    let seq = last.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
+    End {
+        at: at(epoch, seq),
+        last: last.iter().map(|(name, seq)| ((*name).into(), *seq)).collect(),
+    }
+}
+
+/// What comes of a join that names what is followed already.
+fn joined(place: &mut Place, end: At, recovered: bool, events: Vec<Arc<RawMessage>>) -> String {
+    told(&place.joined(end, recovered, events, NAMES.map(Into::into)))
+}
+
 /// A place at 2 of the old log, which holds two messages at most.
 fn place() -> Place {
-    Place::new(at(OLD, 2), 2)
+    Place::new(at(OLD, 2), NAMES.map(Into::into), 2)
 }
 
 #[test]
@@ -56,12 +71,32 @@ fn what_is_next_is_handed_over() {
 }
 
 #[test]
-fn of_a_name_that_was_subscribed_to_later_nothing_before_that_is_missing() {
-    let mut place = place();
+fn what_a_name_had_before_it_was_subscribed_to_is_not_missing() {
+    let mut place = Place::new(at(OLD, 2), ["tick".into()], 2);
     assert_eq!(told(&place.live(tick(9, 2))), "9");
-    place.widen();
-    assert_eq!(told(&place.live(tock(10, 7))), "10");
-    assert_eq!(told(&place.live(tick(12, 11))), ">9");
+    place.follow(NAMES.map(Into::into), 13);
+    assert_eq!(told(&place.live(tock(14, 12))), "14");
+    // Nor does it hide what another name lacks.
+    assert_eq!(told(&place.live(tick(15, 11))), ">9");
+    let range = vec![tick(11, 9), tock(12, 1), tock(14, 12), tick(15, 11)];
+    assert_eq!(told(&place.page(page(OLD, range, true, 15))), "11 15");
+}
+
+#[test]
+fn a_name_that_is_followed_again_is_followed_from_there() {
+    let mut place = place();
+    place.follow(["tick".into()], 2);
+    place.follow(NAMES.map(Into::into), 9);
+    assert_eq!(told(&place.live(tock(11, 8))), "11");
+    assert_eq!(told(&place.live(tock(13, 12))), ">11");
+}
+
+#[test]
+fn a_name_that_nobody_asked_for_is_followed_from_its_first_event_on() {
+    let mut place = place();
+    assert_eq!(told(&place.end(end(OLD, &[("bell", 7)]))), "");
+    assert_eq!(told(&place.live(event(OLD, "bell", 9, 8))), "9");
+    assert_eq!(told(&place.live(event(OLD, "bell", 11, 10))), ">9");
 }
 
 #[test]
@@ -131,26 +166,75 @@ fn what_does_not_fit_while_a_range_is_fetched_is_fetched_too() {
 }
 
 #[test]
-fn a_position_ahead_is_fetched_and_one_that_was_reached_is_not() {
+fn an_end_ahead_is_fetched_and_one_that_was_reached_is_not() {
     let mut place = place();
-    assert_eq!(told(&place.position(at(OLD, 2))), "");
-    assert_eq!(told(&place.position(at(OLD, 3))), ">2");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 2)]))), "");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 3)]))), ">2");
     assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2)], true, 3))), "3");
-    assert_eq!(told(&place.position(at(OLD, 3))), "");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 3)]))), "");
 }
 
 #[test]
-fn a_position_ahead_while_a_range_is_fetched_is_fetched_after_it() {
+fn an_end_ahead_while_a_range_is_fetched_is_fetched_after_it() {
     let mut place = place();
     assert_eq!(told(&place.live(tick(4, 3))), ">2");
-    assert_eq!(told(&place.position(at(OLD, 6))), "");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 6)]))), "");
     assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2), tick(4, 3)], true, 4))), "3 4 >4");
+}
+
+#[test]
+fn an_end_tells_what_is_missing_before_what_came_of_another_name() {
+    let mut place = place();
+    // 3 is missing.
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 3), ("tock", 4)]))), ">2");
+    let range = vec![tick(3, 2), tock(4, 1)];
+    assert_eq!(told(&place.page(page(OLD, range, true, 4))), "3");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 3), ("tock", 4)]))), "");
+}
+
+#[test]
+fn an_end_that_was_reached_accounts_for_all_names() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(9, 2))), "9");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 9)]))), "");
+    assert_eq!(told(&place.live(tock(10, 8))), "10");
+}
+
+#[test]
+fn what_is_fetched_from_after_a_hole_does_not_hide_it() {
+    let mut place = place();
+    // 3 is missing, and nothing says so yet.
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    assert_eq!(told(&place.live(tock(6, 5))), ">4");
+    assert_eq!(told(&place.page(page(OLD, vec![tock(5, 4), tock(6, 5)], true, 6))), "5 6");
+    assert_eq!(told(&place.live(tick(7, 3))), ">2");
+    let range = vec![tick(3, 2), tock(4, 1), tock(5, 4), tock(6, 5), tick(7, 3)];
+    assert_eq!(told(&place.page(page(OLD, range, true, 7))), "3 7");
+}
+
+#[test]
+fn a_page_that_begins_too_late_for_one_name_is_asked_for_from_before() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    assert_eq!(told(&place.live(tock(6, 5))), ">4");
+    let late = vec![tock(5, 4), tock(6, 5), tick(7, 3)];
+    assert_eq!(told(&place.page(page(OLD, late, true, 7))), "5 6 >2");
+    let range = vec![tick(3, 2), tock(4, 1), tock(5, 4), tock(6, 5), tick(7, 3)];
+    assert_eq!(told(&place.page(page(OLD, range, true, 7))), "3 7");
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_changes_nothing() {
+    let mut place = place();
+    assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2)], false, 9))), "");
+    assert_eq!(told(&place.live(tick(3, 2))), "3");
 }
 
 #[test]
 fn a_whole_page_accounts_for_names_that_it_does_not_have() {
     let mut place = place();
-    assert_eq!(told(&place.position(at(OLD, 9))), ">2");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 9)]))), ">2");
     assert_eq!(told(&place.page(page(OLD, vec![], true, 9))), "");
     // Of its name, 8 was before it, and not subscribed to then.
     assert_eq!(told(&place.live(tock(10, 8))), "10");
@@ -161,16 +245,47 @@ fn a_recovered_join_replays_in_order_and_drops_what_was_held() {
     let mut place = place();
     assert_eq!(told(&place.live(tick(5, 4))), ">2");
     let missed = vec![tick(3, 2), tock(4, 1), tick(5, 3)];
-    assert_eq!(told(&place.joined(at(OLD, 6), true, missed)), "3 4 5");
+    assert_eq!(joined(&mut place, at(OLD, 6), true, missed), "3 4 5");
     assert_eq!((place.at(), place.behind()), (at(OLD, 6), None));
     assert_eq!(told(&place.live(tick(7, 5))), "7");
+}
+
+#[test]
+fn a_join_goes_on_from_before_what_is_known_to_be_missing() {
+    let mut place = place();
+    // 3 is missing, which 5 tells.
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    assert_eq!(told(&place.live(tick(5, 3))), ">2");
+    assert_eq!(place.since(), at(OLD, 2));
+    let missed = vec![tick(3, 2), tock(4, 1), tick(5, 3), tick(6, 5)];
+    assert_eq!(joined(&mut place, at(OLD, 6), true, missed), "3 5 6");
+    assert_eq!((place.since(), place.behind()), (at(OLD, 6), None));
+}
+
+#[test]
+fn a_join_that_tells_what_was_missing_before_it_has_that_fetched() {
+    let mut place = place();
+    // 3 is missing, and nothing says so before the connection is lost.
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    assert_eq!(place.since(), at(OLD, 4));
+    assert_eq!(joined(&mut place, at(OLD, 5), true, vec![tick(5, 3)]), ">2");
+    let range = vec![tick(3, 2), tock(4, 1), tick(5, 3)];
+    assert_eq!(told(&place.page(page(OLD, range, true, 5))), "3 5");
+}
+
+#[test]
+fn a_join_that_names_more_than_before_lacks_nothing_of_it() {
+    let mut place = Place::new(at(OLD, 2), ["tick".into()], 2);
+    assert_eq!(told(&place.live(tick(9, 2))), "9");
+    let missed = vec![tick(11, 9), tock(12, 5)];
+    assert_eq!(joined(&mut place, at(OLD, 12), true, missed), "11 12");
 }
 
 #[test]
 fn a_join_that_is_not_recovered_is_a_reset() {
     let mut place = place();
     let recent = vec![tick(9, 8)];
-    assert_eq!(told(&place.joined(at(OLD, 9), false, recent)), "!9");
+    assert_eq!(joined(&mut place, at(OLD, 9), false, recent), "!9");
     assert_eq!(told(&place.live(tick(9, 8))), "");
     assert_eq!(told(&place.live(tick(10, 9))), "10");
 }
@@ -178,7 +293,7 @@ fn a_join_that_is_not_recovered_is_a_reset() {
 #[test]
 fn a_join_to_another_log_is_a_reset_even_to_a_smaller_seq() {
     let mut place = place();
-    assert_eq!(told(&place.joined(at(NEW, 1), true, vec![])), "!1");
+    assert_eq!(joined(&mut place, at(NEW, 1), true, vec![]), "!1");
     assert_eq!(told(&place.live(event(NEW, "tick", 2, 1))), "2");
 }
 
@@ -186,7 +301,7 @@ fn a_join_to_another_log_is_a_reset_even_to_a_smaller_seq() {
 fn another_log_is_found_out_about_by_fetching() {
     for hear in [
         |place: &mut Place| place.live(event(NEW, "tick", 1, 0)),
-        |place: &mut Place| place.position(at(NEW, 1)),
+        |place: &mut Place| place.end(end(NEW, &[("tick", 1)])),
     ] {
         let mut place = place();
         assert_eq!(told(&hear(&mut place)), ">2");

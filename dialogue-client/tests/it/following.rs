@@ -18,6 +18,10 @@ fn tick(n: u64) -> Tick {
     Tick { by: "town".into(), n }
 }
 
+fn chime(n: u64) -> Chime {
+    Chime { by: "town".into(), n }
+}
+
 #[tokio::test]
 async fn what_was_missed_comes_in_order_before_what_is_new() {
     let server = Server::start().await;
@@ -31,7 +35,7 @@ async fn what_was_missed_comes_in_order_before_what_is_new() {
     soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
     for n in 2..=20 {
         town.trigger(tick(n)).await.unwrap();
-        town.trigger(Chime { by: "town".into(), n }).await.unwrap();
+        town.trigger(chime(n)).await.unwrap();
     }
     server.proxy.open();
     soon(square.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
@@ -74,6 +78,86 @@ async fn the_last_event_if_it_was_lost_is_fetched_when_the_server_says_where_the
 }
 
 #[tokio::test]
+async fn what_was_lost_before_an_event_of_another_name_is_fetched_when_the_server_says_so() {
+    let mut limits = limits();
+    limits.quiet_time = Duration::from_millis(50);
+    let server = Server::with(limits).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut chimes) = (square.on::<Tick>(), square.on::<Chime>());
+    server.proxy.lose("\"roomId\":\"square\",\"data\":{\"by\":\"ann\",\"n\":1}");
+    square.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    server.dialogue.room(square::Room).trigger(chime(2)).await.unwrap();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 2);
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+}
+
+#[tokio::test]
+async fn a_gap_whose_fetch_is_cut_off_comes_with_the_next_join() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut chimes) = (square.on::<Tick>(), square.on::<Chime>());
+    let mut resets = square.resets();
+    server.proxy.lose("\"roomId\":\"square\",\"data\":{\"by\":\"ann\",\"n\":1}");
+    square.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    let town = server.dialogue.room(square::Room);
+    town.trigger(chime(2)).await.unwrap();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 2);
+    server.proxy.cut_instead_of("\"complete\"");
+    town.trigger(tick(3)).await.unwrap();
+    for n in [1, 3] {
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
+    }
+    assert!(server.proxy.has_cut());
+    town.trigger(chime(4)).await.unwrap();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 4);
+    assert!(resets.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_stream_of_what_was_not_subscribed_to_begins_with_what_comes_next() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut resets = square.resets();
+    let town = server.dialogue.room(square::Room);
+    for n in 1..=20 {
+        town.trigger(chime(n)).await.unwrap();
+    }
+    let (mut chimes, mut ticks) = (square.on::<Chime>(), square.on::<Tick>());
+    // The stream is opened before this is answered.
+    square.trigger(tick(1)).await.unwrap();
+    for n in 21..=22 {
+        town.trigger(chime(n)).await.unwrap();
+        assert_eq!(soon(chimes.next()).await.unwrap().data.n, n);
+    }
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    assert!(resets.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_stream_that_is_opened_without_a_connection_loses_nothing_of_the_others() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut resets) = (square.on::<Tick>(), square.resets());
+    let town = server.dialogue.room(square::Room);
+    town.trigger(chime(1)).await.unwrap();
+    town.trigger(tick(2)).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 2);
+    server.proxy.close();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    let mut chimes = square.on::<Chime>();
+    town.trigger(tick(3)).await.unwrap();
+    town.trigger(chime(4)).await.unwrap();
+    server.proxy.open();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 3);
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 4);
+    assert!(resets.next().now_or_never().is_none());
+}
+
+#[tokio::test]
 async fn a_join_that_is_cut_off_is_asked_for_again() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;
@@ -108,7 +192,7 @@ async fn a_server_that_comes_back_with_its_log_hands_over_what_was_missed() {
     let town = server.dialogue.room(square::Room);
     for n in 2..=20 {
         town.trigger(tick(n)).await.unwrap();
-        town.trigger(Chime { by: "town".into(), n }).await.unwrap();
+        town.trigger(chime(n)).await.unwrap();
     }
     assert_eq!(ann.state(), State::Reconnecting);
     server.proxy.open();

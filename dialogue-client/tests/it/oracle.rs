@@ -76,10 +76,12 @@ async fn whatever_happens_what_is_acknowledged_arrives_once_and_in_order() {
     }
 
     let end = Instant::now() + time;
+    let mut restarts = 0;
     while Instant::now() < end {
         let wait = Duration::from_millis(rng.u64(1_500..6_000)).min(end - Instant::now());
         tokio::time::sleep(wait).await;
         server.restart_with(patient()).await;
+        restarts += 1;
         address.send_replace(server.address);
     }
     // Everybody has some time with the last server.
@@ -99,6 +101,9 @@ async fn whatever_happens_what_is_acknowledged_arrives_once_and_in_order() {
     let mut count = 0;
     for (ticks, chimes) in consumers {
         let (ticks, chimes) = (soon(ticks).await.unwrap(), soon(chimes).await.unwrap());
+        for resets in [&ticks.resets, &chimes.resets] {
+            assert!(resets.len() <= restarts, "only another log resets: {resets:?}");
+        }
         count += check(&acknowledged.0, &ticks, last.epoch)
             + check(&acknowledged.1, &chimes, last.epoch);
     }
@@ -165,6 +170,7 @@ async fn trouble(
             2 => proxy.delay(Duration::from_millis(rng.u64(0..20))),
             3 => proxy.cut_instead_of("\"recovered\""),
             4 => proxy.cut_instead_of("\"seq\":"),
+            5 => proxy.lose("\"roomId\":\"square\""),
             _ => proxy.cut(),
         }
     }

@@ -8,7 +8,7 @@ import type { Auth, DialogueClientOptions } from "./options.js";
 import { decodeConnectError, decodeRefusal } from "./refusal.js";
 import { concernOf, type RequestBody, type Requester, Requests } from "./request.js";
 import type { RoomInfo } from "./room-info.js";
-import type { Position } from "./place.js";
+import type { End } from "./place.js";
 import { isUnanswered } from "./retry.js";
 import { serverOrigin } from "./server-url.js";
 import { onWake } from "./wake.js";
@@ -36,7 +36,7 @@ export interface ConnectionObserver {
   /** A room's event has come in. */
   received(message: EventMessage): void;
   /** The server has said where a room's log ends. */
-  heardOf(roomId: string, position: Position): void;
+  heardOf(roomId: string, end: End): void;
   /** The server has made this client leave a room. */
   dismissed(roomId: string): void;
   /** A room that this client may see has been created. */
@@ -103,8 +103,8 @@ export class Connection implements Requester {
     this.#socket = manager.socket("/", { auth: (send: (auth: object) => void) => void this.#present(send) });
     this.#socket.on("dialogue:connected", (welcome: Welcome) => this.#established(welcome));
     this.#socket.on("dialogue:event", (message: EventMessage) => observer.received(message));
-    this.#socket.on("dialogue:position", ({ roomId, ...position }: Position & { roomId: string }) => {
-      observer.heardOf(roomId, position);
+    this.#socket.on("dialogue:position", ({ roomId, ...end }: End & { roomId: string }) => {
+      observer.heardOf(roomId, end);
     });
     this.#socket.on("dialogue:left", ({ roomId }: { roomId: string }) => observer.dismissed(roomId));
     this.#socket.on("dialogue:draining", ({ reconnectAfterMs }: { reconnectAfterMs: number }) => {

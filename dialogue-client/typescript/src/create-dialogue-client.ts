@@ -76,7 +76,7 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
         this.#errors.report(error);
       },
       received: (message) => this.#rooms.receive(message),
-      heardOf: (roomId, position) => this.#rooms.heardOf(roomId, position),
+      heardOf: (roomId, end) => this.#rooms.heardOf(roomId, end),
       dismissed: (roomId) => this.#rooms.remove(roomId),
       created: (room) => this.#roomCreated.call(room),
       deleted: (roomId) => {

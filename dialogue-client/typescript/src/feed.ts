@@ -1,7 +1,7 @@
 import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { HistoryPage } from "./history.js";
-import { Place, type Position } from "./place.js";
+import { type End, Place, type Position } from "./place.js";
 import { retryDelay } from "./retry.js";
 
 /** How many events are held while a room is being joined or a range is fetched. What is more is fetched afterwards. */
@@ -28,6 +28,8 @@ export class Feed {
   #held: EventMessage[] | undefined;
   /** Whether more is in the log than what is held. */
   #behind = false;
+  /** What the server said meanwhile of where the log ends. */
+  #end: End | undefined;
   /** The fetch that is going on; another one, or none, once it is to stop. */
   #fetching: object | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -49,15 +51,14 @@ export class Feed {
   }
 
   /** Takes in where the server says that the log ends. */
-  heardOf(position: Position): void {
-    if (!this.#place?.isBefore(position)) return;
-    if (this.#held) this.#behind = true;
-    else void this.#fetch();
+  heardOf(end: End): void {
+    if (this.#held) this.#end = end;
+    else if (this.#place?.isBehind(end)) void this.#fetch();
   }
 
-  /** Events of other names come from now on, too. */
-  widen(): void {
-    this.#place?.widen();
+  /** Stored events of these names come, from a place on where they are new. */
+  follow(names: readonly string[], after: number): void {
+    this.#place?.follow(names, after);
   }
 
   /** Holds what comes from now on, in place of what was held: that comes with the next join. */
@@ -66,18 +67,23 @@ export class Feed {
     this.#held = [];
   }
 
-  /** Goes on from a new place. */
-  begin(position: Position): void {
-    this.#place = new Place(position);
+  /** Goes on from a new place, with stored events of these names. */
+  begin(position: Position, names: readonly string[]): void {
+    this.#place = new Place(position, names);
   }
 
-  /** Goes on from {@link since} with everything that was missed, oldest first, up to `position`. */
-  resume(missed: readonly EventMessage[], position: Position): void {
+  /** Goes on from {@link since} with everything of these names that was missed, oldest first, up to `position`. */
+  resume(missed: readonly EventMessage[], position: Position, names: readonly string[]): void {
     const place = this.#place!;
+    const from = place.seq;
+    place.follow(names, from);
     for (const message of missed) {
-      if (place.take(message) !== "seen") this.#owner.deliver(message);
+      const verdict = place.take(message);
+      if (verdict === "next") this.#owner.deliver(message);
+      // Something is missing from before what the join was asked for.
+      else if (verdict === "gap") return void (this.#behind = true);
     }
-    place.complete(position.seq);
+    place.told(from, position.seq);
   }
 
   /** Hands over what was held, and from then on what comes. */
@@ -92,6 +98,9 @@ export class Feed {
         this.#held = undefined;
       }
     }
+    const end = this.#end;
+    this.#end = undefined;
+    if (end) this.heardOf(end);
   }
 
   /**
@@ -105,7 +114,7 @@ export class Feed {
   /** Forgets what is held, and stops fetching. */
   discard(): void {
     clearTimeout(this.#timer);
-    this.#held = this.#fetching = undefined;
+    this.#held = this.#fetching = this.#end = undefined;
     this.#behind = false;
   }
 
@@ -125,21 +134,27 @@ export class Feed {
     const place = this.#place!;
     const fetching = (this.#fetching = {});
     const stopped = () => this.#fetching !== fetching;
+    let from = place.seq;
     try {
-      let page: HistoryPage;
-      do {
-        page = await this.#owner.fetch(place.seq);
+      for (let complete = false; !complete; ) {
+        const page = await this.#owner.fetch(place.seq);
         if (stopped()) return;
         if (page.epoch !== place.epoch || (!page.complete && page.events.length === 0)) return this.#lose();
+        complete = page.complete;
         for (const message of page.events) {
           const verdict = place.take(message);
-          // Its predecessors are no longer kept.
-          if (verdict === "gap") return this.#lose();
+          if (verdict === "gap") {
+            // Its predecessors are no longer kept, unless they are from before what was asked for.
+            if (place.seq >= from) return this.#lose();
+            from = place.seq;
+            complete = false;
+            break;
+          }
           if (verdict === "next") this.#owner.deliver(message);
           if (stopped()) return;
         }
-      } while (!page.complete);
-      place.complete(page.seq);
+        if (complete) place.told(from, page.seq);
+      }
       this.#fetching = undefined;
       this.release();
     } catch (error) {

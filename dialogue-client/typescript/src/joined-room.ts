@@ -9,12 +9,13 @@ import type { HistoryPage, HistoryRange } from "./history.js";
 import { type JoinAnswer, Membership } from "./membership.js";
 import { iterateMessages } from "./message-iterator.js";
 import { Outbox, type OutboxLimits } from "./outbox.js";
-import type { Position } from "./place.js";
+import type { End, Position } from "./place.js";
 import { concernOf, type RequestBody, type Requester } from "./request.js";
 import type { EventsOptions, Receipt, TriggerOptions, TypedRoom } from "./room.js";
 import type { RoomState } from "./room-state.js";
 
-interface SubscriptionsAnswer {
+/** The server's answer to a change of subscriptions, and where the log ended then. */
+interface SubscriptionsAnswer extends Position {
   readonly subscriptions: readonly string[];
 }
 
@@ -47,6 +48,8 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     lose: () => void this.reenter(),
   });
   readonly #membership: Membership;
+  /** Names of the room's events that are stored. */
+  #stored: readonly string[] = [];
 
   constructor(roomId: string, subscribe: readonly string[] | undefined, owner: RoomOwner) {
     this.roomId = roomId;
@@ -109,8 +112,8 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   /** Takes in where the server says that the log ends. */
-  heardOf(position: Position): void {
-    this.#feed.heardOf(position);
+  heardOf(end: End): void {
+    this.#feed.heardOf(end);
   }
 
   on(event: string, handler: Handler<[message: EventMessage]>): Unsubscribe {
@@ -206,10 +209,11 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   #joined({ roomName, stored, events, recovered, epoch, seq }: JoinAnswer): void {
     const again = this.#feed.since !== undefined;
     this.roomName = roomName;
+    this.#stored = stored;
     if (recovered) {
-      this.#feed.resume(events, { epoch, seq });
+      this.#feed.resume(events, { epoch, seq }, this.#followed);
     } else {
-      this.#feed.begin({ epoch, seq });
+      this.#feed.begin({ epoch, seq }, this.#followed);
       this.history = events;
       if (again) this.#resetHandlers.call();
       if (events.length > 0) this.#owner.broughtHistory(this.roomId, [...events]);
@@ -223,11 +227,17 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
-    const changed = this.#requestOnceIn<SubscriptionsAnswer>(request, fields).then(({ subscriptions }) => {
+    const changed = this.#requestOnceIn<SubscriptionsAnswer>(request, fields).then(({ subscriptions, seq }) => {
       this.#membership.subscriptions = subscriptions;
-      this.#feed.widen();
+      this.#feed.follow(this.#followed, seq);
     });
     return this.#owner.errors.watch(changed);
+  }
+
+  /** The names whose events are stored and come. */
+  get #followed(): readonly string[] {
+    const { subscriptions } = this;
+    return subscriptions.includes("*") ? this.#stored : this.#stored.filter((event) => subscriptions.includes(event));
   }
 
   async #leave(): Promise<void> {

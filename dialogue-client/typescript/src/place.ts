@@ -8,59 +8,72 @@ export interface Position {
   readonly seq: number;
 }
 
+/** Where a room's log ends, as the server says by itself. */
+export interface End extends Position {
+  /** The last event of each name that the client is subscribed to. */
+  readonly last: Readonly<Record<string, number>>;
+}
+
 /**
  * What a stored event is to a place: the next one to hand over, one that was
  * seen already, one before which something is missing, or one of another log.
  */
 export type Verdict = "next" | "seen" | "gap" | "foreign";
 
-/** How far a client has come in a room's log. */
+/** How far a client has come in a room's log, of the events whose names it follows. */
 export class Place {
   readonly epoch: Epoch;
   #seq: number;
-  /** Up to where everything was told, whatever its name. */
-  #whole: number;
-  /** The last event of each name that came since. */
-  readonly #last = new Map<string, number>();
+  /** Up to where nothing is missing, of each name. */
+  #seen = new Map<string, number>();
 
-  constructor({ epoch, seq }: Position) {
+  constructor({ epoch, seq }: Position, names: readonly string[]) {
     this.epoch = epoch;
     this.#seq = seq;
-    this.#whole = seq;
+    this.follow(names, seq);
   }
 
+  /** From where to go on: not from after what is known to be missing. */
   get seq(): number {
     return this.#seq;
   }
 
-  /** Whether something after this place is in the log, or this is another log. */
-  isBefore({ epoch, seq }: Position): boolean {
-    return epoch !== this.epoch || seq > this.#seq;
+  /** Follows these names alone: what those that are new had up to a place is not missing. */
+  follow(names: readonly string[], after: number): void {
+    this.#seen = new Map(names.map((name) => [name, this.#seen.get(name) ?? after]));
   }
 
   /** Judges a stored event: moves on to it, or back to where something is missing. */
   take({ event, epoch, seq = 0, prev = 0 }: EventMessage): Verdict {
     if (epoch !== this.epoch) return "foreign";
-    const last = this.#last.get(event) ?? this.#whole;
-    if (prev > last) {
+    // The server's own code may subscribe a member, which begins to follow the name by that.
+    const seen = this.#seen.get(event) ?? prev;
+    if (prev > seen) {
       // Events of other names may have come since the one that is missing.
-      this.#seq = Math.min(this.#seq, last);
+      this.#seq = Math.min(this.#seq, seen);
       return "gap";
     }
     this.#seq = Math.max(this.#seq, seq);
-    if (seq <= last) return "seen";
-    this.#last.set(event, seq);
+    if (seq <= seen) return "seen";
+    this.#seen.set(event, seq);
     return "next";
   }
 
-  /** More names are subscribed to from here on: what they had before is not missing. */
-  widen(): void {
-    this.#whole = this.#seq;
+  /** Whether something is missing, or this is another log: moves back to where something is. */
+  isBehind({ epoch, seq, last }: End): boolean {
+    if (epoch !== this.epoch) return true;
+    const missing = [...this.#seen].filter(([name, seen]) => last[name]! > seen);
+    if (missing.length === 0) this.told(0, seq);
+    this.#seq = Math.min(this.#seq, ...missing.map(([, seen]) => seen));
+    return missing.length > 0;
   }
 
-  /** Moves on to where the server has told everything up to. */
-  complete(seq: number): void {
-    this.#seq = this.#whole = Math.max(this.#seq, seq);
-    this.#last.clear();
+  /**
+   * Everything was told that is between two places. A name that lacks something
+   * before that does so still: its next event, or the server, tells.
+   */
+  told(from: number, to: number): void {
+    this.#seq = Math.max(this.#seq, to);
+    for (const [name, seen] of this.#seen) if (seen >= from) this.#seen.set(name, Math.max(seen, to));
   }
 }

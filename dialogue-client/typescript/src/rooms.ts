@@ -3,7 +3,7 @@ import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { JoinOptions } from "./join-arguments.js";
 import { JoinedRoom, type RoomOwner } from "./joined-room.js";
-import type { Position } from "./place.js";
+import type { End } from "./place.js";
 
 interface Joining {
   room: Promise<JoinedRoom>;
@@ -52,8 +52,8 @@ export class Rooms {
   }
 
   /** Tells a room where its log ends. */
-  heardOf(roomId: string, position: Position): void {
-    this.#rooms.get(roomId)?.heardOf(position);
+  heardOf(roomId: string, end: End): void {
+    this.#rooms.get(roomId)?.heardOf(end);
   }
 
   /** The connection is lost. */

@@ -368,7 +368,8 @@ describe("gaps", () => {
     await say("one", "two");
     await vi.waitFor(() => expect(dropped).toHaveLength(2));
     const { epoch, seq } = dropped[1]!;
-    proxy.say(`42["dialogue:position",${JSON.stringify({ roomId: "general", epoch, seq })}]`);
+    const last = { message: seq };
+    proxy.say(`42["dialogue:position",${JSON.stringify({ roomId: "general", epoch, seq, last })}]`);
     await hears("two");
     expect(heard).toEqual(["one", "two"]);
   });
@@ -380,7 +381,8 @@ describe("gaps", () => {
     const message = next<EventMessage>((handler) => room.on("message", handler));
     await say("one");
     const { epoch, seq } = await message;
-    proxy.say(`42["dialogue:position",${JSON.stringify({ roomId: "general", epoch, seq })}]`);
+    const last = { message: seq };
+    proxy.say(`42["dialogue:position",${JSON.stringify({ roomId: "general", epoch, seq, last })}]`);
     await say("two");
     await hears("two");
     expect(heard).toEqual(["one", "two"]);

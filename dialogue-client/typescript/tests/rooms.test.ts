@@ -25,7 +25,9 @@ function rooms() {
 }
 
 function joined(events: EventMessage[] = [], subscriptions = ["message"]) {
-  return { ok: true, roomId: "general", roomName: "General Chat", subscriptions, events, epoch: 1, seq: events[0]?.seq ?? 0 };
+  const stored = ["message"];
+  const place = { epoch: 1, seq: events[0]?.seq ?? 0 };
+  return { ok: true, roomId: "general", roomName: "General Chat", subscriptions, stored, events, ...place };
 }
 
 function message(seq: number): EventMessage {
@@ -102,7 +104,7 @@ test("a room is joined again with the subscriptions that it had", async () => {
   sent[0]!.answer.resolve(joined([], ["message"]));
   const room = await joining;
   const subscribing = room.subscribe("typing");
-  sent[1]!.answer.resolve({ ok: true, subscriptions: ["message", "typing"] });
+  sent[1]!.answer.resolve({ ok: true, subscriptions: ["message", "typing"], epoch: 1, seq: 0 });
   await subscribing;
   void all.rejoin();
   expect(sent[2]).toMatchObject({

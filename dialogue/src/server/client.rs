@@ -18,7 +18,7 @@ use super::{
     rate::Pace,
     rooms::{
         erased::{ErasedRoom, Keyed},
-        live::Live,
+        live::{Change, Live},
         membership,
     },
     session::Proven,
@@ -231,12 +231,12 @@ impl<A: App> Client<A> {
         &self,
         room: impl Carries<E> + HostedBy<A>,
     ) -> Result<(), SubscribeError> {
-        self.in_same(room)?.subscribe(self, E::SPEC.name).map(drop)
+        self.in_same(room)?.change(self, Change::Add(E::SPEC.name))
     }
 
     /// Subscribes to everything in a room that the client is in.
     pub fn subscribe_all(&self, room: impl HostedBy<A>) -> Result<(), SubscribeError> {
-        self.in_same(room)?.subscribe(self, crate::EVERY_EVENT).map(drop)
+        self.in_same(room)?.change(self, Change::Add(crate::EVERY_EVENT))
     }
 
     /// Ends the subscription to an event in a room that the client is in.
@@ -244,7 +244,7 @@ impl<A: App> Client<A> {
         &self,
         room: impl Carries<E> + HostedBy<A>,
     ) -> Result<(), SubscribeError> {
-        self.in_same(room)?.unsubscribe(self, E::SPEC.name).map(drop)
+        self.in_same(room)?.change(self, Change::Remove(E::SPEC.name))
     }
 
     /// The names of the events that the client receives in a room; none where it is not in it.
@@ -256,13 +256,13 @@ impl<A: App> Client<A> {
     /// Subscribes to an event, or to [`EVERY_EVENT`](crate::EVERY_EVENT), by names known at run
     /// time.
     pub fn subscribe_id(&self, room_id: &str, event: &str) -> Result<(), SubscribeError> {
-        self.in_id(room_id)?.subscribe(self, event).map(drop)
+        self.in_id(room_id)?.change(self, Change::Add(event))
     }
 
     /// Ends a subscription, or all with [`EVERY_EVENT`](crate::EVERY_EVENT), by names known at run
     /// time.
     pub fn unsubscribe_id(&self, room_id: &str, event: &str) -> Result<(), SubscribeError> {
-        self.in_id(room_id)?.unsubscribe(self, event).map(drop)
+        self.in_id(room_id)?.change(self, Change::Remove(event))
     }
 
     /// The names of the events that the client receives in a room whose id is known at run time.

@@ -14,9 +14,8 @@ use super::{
     hook,
     message::Envelope,
     rooms::{
-        live::Live,
+        live::{Change, Live},
         membership::{self, Answer},
-        subscriptions::Names,
         trigger::publish,
     },
     session::{self, Proven, internal},
@@ -25,7 +24,7 @@ use crate::{
     App, CreateError, DeleteError, JoinError, Meta, SubscribeError, TriggerError, issues, name,
     protocol::{
         self, Ack, Authenticated, CreateRoom, ErrorCode, Failure, GetHistory, InRoom, Join, Page,
-        RoomCreated, RoomInfo, Subscribe, Subscriptions, Triggered, event,
+        RoomCreated, RoomInfo, Subscribe, Triggered, event,
     },
     store::{Key, Part, Query, erased::Unavailable},
 };
@@ -74,13 +73,18 @@ async fn dispatch<A: App>(
         event::TRIGGER => trigger(client, ack, request.decode()?).await,
         event::JOIN => join(client, ack, request.decode()?).await,
         event::LEAVE => leave(client, ack, request.decode()?).await,
-        event::SUBSCRIBE => subscribe(client, ack, &request.decode()?, Live::subscribe).await,
-        event::SUBSCRIBE_ALL => {
-            let InRoom { room_id } = request.decode()?;
-            let every = Subscribe { room_id, event_name: name::EVERY_EVENT.into() };
-            subscribe(client, ack, &every, Live::subscribe).await
+        event::SUBSCRIBE => {
+            let Subscribe { room_id, event_name } = &request.decode()?;
+            change_subscriptions(client, ack, room_id, Change::Add(event_name)).await
         }
-        event::UNSUBSCRIBE => subscribe(client, ack, &request.decode()?, Live::unsubscribe).await,
+        event::SUBSCRIBE_ALL => {
+            let InRoom { room_id } = &request.decode()?;
+            change_subscriptions(client, ack, room_id, Change::Add(name::EVERY_EVENT)).await
+        }
+        event::UNSUBSCRIBE => {
+            let Subscribe { room_id, event_name } = &request.decode()?;
+            change_subscriptions(client, ack, room_id, Change::Remove(event_name)).await
+        }
         event::GET_HISTORY => get_history(client, ack, &request.decode()?).await,
         event::LIST_ROOMS => {
             let IgnoredAny = request.decode()?;
@@ -181,24 +185,21 @@ async fn leave<A: App>(
     if left { Ok(()) } else { Err(no_member(client, &room_id)) }
 }
 
-/// Adds or removes a subscription of a member.
-type Change<A> = fn(&Live<A>, &Client<A>, &str) -> Result<Names, SubscribeError>;
-
-/// Subscribes or unsubscribes, whichever `change` does.
-async fn subscribe<A: App>(
+async fn change_subscriptions<A: App>(
     client: &Client<A>,
     ack: Option<i64>,
-    Subscribe { room_id, event_name: event }: &Subscribe<'_>,
-    change: Change<A>,
+    room_id: &str,
+    change: Change<'_>,
 ) -> Result<(), Failure> {
+    let (Change::Add(event) | Change::Remove(event)) = change;
     event_or_every(room_id, event)?;
     let live = member(client, room_id)?;
-    let subscriptions = change(&live, client, event).map_err(|error| match error {
+    let changed = client.connection().retry(|| live.change_and_answer(client, change, ack)).await;
+    // Without an outcome, nobody is there any more to be told.
+    changed.unwrap_or(Ok(())).map_err(|error| match error {
         SubscribeError::NotInRoom => no_member(client, room_id),
         error => Failure::from(error).in_room(room_id).of_event(event),
-    })?;
-    acknowledge(client, ack, Subscriptions { subscriptions: (&*subscriptions).into() }).await;
-    Ok(())
+    })
 }
 
 async fn trigger<A: App>(

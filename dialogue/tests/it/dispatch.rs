@@ -173,6 +173,32 @@ async fn a_sender_cannot_name_itself() {
     assert_eq!(ann.message().await["from"], "ann");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_answer_to_a_subscription_says_after_what_its_events_come_and_is_before_them() {
+    let server = Server::start(Test::default()).await;
+    let mut ann = server.connect("ann").await;
+    let none = json!({ "roomId": "general", "subscribe": [] });
+    let epoch = ann.ask("dialogue:join", none).await["epoch"].clone();
+    let room = server.dialogue.room(general::Room);
+    let talking = tokio::spawn(async move {
+        loop {
+            room.trigger(Message::new("on and on")).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    let messages = json!({ "roomId": "general", "eventName": "message" });
+    for _ in 0..50 {
+        let answer = ann.ask("dialogue:subscribe", messages.clone()).await;
+        assert!(!ann.has_heard());
+        assert_eq!((&answer["ok"], &answer["epoch"]), (&json!(true), &epoch));
+        let next = answer["seq"].as_u64().unwrap() + 1;
+        assert_eq!(ann.message().await["seq"], next);
+        ann.ask("dialogue:unsubscribe", messages.clone()).await;
+        ann.caught_up().await;
+    }
+    talking.abort();
+}
+
 #[tokio::test]
 async fn subscriptions_decide_what_arrives() {
     let server = Server::start(Test::default()).await;
@@ -184,7 +210,7 @@ async fn subscriptions_decide_what_arrives() {
     ann.silent().await;
 
     let answer = ann.ask("dialogue:subscribe", on("typing")).await;
-    assert_eq!(answer, json!({ "ok": true, "subscriptions": ["message", "notice", "typing"] }));
+    assert_eq!(answer["subscriptions"], json!(["message", "notice", "typing"]));
     bob.trigger("general", "typing", json!({ "isTyping": false })).await;
     assert_eq!(ann.message().await["data"]["isTyping"], false);
 

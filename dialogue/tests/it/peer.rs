@@ -150,6 +150,11 @@ impl Peer {
         self.ask("dialogue:trigger", json!({ "roomId": room, "event": event, "data": data })).await
     }
 
+    /// Whether events arrived that nobody has asked for yet.
+    pub fn has_heard(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The next event.
     pub async fn event(&mut self) -> (String, Value) {
         if let Some(event) = self.events.pop_front() {

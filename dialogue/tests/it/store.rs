@@ -240,8 +240,9 @@ async fn members_are_told_where_the_log_ends_after_a_while() {
     assert_eq!(ann.message().await["seq"], 2);
     assert_eq!(bob.message().await["seq"], 1);
     // As far as each is subscribed.
-    for (peer, seq) in [(&mut ann, 2), (&mut bob, 1)] {
-        let position = json!({ "roomId": "general", "epoch": epoch, "seq": seq });
+    let lasts = [json!({ "message": 2, "notice": 1 }), json!({ "notice": 1 })];
+    for ((peer, seq), last) in [(&mut ann, 2), (&mut bob, 1)].into_iter().zip(lasts) {
+        let position = json!({ "roomId": "general", "epoch": epoch, "seq": seq, "last": last });
         assert_eq!(peer.event().await, ("dialogue:position".into(), position));
     }
     eve.silent().await;

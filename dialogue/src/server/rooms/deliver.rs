@@ -1,6 +1,7 @@
 //! Events on their way to subscribers, and what becomes of those who are too slow for them.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -241,11 +242,10 @@ impl<A: App> Live<A> {
 
     /// Where the log ends for whoever is subscribed so.
     fn position(&self, log: &Log, subscriptions: &Subscriptions) -> Packet {
-        let seq = log.last_of(subscriptions);
-        Packet::event(
-            event::POSITION,
-            &At { room_id: (&**self.id()).into(), epoch: log.epoch, seq },
-        )
+        let last: BTreeMap<_, _> = log.heads(subscriptions).collect();
+        let seq = last.values().max().copied().unwrap_or(0);
+        let room_id = (&**self.id()).into();
+        Packet::event(event::POSITION, &At { room_id, epoch: log.epoch, seq, last })
     }
 
     /// Tells members where the log ends if nothing was stored for a while; otherwise returns how long

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     App, JoinError, RoomSpec, SubscribeError,
-    protocol::{Joined, RoomInfo},
+    protocol::{self, Ack, Joined, RoomInfo},
     store::erased::{AnyStore, Unavailable},
 };
 
@@ -61,6 +61,13 @@ pub(crate) struct Member<A: App> {
     pub(super) client: Client<A>,
     pub(super) subscriptions: Subscriptions,
     pub(super) slowness: Slowness,
+}
+
+/// A change of a member's subscriptions; `"*"` is every event.
+#[derive(Clone, Copy)]
+pub(crate) enum Change<'a> {
+    Add(&'a str),
+    Remove(&'a str),
 }
 
 /// How a join went.
@@ -256,26 +263,50 @@ impl<A: App> Live<A> {
         true
     }
 
-    /// Adds a subscription of a member; returns all it has.
-    pub(crate) fn subscribe(
+    /// The server's own code changes a member's subscriptions.
+    pub(crate) fn change(
         &self,
         client: &Client<A>,
-        event: &str,
-    ) -> Result<Names, SubscribeError> {
-        let most = client.dialogue().limits().subscriptions_per_room;
-        self.change(client, |spec, subscriptions| subscriptions.add(spec, event, most))
+        change: Change<'_>,
+    ) -> Result<(), SubscribeError> {
+        self.change_and_answer(client, change, None).unwrap_or(Ok(()))
     }
 
-    /// Removes a subscription of a member; returns all it has left.
-    pub(crate) fn unsubscribe(
+    /// Changes a member's subscriptions and acknowledges that, so that the answer precedes every event
+    /// that it brings. `None`, and nothing has changed, if the connection has no room for the answer.
+    pub(crate) fn change_and_answer(
         &self,
         client: &Client<A>,
-        event: &str,
-    ) -> Result<Names, SubscribeError> {
-        self.change(client, |_, subscriptions| {
-            subscriptions.remove(event);
-            Ok(())
-        })
+        change: Change<'_>,
+        ack: Option<i64>,
+    ) -> Option<Result<(), SubscribeError>> {
+        let most = client.dialogue().limits().subscriptions_per_room;
+        let mut state = self.lock();
+        let member = state.members.get(&client.id());
+        // Nobody is a member before the log is open.
+        let (Some(member), Some(log)) = (member, &state.log) else {
+            return Some(Err(SubscribeError::NotInRoom));
+        };
+        let mut subscriptions = member.subscriptions.clone();
+        match change {
+            Change::Add(event) => {
+                if let Err(refused) = subscriptions.add(self.room.spec(), event, most) {
+                    return Some(Err(refused));
+                }
+            }
+            Change::Remove(event) => subscriptions.remove(event),
+        }
+        if let Some(id) = ack {
+            let names = subscriptions.names().into();
+            let (epoch, seq) = (log.epoch, log.seq);
+            let body = protocol::Subscriptions { subscriptions: names, epoch, seq };
+            let sent = client.connection().try_ack(id, &Ack { ok: true, body });
+            if let Err(Unsent::Full) = sent {
+                return None;
+            }
+        }
+        state.change_subscriptions(self.number, client, subscriptions);
+        Some(Ok(()))
     }
 
     /// The subscriptions of a member.
@@ -283,20 +314,6 @@ impl<A: App> Live<A> {
         let state = self.lock();
         let member = state.members.get(&client.id())?;
         Some(member.subscriptions.names().to_vec())
-    }
-
-    fn change(
-        &self,
-        client: &Client<A>,
-        change: impl FnOnce(RoomSpec<'_>, &mut Subscriptions) -> Result<(), SubscribeError>,
-    ) -> Result<Names, SubscribeError> {
-        let mut state = self.lock();
-        let present = state.members.get(&client.id()).ok_or(SubscribeError::NotInRoom)?;
-        let mut subscriptions = present.subscriptions.clone();
-        change(self.room.spec(), &mut subscriptions)?;
-        let names = subscriptions.names().to_vec();
-        state.change_subscriptions(self.number, client, subscriptions);
-        Ok(names)
     }
 
     /// Runs `change` unless the room is closed.

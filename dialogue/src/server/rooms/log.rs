@@ -90,10 +90,13 @@ impl Log {
         self.seq.checked_sub(self.tail.len() as u64)
     }
 
-    /// The last event that is subscribed to.
-    pub(crate) fn last_of(&self, subscriptions: &Subscriptions) -> u64 {
+    /// The last event of each name that is subscribed to.
+    pub(crate) fn heads(
+        &self,
+        subscriptions: &Subscriptions,
+    ) -> impl Iterator<Item = (Cow<'static, str>, u64)> {
         let subscribed = self.last.iter().filter(|(event, _)| subscriptions.covers(event));
-        subscribed.map(|(_, seq)| *seq).max().unwrap_or(0)
+        subscribed.map(|(event, seq)| (event.clone(), *seq))
     }
 
     /// Whether these events, oldest first, are all that the log ever had after `seq` of what is
@@ -113,7 +116,6 @@ impl Log {
             }
             *seen = position.seq;
         }
-        let mut subscribed = self.last.iter().filter(|(event, _)| subscriptions.covers(event));
-        subscribed.all(|(event, last)| *last <= *seen.get(&**event).unwrap_or(&seq))
+        self.heads(subscriptions).all(|(event, last)| last <= *seen.get(&*event).unwrap_or(&seq))
     }
 }

@@ -149,7 +149,7 @@ impl Base {
                 all.then_some(Past { recovered: Some(true), events, more: false })
             }
             Read::Recent { recovered, sync: SyncHistory::Nothing, .. } => {
-                let more = log.last_of(subscriptions) > 0;
+                let more = log.heads(subscriptions).next().is_some();
                 Some(Past { recovered: *recovered, events: Vec::new(), more })
             }
             Read::Recent { recovered, sync, pages } => {
