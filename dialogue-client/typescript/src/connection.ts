@@ -129,7 +129,7 @@ export class Connection implements Requester {
   /** Opens the connection, and keeps trying as if one had been lost. */
   open(): void {
     this.#become("reconnecting");
-    this.#socket.connect();
+    this.#openAfter(0);
     this.#observer.changed();
   }
 
@@ -143,9 +143,8 @@ export class Connection implements Requester {
       this.#deadline = setTimeout(() => {
         this.#giveUp(new DialogueError("TIMEOUT", `no connection within ${this.#timeoutMs} ms`));
       }, this.#timeoutMs);
-      clearTimeout(this.#retry);
       // Once the transport is open, Socket.IO would offer the credentials a second time.
-      if (!underway) this.#socket.connect();
+      if (!underway) this.#openAfter(0);
     }
     this.#observer.changed();
     return opened;
@@ -249,9 +248,9 @@ export class Connection implements Requester {
     if (drained !== undefined && comesBack) {
       // In place of Socket.IO's own attempts, which would begin earlier.
       this.#socket.disconnect();
-      this.#reopenAfter(drained);
+      this.#openAfter(drained);
     } else if (renews && comesBack) {
-      this.#reopenAfter(this.#retryDelays[0] * (0.5 + Math.random()));
+      this.#openAfter(this.#retryDelays[0] * (0.5 + Math.random()));
     }
     if (this.#phase === "connected") {
       this.#become(comesBack ? "reconnecting" : "disconnected");
@@ -276,7 +275,7 @@ export class Connection implements Requester {
     if (this.#phase !== "reconnecting" || !passes || !this.#reconnection) return this.#giveUp(error);
     this.#socket.disconnect();
     const [from, to] = this.#retryDelays;
-    this.#reopenAfter(error.retryAfterMs ?? from + Math.random() * Math.max(0, to - from));
+    this.#openAfter(error.retryAfterMs ?? from + Math.random() * Math.max(0, to - from));
     this.#observer.failed(error);
   }
 
@@ -301,7 +300,9 @@ export class Connection implements Requester {
     if (this.#socket.active && !this.#socket.connected) this.#socket.disconnect().connect();
   }
 
-  #reopenAfter(delayMs: number): void {
+  /** Never at once: whoever hears of a failure is called by Socket.IO, which is not done with it yet. */
+  #openAfter(delayMs: number): void {
+    clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#socket.connect(), delayMs);
   }
 

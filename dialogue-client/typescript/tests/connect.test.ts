@@ -154,6 +154,39 @@ describe("the state of a client", () => {
     ]);
   });
 
+  test("may be changed by whoever hears of a failure, and later connections are kept up as any other", async () => {
+    const proxy = await Proxy.start(server.url);
+    proxy.refuse();
+    client = createDialogueClient({
+      url: proxy.url,
+      autoConnect: false,
+      reconnectionDelayMs: 20,
+      reconnectionDelayMaxMs: 50,
+    });
+    client.onError(() => {});
+    client.onState((state) => state === "disconnected" && client!.open());
+    const refused = new Promise<void>((resolve) => {
+      let links = 0;
+      proxy.onLink = () => void (++links === 3 && resolve());
+    });
+    await expect(client.connect()).rejects.toMatchObject({ code: "DISCONNECTED" });
+    await refused;
+    const reconnected = () => next<void>((handler) => client!.onConnect(() => handler()));
+    let connected = reconnected();
+    proxy.admit();
+    await connected;
+    for (let cut = 0; cut < 2; cut++) {
+      connected = reconnected();
+      proxy.refuse();
+      await new Promise<void>((resolve) => (proxy.onLink = resolve));
+      proxy.admit();
+      await connected;
+    }
+    expect(client.state).toBe("connected");
+    client.disconnect();
+    proxy.stop();
+  });
+
   test("may be changed by whoever hears of it", async () => {
     client = createDialogueClient({ url: server.url, autoConnect: false });
     const off = client.onState((state) => state === "connecting" && client!.disconnect());
