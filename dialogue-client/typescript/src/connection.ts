@@ -11,6 +11,7 @@ import type { RoomInfo } from "./room-info.js";
 import type { End } from "./place.js";
 import { isUnanswered } from "./retry.js";
 import { serverOrigin } from "./server-url.js";
+import { countable } from "./timer.js";
 import { onWake } from "./wake.js";
 
 /** What the server says of a connection, first of all. */
@@ -55,8 +56,6 @@ export interface Authenticated {
 
 /** How long before its end a proof is renewed: a quarter of the time that is left, and at most this many milliseconds. */
 const RENEWAL_MS = 60_000;
-/** What timers can count to, in milliseconds. */
-const MOST_MS = 2 ** 31 - 1;
 
 /** One Socket.IO connection to a Dialogue server, kept up until it is closed. */
 export class Connection implements Requester {
@@ -68,12 +67,17 @@ export class Connection implements Requester {
   readonly #observer: ConnectionObserver;
   readonly #timeoutMs: number;
   readonly #reconnection: boolean;
+  readonly #mostAttempts: number;
   readonly #retryDelays: readonly [from: number, to: number];
   readonly #socket: Socket;
   readonly #requests = new Requests();
   #auth: Auth | undefined;
+  /** What `auth` is asked for, and has not given yet. */
+  #asked: Promise<object> | undefined;
   #expired = false;
   #phase: ConnectionState | "reconnecting" = "disconnected";
+  /** How many attempts have begun since a connection was established. */
+  #attempts = 0;
   #opened: Deferred<void> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -86,20 +90,25 @@ export class Connection implements Requester {
   constructor(options: DialogueClientOptions, observer: ConnectionObserver) {
     this.#auth = options.auth;
     this.#observer = observer;
-    this.#timeoutMs = options.timeoutMs ?? 10_000;
-    this.#reconnection = options.reconnection ?? true;
-    this.#retryDelays = [options.reconnectionDelayMs ?? 1_000, options.reconnectionDelayMaxMs ?? 5_000];
+    this.#timeoutMs = countable(options.timeoutMs ?? 10_000);
+    this.#mostAttempts = options.reconnectionAttempts ?? Infinity;
+    this.#reconnection = (options.reconnection ?? true) && this.#mostAttempts > 0;
+    this.#retryDelays = [
+      countable(options.reconnectionDelayMs ?? 1_000),
+      countable(options.reconnectionDelayMaxMs ?? 5_000),
+    ];
     const manager = new Manager(serverOrigin(options.url), {
       autoConnect: false,
       path: options.path ?? "/socket.io",
       reconnection: this.#reconnection,
-      reconnectionAttempts: options.reconnectionAttempts ?? Infinity,
       reconnectionDelay: this.#retryDelays[0],
       reconnectionDelayMax: this.#retryDelays[1],
       timeout: this.#timeoutMs,
       ...(options.contract !== undefined && { query: { contract: options.contract } }),
       ...(options.transports && { transports: [...options.transports] }),
     });
+    manager.on("reconnect_attempt", () => this.#attempts++);
+    manager.on("close", () => this.#handshake++);
     this.#socket = manager.socket("/", { auth: (send: (auth: object) => void) => void this.#present(send) });
     this.#socket.on("dialogue:connected", (welcome: Welcome) => this.#established(welcome));
     this.#socket.on("dialogue:event", (message: EventMessage) => observer.received(message));
@@ -116,10 +125,6 @@ export class Connection implements Requester {
     this.#socket.onAny((event: string, payload: unknown) => observer.sent(event, payload));
     this.#socket.on("disconnect", (reason) => this.#disconnected(reason));
     this.#socket.on("connect_error", (error) => this.#connectFailed(error));
-    manager.on("close", () => this.#handshake++);
-    manager.on("reconnect_failed", () => {
-      this.#giveUp(new DialogueError("DISCONNECTED", "every attempt to reconnect failed"));
-    });
   }
 
   get state(): ConnectionState {
@@ -181,7 +186,7 @@ export class Connection implements Requester {
     const former = this.#auth;
     this.#auth = auth;
     try {
-      const credentials = await readAuth(auth).catch((cause) => Promise.reject(noCredentials(cause)));
+      const credentials = await credentialsOf(auth, this.#timeoutMs);
       const { expiresAt } = await this.request<Authenticated>("dialogue:authenticate", credentials as RequestBody);
       this.#renewBefore(expiresAt);
       this.#observer.changed();
@@ -192,14 +197,17 @@ export class Connection implements Requester {
     }
   }
 
-  /** Sends the credentials of a new connection. */
+  /** Sends the credentials of a new connection: those that `auth` was asked for on the last one, if they are still to come. */
   async #present(send: (credentials: object) => void): Promise<void> {
     const handshake = ++this.#handshake;
+    const asked = (this.#asked ??= credentialsOf(this.#auth, this.#timeoutMs));
     try {
-      const credentials = await readAuth(this.#auth);
+      const credentials = await asked;
       if (handshake === this.#handshake) send(credentials);
-    } catch (cause) {
-      if (handshake === this.#handshake) this.#refused(noCredentials(cause), true);
+    } catch (error) {
+      if (asked === this.#asked) this.#refused(error as DialogueError, true);
+    } finally {
+      if (asked === this.#asked) this.#asked = undefined;
     }
   }
 
@@ -208,6 +216,7 @@ export class Connection implements Requester {
     this.clientId = clientId;
     this.userId = userId;
     this.#become("connected");
+    this.#attempts = 0;
     this.#expired = false;
     const opened = this.#opened;
     this.#opened = undefined;
@@ -231,7 +240,7 @@ export class Connection implements Requester {
           if (error.code !== "DISCONNECTED") this.#observer.failed(error);
         });
       },
-      Math.min(left - Math.min(left / 4, RENEWAL_MS), MOST_MS),
+      countable(left - Math.min(left / 4, RENEWAL_MS)),
     );
   }
 
@@ -243,7 +252,7 @@ export class Connection implements Requester {
     // Socket.IO does not open again what the server closes, but fresh credentials may be all that it wants.
     const renews = this.#expired && this.#canRenew && reason === "io server disconnect";
     const drained = reason === "io client disconnect" ? undefined : this.#drainMs;
-    const comesBack = (this.#socket.active || renews || drained !== undefined) && this.#reconnection;
+    const comesBack = (this.#socket.active || renews || drained !== undefined) && this.#opensAgain;
     this.#drainMs = undefined;
     if (drained !== undefined && comesBack) {
       // In place of Socket.IO's own attempts, which would begin earlier.
@@ -265,14 +274,14 @@ export class Connection implements Requester {
     if (!this.#socket.active) {
       const refusal = decodeConnectError(error);
       this.#refused(refusal, refusal.code === "TOKEN_EXPIRED" ? this.#canRenew : refusal.code !== "UNAUTHENTICATED");
-    } else if (this.#phase === "connecting" || !this.#reconnection) {
+    } else if (this.#phase === "connecting" || !this.#opensAgain) {
       this.#giveUp(new DialogueError("DISCONNECTED", "the server cannot be reached", { cause: error }));
     }
   }
 
   /** Socket.IO does not try again by itself after a refusal; a reconnection does, if the refusal may pass. */
   #refused(error: DialogueError, passes: boolean): void {
-    if (this.#phase !== "reconnecting" || !passes || !this.#reconnection) return this.#giveUp(error);
+    if (this.#phase !== "reconnecting" || !passes || !this.#opensAgain) return this.#giveUp(error);
     this.#socket.disconnect();
     const [from, to] = this.#retryDelays;
     this.#openAfter(error.retryAfterMs ?? from + Math.random() * Math.max(0, to - from));
@@ -282,6 +291,11 @@ export class Connection implements Requester {
   #refusedUnasked(error: DialogueError): void {
     if (error.code === "TOKEN_EXPIRED") this.#expired = true;
     this.#observer.failed(error);
+  }
+
+  /** Whether a connection that is lost or cannot be opened is tried again. */
+  get #opensAgain(): boolean {
+    return this.#reconnection && this.#attempts < this.#mostAttempts;
   }
 
   /** Whether the next credentials may be others than the last ones. */
@@ -303,7 +317,10 @@ export class Connection implements Requester {
   /** Never at once: whoever hears of a failure is called by Socket.IO, which is not done with it yet. */
   #openAfter(delayMs: number): void {
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#socket.connect(), delayMs);
+    this.#retry = setTimeout(() => {
+      this.#attempts++;
+      this.#socket.connect();
+    }, countable(delayMs));
   }
 
   #giveUp(error: DialogueError): void {
@@ -315,6 +332,8 @@ export class Connection implements Requester {
     clearTimeout(this.#deadline);
     clearTimeout(this.#retry);
     this.#handshake++;
+    this.#attempts = 0;
+    this.#asked = undefined;
     this.#opened?.reject(error);
     this.#opened = undefined;
     // An established connection is marked closed, and announced, by its own `disconnect` event.
@@ -323,10 +342,15 @@ export class Connection implements Requester {
   }
 }
 
-async function readAuth(auth: Auth = {}): Promise<object> {
-  return typeof auth === "function" ? await (auth as Extract<Auth, () => unknown>)() : auth;
-}
-
-function noCredentials(cause: unknown): DialogueError {
-  return new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause });
+/** What `auth` gives, unless it takes too long. */
+function credentialsOf(auth: Auth = {}, timeoutMs: number): Promise<object> {
+  return new Promise((resolve, reject) => {
+    const late = new DialogueError("TIMEOUT", `\`auth\` gave no credentials within ${timeoutMs} ms`);
+    const deadline = setTimeout(() => reject(late), timeoutMs);
+    const ask = async () => (typeof auth === "function" ? await (auth as Extract<Auth, () => unknown>)() : auth);
+    const failed = (cause: unknown) => {
+      reject(new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause }));
+    };
+    ask().then(resolve, failed).finally(() => clearTimeout(deadline));
+  });
 }

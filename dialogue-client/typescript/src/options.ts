@@ -30,13 +30,17 @@ export interface DialogueClientOptions {
   /** The transports to use, in order. Default: polling, then an upgrade to WebSocket. */
   readonly transports?: readonly ("polling" | "websocket")[] | undefined;
   /**
-   * How long to wait for the first connection, and for each answer, in
-   * milliseconds; then the error is `TIMEOUT`. Default: 10,000.
+   * How long to wait for the first connection, for `auth`, and for each answer,
+   * in milliseconds; then the error is `TIMEOUT`. Default: 10,000.
    */
   readonly timeoutMs?: number | undefined;
   /** Whether a lost connection is opened again. Default: true. */
   readonly reconnection?: boolean | undefined;
-  /** How many attempts in a row may fail before the client gives up. Default: unlimited. */
+  /**
+   * How many attempts to connect in a row may fail before the client gives up,
+   * those that the server refuses, or for which `auth` gives nothing, among them.
+   * Default: unlimited.
+   */
   readonly reconnectionAttempts?: number | undefined;
   /** The delay before the first attempt to reconnect, in milliseconds, with half of it as jitter. Default: 1,000. */
   readonly reconnectionDelayMs?: number | undefined;

@@ -262,6 +262,17 @@ describe("a reconnection with credentials that have expired", () => {
     expect(ann.getRoom("lounge")).toBe(room);
   });
 
+  test("is tried as often as the client was told", async () => {
+    const auth = vi.fn(() => login("ann", inSeconds(-10))).mockReturnValueOnce(login("ann"));
+    const ann = await connect({ auth, reconnectionAttempts: 2, reconnectionDelayMaxMs: 50 });
+    const reported: string[] = [];
+    ann.onError(({ code }) => reported.push(code));
+    await server.kill();
+    await server.restart();
+    await vi.waitFor(() => expect(ann.state).toBe("disconnected"));
+    expect(reported).toEqual(["TOKEN_EXPIRED", "TOKEN_EXPIRED"]);
+  });
+
   test("ends there if they are constant", async () => {
     const end = inSeconds(1);
     const ann = await connect({ auth: login("ann", end), reconnectionDelayMaxMs: 50 });

@@ -65,6 +65,13 @@ describe("a client that is not told to connect", () => {
   });
 });
 
+test("times that no timer can count to are as long as timers can", async () => {
+  const options = { timeoutMs: Infinity, reconnectionDelayMs: Infinity, reconnectionDelayMaxMs: Infinity };
+  client = createDialogueClient({ url: server.url, ...options });
+  await client.connect();
+  expect(await client.listRooms()).toHaveLength(1);
+});
+
 test("a client that is told not to does nothing until it is told to connect", async () => {
   client = createDialogueClient({ url: server.url, autoConnect: false });
   await Promise.resolve();
@@ -234,6 +241,29 @@ describe("credentials", () => {
     await connecting;
     expect(client.userId).toBe("ann");
     expect(auth).toHaveBeenCalledTimes(1);
+  });
+
+  test("that come too late are reported, and asked for again by a client that keeps trying", async () => {
+    const auth = vi.fn().mockReturnValueOnce(new Promise(() => {})).mockReturnValue({ userId: "ann" });
+    client = createDialogueClient({ url: server.url, auth, timeoutMs: 200, reconnectionDelayMs: 20 });
+    expect(await next((handler) => client!.onError(handler))).toMatchObject({ code: "TIMEOUT" });
+    expect(client).toMatchObject({ state: "connecting", error: { code: "TIMEOUT" } });
+    await next<void>((handler) => client!.onConnect(() => handler()));
+    expect(client.userId).toBe("ann");
+    const late = client.authenticate(() => new Promise(() => {}));
+    await expect(late).rejects.toMatchObject({ code: "TIMEOUT" });
+  });
+
+  test("that come too late are reported, even if the connection that they were for is closed before", async () => {
+    const proxy = await Proxy.start(server.url);
+    const auth = vi.fn(() => new Promise<object>(() => {}));
+    client = createDialogueClient({ url: proxy.url, auth, timeoutMs: 500, reconnectionDelayMs: 20 });
+    await vi.waitFor(() => expect(auth).toHaveBeenCalled());
+    proxy.cut();
+    expect(await next((handler) => client!.onError(handler))).toMatchObject({ code: "TIMEOUT" });
+    expect(auth).toHaveBeenCalledTimes(1);
+    client.disconnect();
+    proxy.stop();
   });
 
   test("that come too late are not waited for", async () => {

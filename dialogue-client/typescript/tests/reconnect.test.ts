@@ -163,7 +163,30 @@ test("the client gives up after as many attempts as it was told", async () => {
   const ann = await connect("ann", { reconnectionAttempts: 2 });
   const reported = next((handler) => ann.onError(handler));
   await server.kill();
-  expect(await reported).toMatchObject({ code: "DISCONNECTED", message: "every attempt to reconnect failed" });
+  expect(await reported).toMatchObject({ code: "DISCONNECTED", message: "the server cannot be reached" });
+  expect(ann.state).toBe("disconnected");
+});
+
+test("credentials that cannot be had count as attempts", async () => {
+  const auth = vi.fn().mockResolvedValueOnce({ userId: "ann" }).mockRejectedValue(new Error("token service is down"));
+  const ann = await connect("ann", { auth, reconnectionAttempts: 2 });
+  const reported: unknown[] = [];
+  ann.onError(({ code }) => reported.push([code, ann.state]));
+  await server.kill();
+  await server.restart();
+  await vi.waitFor(() => expect(ann.state).toBe("disconnected"));
+  expect(reported).toEqual([
+    ["UNAUTHENTICATED", "connecting"],
+    ["UNAUTHENTICATED", "disconnected"],
+  ]);
+  expect(auth).toHaveBeenCalledTimes(3);
+});
+
+test("a client that may not try again does not", async () => {
+  const ann = await connect("ann", { reconnectionAttempts: 0 });
+  const lost = next<string>((handler) => ann.onDisconnect(handler));
+  await server.kill();
+  await lost;
   expect(ann.state).toBe("disconnected");
 });
 
