@@ -72,6 +72,9 @@ export class Connection implements Requester {
   readonly #socket: Socket;
   readonly #requests = new Requests();
   #auth: Auth | undefined;
+  /** What was asked for the credentials of the last connection, and what for those that the server took in last. */
+  #presented: Auth | undefined;
+  #accepted: Auth | undefined;
   /** What `auth` is asked for, and has not given yet. */
   #asked: Promise<object> | undefined;
   #expired = false;
@@ -88,7 +91,7 @@ export class Connection implements Requester {
   #handshake = 0;
 
   constructor(options: DialogueClientOptions, observer: ConnectionObserver) {
-    this.#auth = options.auth;
+    this.#auth = this.#accepted = options.auth;
     this.#observer = observer;
     this.#timeoutMs = countable(options.timeoutMs ?? 10_000);
     this.#mostAttempts = options.reconnectionAttempts ?? Infinity;
@@ -183,16 +186,17 @@ export class Connection implements Requester {
    * here stands in place of `auth` from then on, unless the server refuses it.
    */
   async authenticate(auth: Auth | undefined = this.#auth): Promise<Authenticated> {
-    const former = this.#auth;
     this.#auth = auth;
     try {
       const credentials = await credentialsOf(auth, this.#timeoutMs);
       const { expiresAt } = await this.request<Authenticated>("dialogue:authenticate", credentials as RequestBody);
+      if (this.#auth === this.#accepted) this.#auth = auth;
+      this.#accepted = auth;
       this.#renewBefore(expiresAt);
       this.#observer.changed();
       return { ...(expiresAt !== undefined && { expiresAt }) };
     } catch (error) {
-      if (this.#auth === auth && !isUnanswered(error)) this.#auth = former;
+      if (this.#auth === auth && !isUnanswered(error)) this.#auth = this.#accepted;
       throw error;
     }
   }
@@ -200,6 +204,8 @@ export class Connection implements Requester {
   /** Sends the credentials of a new connection: those that `auth` was asked for on the last one, if they are still to come. */
   async #present(send: (credentials: object) => void): Promise<void> {
     const handshake = ++this.#handshake;
+    if (this.#presented !== this.#auth) this.#asked = undefined;
+    this.#presented = this.#auth;
     const asked = (this.#asked ??= credentialsOf(this.#auth, this.#timeoutMs));
     try {
       const credentials = await asked;
@@ -218,6 +224,7 @@ export class Connection implements Requester {
     this.#become("connected");
     this.#attempts = 0;
     this.#expired = false;
+    this.#accepted = this.#presented;
     const opened = this.#opened;
     this.#opened = undefined;
     this.#renewBefore(expiresAt);

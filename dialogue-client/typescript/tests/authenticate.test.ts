@@ -101,6 +101,31 @@ describe("new credentials", () => {
     expect(await welcome).toEqual({ role: "a VIP" });
   });
 
+  test("that are refused one after the other leave those that the server took in last", async () => {
+    const ann = await connect({ auth: login("ann") });
+    await ann.authenticate(login("ann", undefined, "vip"));
+    const both = [ann.authenticate(login("bob")), ann.authenticate(login("eve"))];
+    for (const refused of both) await expect(refused).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    const welcome = welcomed(ann);
+    await server.kill();
+    await server.restart();
+    expect(await welcome).toEqual({ role: "a VIP" });
+  });
+
+  test("that are taken in after later ones were refused are kept", async () => {
+    const ann = await connect({ auth: login("ann") });
+    let give: () => void;
+    const given = new Promise<void>((resolve) => (give = resolve));
+    const slow = ann.authenticate(() => given.then(() => login("ann", undefined, "vip")));
+    await expect(ann.authenticate(login("bob"))).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    give!();
+    await slow;
+    const welcome = welcomed(ann);
+    await server.kill();
+    await server.restart();
+    expect(await welcome).toEqual({ role: "a VIP" });
+  });
+
   test("that have expired reject, and the connection stays", async () => {
     const ann = await connect({ auth: login("ann") });
     await expect(ann.authenticate(login("ann", inSeconds(-10)))).rejects.toMatchObject({ code: "TOKEN_EXPIRED" });
