@@ -226,12 +226,14 @@ export class Connection implements Requester {
     this.#expired = false;
     this.#accepted = this.#presented;
     const opened = this.#opened;
-    this.#opened = undefined;
     this.#renewBefore(expiresAt);
     this.#observer.changed();
     if (contract !== undefined) this.#observer.differs(contract);
     this.#observer.established();
+    // A handler may have disconnected, which has rejected it, and connected again.
+    if (opened !== this.#opened) return;
     opened?.resolve();
+    this.#opened = undefined;
   }
 
   /** Authenticates anew before what is proven ends, where `auth` may give other credentials then. */

@@ -115,7 +115,7 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   }
 
   connect({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (signal?.aborted) return this.#errors.watch(Promise.reject(signal.reason));
     const connected = abortable(this.#connection.connect(), signal);
     connected.catch(() => signal?.aborted && this.#connection.forgo());
     return connected;

@@ -40,7 +40,7 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * expired, it is where `auth` is a function, which is asked for fresh ones.
    *
    * May be called without awaiting it: a failure also reaches {@link onError},
-   * and is never an unhandled rejection.
+   * unless `disconnect()` is why, and is never an unhandled rejection.
    *
    * @throws DialogueError `UNAUTHENTICATED` and other refusals of the server; `DISCONNECTED` if the server cannot be
    * reached, or `disconnect()` comes first; `TIMEOUT`. With a `signal` that is aborted, its reason: a first attempt is

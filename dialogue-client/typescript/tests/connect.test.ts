@@ -311,6 +311,16 @@ describe("a signal", () => {
     expect(client.state).toBe("disconnected");
   });
 
+  test("that is aborted already is no unhandled rejection", async () => {
+    const unhandled = vi.fn();
+    process.on("unhandledRejection", unhandled);
+    client = createDialogueClient({ url: server.url, autoConnect: false });
+    void client.connect({ signal: AbortSignal.abort("never") });
+    await new Promise((resolve) => setTimeout(resolve));
+    process.off("unhandledRejection", unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+  });
+
   test("that is aborted later changes nothing", async () => {
     client = createDialogueClient({ url: server.url });
     const aborted = new AbortController();
@@ -367,6 +377,13 @@ describe("disconnecting", () => {
     await expect(connecting).rejects.toMatchObject({ code: "DISCONNECTED" });
     expect(client.state).toBe("disconnected");
     expect(reported).not.toHaveBeenCalled();
+  });
+
+  test("as soon as the client is connected rejects that, too", async () => {
+    client = createDialogueClient({ url: server.url });
+    client.onConnect(() => client!.disconnect());
+    await expect(client.connect()).rejects.toMatchObject({ code: "DISCONNECTED" });
+    expect(client.state).toBe("disconnected");
   });
 
   test("and connecting again at once connects", async () => {
