@@ -1,4 +1,3 @@
-import { abortable } from "./abortable.js";
 import { Deferred } from "./deferred.js";
 import { DialogueError } from "./error.js";
 import { concernOf, type RequestBody, type Requester } from "./request.js";
@@ -19,12 +18,11 @@ export interface OutboxLimits {
 interface Entry {
   readonly body: RequestBody & { readonly event: string };
   readonly answer: Deferred<Receipt>;
-  deadline?: ReturnType<typeof setTimeout>;
   inFlight: boolean;
   /** Why the server did not take it in, the last time. */
-  refusal: DialogueError | undefined;
+  refusal?: DialogueError | undefined;
   /** The user as whom it was sent, where the server may have taken it in: keys are each user's own. */
-  sentBy: string | undefined;
+  sentBy?: string | undefined;
 }
 
 /**
@@ -55,6 +53,8 @@ export class Outbox {
   /** Sends a trigger as soon as it can be, and resolves with its receipt. */
   add(fields: RequestBody & { readonly event: string }, options: TriggerOptions): Promise<Receipt> {
     const concern = concernOf(fields);
+    const { signal } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#entries.size >= this.#limits.size) {
       const message = `\`${this.#limits.size}\` triggers wait for their answers already: await some`;
       return Promise.reject(new DialogueError("LIMIT_EXCEEDED", message, concern));
@@ -66,18 +66,23 @@ export class Outbox {
     } catch (cause) {
       return Promise.reject(new DialogueError("INVALID_REQUEST", "the payload is no JSON", { ...concern, cause }));
     }
-    const entry: Entry = { body, answer: new Deferred(), inFlight: false, refusal: undefined, sentBy: undefined };
+    const entry: Entry = { body, answer: new Deferred(), inFlight: false };
     const timeoutMs = Math.min(options.timeoutMs ?? this.#limits.timeoutMs, MOST_MS);
-    entry.deadline = setTimeout(() => {
+    const deadline = setTimeout(() => {
       const what = entry.sentBy === undefined ? "sent" : "acknowledged";
       const late = new DialogueError("TIMEOUT", `\`${body.event}\` was not ${what} within ${timeoutMs} ms`, concern);
       this.#reject(entry, entry.refusal ?? late);
     }, timeoutMs);
+    const abort = () => this.#reject(entry, signal!.reason);
+    signal?.addEventListener("abort", abort);
+    const settled = () => {
+      clearTimeout(deadline);
+      signal?.removeEventListener("abort", abort);
+    };
+    entry.answer.promise.then(settled, settled);
     this.#entries.add(entry);
-    const answer = abortable(entry.answer.promise, options.signal);
-    answer.catch(() => this.#remove(entry));
-    if (!options.signal?.aborted) this.#flush();
-    return answer;
+    this.#flush();
+    return entry.answer.promise;
   }
 
   /** The client is in the room, of whose events these are stored: sends what waits, in order. */
@@ -134,7 +139,7 @@ export class Outbox {
 
   #succeeded(entry: Entry, { epoch, seq }: Receipt): void {
     this.#inFlight--;
-    this.#remove(entry);
+    this.#entries.delete(entry);
     this.#window = this.#entries.size === 0 ? Infinity : this.#window + 1;
     entry.answer.resolve({ ...(epoch !== undefined && { epoch }), ...(seq !== undefined && { seq }) });
     this.#flush();
@@ -165,13 +170,8 @@ export class Outbox {
   }
 
   #reject(entry: Entry, error: DialogueError): void {
-    this.#remove(entry);
-    entry.answer.reject(error);
-  }
-
-  #remove(entry: Entry): void {
-    clearTimeout(entry.deadline);
     this.#entries.delete(entry);
+    entry.answer.reject(error);
   }
 }
 

@@ -271,6 +271,22 @@ describe("a trigger without a connection", () => {
     expect(reported).not.toHaveBeenCalled();
   });
 
+  test("is not sent once it is given up, however soon the room is joined after that", async () => {
+    const { writer, room, heard, hears } = await stage();
+    const aborted = new AbortController();
+    proxy.refuse();
+    await lost(writer);
+    const waiting = room.trigger("message", message("not sent"), undefined, { signal: aborted.signal });
+    room.onState((state) => state === "joined" && aborted.abort("enough"));
+    proxy.admit();
+    await expect(waiting).rejects.toBe("enough");
+    const never = room.trigger("message", message("never"), undefined, { signal: AbortSignal.abort("never") });
+    await say(room, "sent");
+    await expect(never).rejects.toBe("never");
+    await hears(1);
+    expect(heard).toEqual(["sent"]);
+  });
+
   test("fails where the room is left meanwhile", async () => {
     const { writer, room } = await stage();
     proxy.refuse();
