@@ -139,7 +139,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
         concern: { roomId, event },
         on: (handler) => this.on(event, handler),
         onEnd: (handler) => this.#endHandlers.add(handler),
-        onReset: (handler) => this.onReset(handler),
+        onReset: (handler) => this.onReset(() => this.#membership.stored.includes(event) && handler()),
       },
       signal,
     );
@@ -206,7 +206,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#membership.end(state, refusal);
   }
 
-  #joined({ roomName, stored, events, recovered, epoch, seq }: JoinAnswer): void {
+  #joined({ roomName, events, recovered, epoch, seq }: JoinAnswer): void {
     const again = this.#feed.since !== undefined;
     this.roomName = roomName;
     this.#stored = stored;
@@ -223,7 +223,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     // What handlers did may be to leave.
     if (this.ended) return;
     this.#membership.complete();
-    this.#outbox.open(stored);
+    this.#outbox.open(this.#membership.stored);
   }
 
   #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {

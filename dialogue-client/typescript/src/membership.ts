@@ -41,6 +41,8 @@ const FULL_MS = 1_000;
 export class Membership {
   /** What the client is subscribed to; `undefined` for the room's defaults, until the server has said what they are. */
   subscriptions: readonly string[] | undefined;
+  /** Names of the room's events that are stored, as the last join has said. */
+  stored: readonly string[] = [];
 
   readonly #owner: MembershipOwner;
   readonly #stateHandlers = new Handlers<[state: RoomState, refusal?: DialogueError]>();
@@ -138,6 +140,7 @@ export class Membership {
     const answer = await this.#ask();
     if (this.ended) return;
     this.subscriptions = answer.subscriptions;
+    this.stored = answer.stored;
     this.#owner.joined(answer);
   }
 

@@ -13,7 +13,7 @@ export interface MessageSource {
   on(handler: Handler<[message: EventMessage]>): Unsubscribe;
   /** Calls a handler when no more events come: with an error where that is one. */
   onEnd(handler: Handler<[error?: DialogueError]>): Unsubscribe;
-  /** Calls a handler when stored events were missed for good. */
+  /** Calls a handler when events of it were missed for good that are stored. */
   onReset(handler: Handler<[]>): Unsubscribe;
 }
 
@@ -23,7 +23,6 @@ export function iterateMessages(source: MessageSource, signal?: AbortSignal): As
   let more = new Deferred<void>();
   let ended = false;
   let failure: { readonly reason: unknown } | undefined;
-  let ephemeral = false;
 
   const end = (reason?: unknown) => {
     if (ended) return;
@@ -39,7 +38,6 @@ export function iterateMessages(source: MessageSource, signal?: AbortSignal): As
   };
   const offs = [
     source.on((message) => {
-      ephemeral = message.seq === undefined;
       if (waiting.length === MOST_WAITING) {
         const problem = `${MOST_WAITING} events wait for whoever iterates: read on with \`getHistory\`, and iterate anew`;
         end(new DialogueError("LIMIT_EXCEEDED", problem, source.concern));
@@ -51,7 +49,7 @@ export function iterateMessages(source: MessageSource, signal?: AbortSignal): As
     source.onEnd(end),
     source.onReset(() => {
       const problem = "events were missed that cannot be had any more: read `history`, and iterate anew";
-      if (!ephemeral) end(new DialogueError("MISSED", problem, source.concern));
+      end(new DialogueError("MISSED", problem, source.concern));
     }),
   ];
   signal?.addEventListener("abort", abort);
