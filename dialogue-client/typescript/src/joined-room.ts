@@ -181,7 +181,8 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     const counted = typeof range === "number";
     const { signal, ...fields } = counted ? { start: range, end, signal: undefined } : range;
     signal?.throwIfAborted();
-    const asked = this.#requestOnceIn<HistoryPage>("dialogue:getHistory", { eventName: event, ...fields });
+    const query = { eventName: event, ...fields };
+    const asked = this.#onceIn(query, () => this.#request<HistoryPage>("dialogue:getHistory", query));
     const { events, complete, epoch, seq } = await abortable(asked, signal);
     return counted ? events : { events, complete, epoch, seq };
   }
@@ -227,11 +228,12 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
-    const changed = this.#requestOnceIn<SubscriptionsAnswer>(request, fields).then(({ subscriptions, seq }) => {
+    const change = async () => {
+      const { subscriptions, seq } = await this.#request<SubscriptionsAnswer>(request, fields);
       this.#membership.subscriptions = subscriptions;
       this.#feed.follow(this.#followed, seq);
-    });
-    return this.#owner.errors.watch(changed);
+    };
+    return this.#owner.errors.watch(this.#onceIn(fields, () => this.#membership.change(change())));
   }
 
   /** The names whose events are stored and come. */
@@ -249,11 +251,11 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   /** Sends a request about this room, at once unless the room is being joined again. */
-  async #requestOnceIn<Answer>(name: string, fields: RequestBody = {}): Promise<Answer> {
+  async #onceIn<Answer>(fields: RequestBody | undefined, send: () => Promise<Answer>): Promise<Answer> {
     const { entering } = this.#membership;
     if (entering) await entering;
     this.#assertUsable({ roomId: this.roomId, ...fields });
-    return await this.#request<Answer>(name, fields);
+    return await send();
   }
 
   #request<Answer>(name: string, fields?: RequestBody): Promise<Answer> {

@@ -48,6 +48,8 @@ export class Membership {
   readonly #stateHandlers = new Handlers<[state: RoomState, refusal?: DialogueError]>();
   #state: RoomState = "joining";
   #entering: Promise<void> | undefined;
+  /** Changes of the subscriptions that the server has not answered yet. */
+  readonly #changes = new Set<Promise<void>>();
   #asked = false;
   #doubtful = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -107,6 +109,12 @@ export class Membership {
     return this.#entering?.catch(() => {});
   }
 
+  /** Lets joins wait for a change of the subscriptions, which they would undo: they name those that there were. */
+  change(change: Promise<void>): Promise<void> {
+    this.#changes.add(change);
+    return change.finally(() => this.#changes.delete(change));
+  }
+
   /** The connection is lost; {@link reenter} comes with the next one. */
   suspend(): void {
     clearTimeout(this.#retry);
@@ -149,6 +157,7 @@ export class Membership {
     try {
       let answer: JoinAnswer;
       do {
+        while (this.#changes.size > 0) await Promise.allSettled(this.#changes);
         this.#doubtful = false;
         const [subscribe, since] = [this.subscriptions, this.#owner.since()];
         const fields = { ...(subscribe && { subscribe }), ...(since && { since }) };

@@ -55,6 +55,24 @@ test("an event that comes before the join is answered reaches handlers that are 
   expect(seen).toEqual([2, 3]);
 });
 
+test("a subscription that is under way when the room is joined again is one that the join names", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general");
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const subscribed = [room.subscribe("typing"), room.unsubscribe("message")];
+  const rejoining = all.rejoin();
+  await macrotask();
+  expect(sent.map(({ name }) => name)).toEqual(["dialogue:join", "dialogue:subscribe", "dialogue:unsubscribe"]);
+  sent[1]!.answer.resolve({ subscriptions: ["message", "typing"] });
+  sent[2]!.answer.reject(new DialogueError("TIMEOUT", "no answer"));
+  await Promise.allSettled(subscribed);
+  expect(sent[3]).toMatchObject({ name: "dialogue:join", body: { subscribe: ["message", "typing"] } });
+  sent[3]!.answer.resolve(joined([], ["message", "typing"]));
+  await rejoining;
+  expect(room.subscriptions).toEqual(["message", "typing"]);
+});
+
 test("two joins of one room at once send one request and give the same room", async () => {
   const { rooms: all, sent } = rooms();
   const joins = [all.join("general"), all.join("general", { subscribe: ["typing"] })];
