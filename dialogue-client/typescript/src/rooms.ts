@@ -107,7 +107,9 @@ export class Rooms {
     try {
       await room.enter();
     } catch (error) {
-      room.retire();
+      // The server may have let the client in.
+      if ((error as DialogueError).code === "TIMEOUT") void room.leave();
+      else room.retire();
       throw error;
     }
     if (room.ended) {

@@ -73,6 +73,20 @@ test("a subscription that is under way when the room is joined again is one that
   expect(room.subscriptions).toEqual(["message", "typing"]);
 });
 
+test("a join that is not answered in time leaves the room, and the next one is asked after that", async () => {
+  const { rooms: all, sent, reported } = rooms();
+  const late = all.join("general");
+  sent[0]!.answer.reject(new DialogueError("TIMEOUT", "no answer"));
+  await expect(late).rejects.toMatchObject({ code: "TIMEOUT" });
+  const joining = all.join("general");
+  expect(sent.map(({ name }) => name)).toEqual(["dialogue:join", "dialogue:leave"]);
+  sent[1]!.answer.resolve({});
+  await macrotask();
+  sent[2]!.answer.resolve(joined());
+  expect((await joining).state).toBe("joined");
+  expect(reported).toEqual([]);
+});
+
 test("two joins of one room at once send one request and give the same room", async () => {
   const { rooms: all, sent } = rooms();
   const joins = [all.join("general"), all.join("general", { subscribe: ["typing"] })];
