@@ -111,7 +111,7 @@ export interface TypedRoom<R extends RoomContract> {
    *
    * It waits, in order, while the client is not in the room, and is sent again
    * where the server refuses for now (`RATE_LIMITED`, `STORE_UNAVAILABLE`,
-   * `DRAINING`). Where its answer is lost, it is sent again if the event is stored,
+   * `DRAINING`): then what was sent behind it may come before it. Where its answer is lost, it is sent again if the event is stored,
    * which the server does but once. An ephemeral one would be doubled, and fails.
    *
    * @returns Once the server has validated and, where the event has a history, stored it.
