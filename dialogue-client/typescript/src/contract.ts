@@ -1,5 +1,6 @@
 import type { EventMessage } from "./event-message.js";
 import type { Handler, Unsubscribe } from "./handlers.js";
+import type { ParameterName } from "./pattern.js";
 
 /**
  * What one room, or one family of rooms, carries: payload types by event name.
@@ -58,6 +59,11 @@ export interface AnyContract extends Contract {
 
 /** The room ids and patterns of a contract. */
 export type RoomPattern<C extends Contract> = keyof C["rooms"] & string;
+
+/** The ids of a contract's rooms, without its families. */
+export type RoomId<C extends Contract> = {
+  [P in RoomPattern<C>]: [ParameterName<P>] extends [never] ? P : never;
+}[RoomPattern<C>];
 
 /** The events that a client may receive in a room. */
 export type EventName<R extends RoomContract> = keyof R["events"] & string;

@@ -9,7 +9,7 @@ import type { DialogueError } from "./error.js";
 import { ErrorChannel } from "./error-channel.js";
 import type { EventMessage } from "./event-message.js";
 import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
-import { type AnyJoinArguments, readJoinArguments } from "./join-arguments.js";
+import { type AnyJoinArguments, type JoinOptions, readJoinArguments } from "./join-arguments.js";
 import type { JoinedRoom } from "./joined-room.js";
 import type { Auth, DialogueClientOptions } from "./options.js";
 import type { RoomInfo } from "./room-info.js";
@@ -40,7 +40,7 @@ export function createDialogueClient<C extends Contract = AnyContract>(
   return new Client(options) as unknown as DialogueClient<C>;
 }
 
-class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
+class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on"> {
   readonly #connection: Connection;
   readonly #rooms: Rooms;
   readonly #errors = new ErrorChannel();
@@ -135,7 +135,10 @@ class Client implements Omit<DialogueClient, "join" | "getRoom" | "on"> {
   }
 
   async join(pattern: string, ...args: AnyJoinArguments): Promise<JoinedRoom> {
-    const { roomId, options } = readJoinArguments(pattern, args);
+    return await this.joinId(...readJoinArguments(pattern, args));
+  }
+
+  async joinId(roomId: string, options: JoinOptions = {}): Promise<JoinedRoom> {
     if (this.state === "connecting" && !this.#rooms.get(roomId)) {
       await abortable(this.#connection.opening(), options.signal);
     }

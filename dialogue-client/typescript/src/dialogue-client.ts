@@ -1,12 +1,21 @@
 import type { ConnectionState } from "./connection-state.js";
-import type { AnyContract, Contract, OnDirect, RoomPattern } from "./contract.js";
+import type {
+  AnyContract,
+  AnyRoomContract,
+  Contract,
+  EventName,
+  OnDirect,
+  RoomContract,
+  RoomId,
+  RoomPattern,
+} from "./contract.js";
 import type { CreateRoomOptions } from "./create-room-options.js";
 import type { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { Handler, Unsubscribe } from "./handlers.js";
-import type { JoinArguments } from "./join-arguments.js";
+import type { JoinArguments, JoinOptions } from "./join-arguments.js";
 import type { Auth } from "./options.js";
-import type { Room } from "./room.js";
+import type { Room, RoomOf } from "./room.js";
 import type { RoomInfo } from "./room-info.js";
 
 /** A client of one Dialogue server. Made by `createDialogueClient`. */
@@ -91,12 +100,26 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * @throws DialogueError `ROOM_NOT_FOUND`, `JOIN_DENIED`, `ROOM_FULL` and other refusals; `INVALID_REQUEST` for a
    * parameter that is missing or empty; `DISCONNECTED`; `TIMEOUT`. With a `signal` that is aborted, its reason.
    */
-  join<P extends RoomPattern<C>>(room: P, ...args: JoinArguments<P, C["rooms"][P]>): Promise<Room<C["rooms"][P]>>;
+  join<P extends RoomPattern<C>>(room: P, ...args: JoinArguments<P, C["rooms"][P]>): Promise<RoomOf<C, P>>;
 
   /**
-   * The joined room of this id, not of a pattern; `undefined` if it is not
-   * joined, or not yet. Its events are not typed by the contract.
+   * Joins a room that the contract does not name, by its id: one that was
+   * created at run time, or of a family whose id is at hand. What it carries is
+   * what the type argument says; without one, any event is let through.
+   *
+   * ```ts
+   * const { id } = await client.createRoom({ id: "den", name: "The Den" });
+   * const den = await client.joinId<Contract["rooms"]["lobby"]>(id);
+   * ```
+   *
+   * @throws DialogueError as {@link join}.
    */
+  joinId<R extends RoomContract = AnyRoomContract>(roomId: string, options?: JoinOptions<EventName<R>>): Promise<Room<R>>;
+
+  /** The joined room of this id, not of a pattern; `undefined` if it is not joined, or not yet. */
+  getRoom<P extends RoomId<C>>(roomId: P): RoomOf<C, P> | undefined;
+
+  /** The same of an id that the contract does not name: its events are not typed. */
   getRoom(roomId: string): Room | undefined;
 
   /**

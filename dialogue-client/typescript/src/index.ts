@@ -7,6 +7,7 @@ export type {
   MessageOf,
   OnDirect,
   RoomContract,
+  RoomId,
   RoomPattern,
   TriggerName,
 } from "./contract.js";
@@ -18,8 +19,8 @@ export type { Epoch, EventMessage } from "./event-message.js";
 export type { Handler, Unsubscribe } from "./handlers.js";
 export type { HistoryPage, HistoryRange } from "./history.js";
 export type { JoinArguments, JoinOptions } from "./join-arguments.js";
-export type { Auth, DialogueClientOptions } from "./options.js";
+export type { Auth, Credentials, DialogueClientOptions } from "./options.js";
 export type { ParameterName, PatternParameters } from "./pattern.js";
-export type { EventsOptions, OpenRoom, Receipt, Room, TriggerArguments, TriggerOptions, TypedRoom } from "./room.js";
+export type { EventsOptions, OpenRoom, Receipt, Room, RoomOf, TriggerArguments, TriggerOptions, TypedRoom } from "./room.js";
 export type { RoomInfo } from "./room-info.js";
 export type { RoomState } from "./room-state.js";

@@ -27,8 +27,7 @@ export type AnyJoinArguments =
  *
  * @throws DialogueError `INVALID_REQUEST` as {@link fillPattern}.
  */
-export function readJoinArguments(pattern: string, args: AnyJoinArguments): { roomId: string; options: JoinOptions } {
-  if (!hasParameters(pattern)) return { roomId: pattern, options: (args[0] as JoinOptions | undefined) ?? {} };
-  const parameters = (args[0] ?? {}) as Readonly<Record<string, string | number>>;
-  return { roomId: fillPattern(pattern, parameters), options: args[1] ?? {} };
+export function readJoinArguments(pattern: string, args: AnyJoinArguments): [roomId: string, options: JoinOptions | undefined] {
+  if (!hasParameters(pattern)) return [pattern, args[0] as JoinOptions | undefined];
+  return [fillPattern(pattern, (args[0] ?? {}) as Readonly<Record<string, string | number>>), args[1]];
 }

@@ -4,7 +4,15 @@
  * function does a client renew credentials before they expire, where the server
  * has said when that is, and connect again by itself where they have expired.
  */
-export type Auth = object | (() => object | Promise<object>);
+export type Auth = Credentials | (() => Credentials | Promise<Credentials>);
+
+/** An object of any fields, but no function and no promise. */
+export interface Credentials {
+  // Not `unknown`, to which interfaces and classes are not assignable.
+  readonly [field: string]: any;
+  readonly [Symbol.hasInstance]?: never;
+  readonly then?: never;
+}
 
 /** How a client reaches its server. */
 export interface DialogueClientOptions {

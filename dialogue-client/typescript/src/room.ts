@@ -1,4 +1,4 @@
-import type { AnyRoomContract, EventName, MessageOf, RoomContract, TriggerName } from "./contract.js";
+import type { AnyRoomContract, Contract, EventName, MessageOf, RoomContract, RoomPattern, TriggerName } from "./contract.js";
 import type { DialogueError } from "./error.js";
 import type { Epoch, EventMessage } from "./event-message.js";
 import type { Handler, Unsubscribe } from "./handlers.js";
@@ -167,3 +167,6 @@ export interface OpenRoom {
 /** A joined room, typed by its contract. */
 export type Room<R extends RoomContract = AnyRoomContract> = TypedRoom<R> &
   (string extends EventName<R> ? OpenRoom : unknown);
+
+/** The room that a contract says an id or pattern is; one of several, where it is one of several. */
+export type RoomOf<C extends Contract, P extends RoomPattern<C>> = { [Q in P]: Room<C["rooms"][Q]> }[P];

@@ -50,6 +50,22 @@ describe("creating a room", () => {
     expect(await heard).toMatchObject({ roomId: "den", from: "ann", data: { text: "Here we are" } });
   });
 
+  test("gives one that is joined by its id, whatever the contract names", async () => {
+    interface Hall {
+      triggers: { message: { text: string } };
+      events: { message: { text: string } };
+    }
+    const ann = (await connect("ann")) as DialogueClient<any> as DialogueClient<{ rooms: { lobby: Hall } }>;
+    const { id } = await ann.createRoom(DEN);
+    const den = await ann.joinId<Hall>(id, { subscribe: ["message"] });
+    const heard = nextEvent(den, "message");
+    await den.trigger("message", { text: "Here I am" });
+    expect((await heard).data.text).toBe("Here I am");
+    expect(ann.getRoom(id)).toBe(den);
+    expect(await ann.joinId<Hall>(id)).toBe(den);
+    await expect(ann.joinId("doc:{id}")).rejects.toMatchObject({ code: "ROOM_NOT_FOUND", roomId: "doc:{id}" });
+  });
+
   test("takes no more than an id and a name", async () => {
     const ann = await connect("ann");
     const created = await ann.createRoom({ id: "den", name: "The Den", description: undefined, maxSize: undefined });

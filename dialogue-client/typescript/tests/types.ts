@@ -152,15 +152,47 @@ export async function createdRooms(): Promise<void> {
   const den = await lobby.join(info.id);
   den.on("message", ({ data }) => data.text);
   const got = lobby.getRoom("den");
-  expect<Equal<typeof got, Room | undefined>>();
+  expect<Equal<typeof got, Room<Lobby["rooms"][string]> | undefined>>();
   lobby.onRoomCreated(({ name }) => name);
   lobby.onRoomDeleted((roomId) => roomId.length);
   expect<Equal<Awaited<ReturnType<typeof lobby.deleteRoom>>, void>>();
+
+  const anyRoom = await client.joinId("den");
+  expect<Equal<typeof anyRoom, Room>>();
+  const typed = await client.joinId<Contract["rooms"]["general"]>("den", { subscribe: ["message", "*"] });
+  expect<Equal<typeof typed, Room<Contract["rooms"]["general"]>>>();
+  // @ts-expect-error an event that only the server triggers
+  await typed.trigger("user:left", { userId: "ann" });
+  // @ts-expect-error a subscription to what the room does not have
+  await client.joinId<Contract["rooms"]["general"]>("den", { subscribe: ["edited"] });
 
   // @ts-expect-error a room without a name
   await lobby.createRoom({ id: "den" });
   // @ts-expect-error a limit that is no number
   await lobby.createRoom({ id: "den", name: "The Den", maxSize: "2" });
+}
+
+export async function oneOfSeveral(id: "general" | "log"): Promise<void> {
+  const room = await client.join(id);
+  expect<Equal<typeof room, Room<Contract["rooms"]["general"]> | Room<Contract["rooms"]["log"]>>>();
+  // @ts-expect-error a payload that one of the rooms does not take
+  await room.trigger("message", { body: "hello" });
+  if (room.roomId === "general") await (room as Room<Contract["rooms"]["general"]>).trigger("message", { text: "hello" });
+  const got = client.getRoom(id);
+  expect<Equal<typeof got, typeof room | undefined>>();
+}
+
+export function joinedRooms(id: string): void {
+  const general = client.getRoom("general");
+  expect<Equal<typeof general, Room<Contract["rooms"]["general"]> | undefined>>();
+  const doc = client.getRoom("doc:42");
+  expect<Equal<typeof doc, Room | undefined>>();
+  const some = client.getRoom(id);
+  expect<Equal<typeof some, Room | undefined>>();
+  const any = open.getRoom("general");
+  expect<Equal<typeof any, Room | undefined>>();
+  // @ts-expect-error an event that the room does not have
+  general?.on("edited", () => {});
 }
 
 export async function authentication(): Promise<void> {
@@ -170,6 +202,8 @@ export async function authentication(): Promise<void> {
   await client.authenticate(async () => ({ token: "t" }));
   // @ts-expect-error credentials that are no object
   await client.authenticate("token");
+  // @ts-expect-error a function that gives no object
+  await client.authenticate(async () => "token");
 }
 
 export function directEvents(): void {
@@ -201,8 +235,21 @@ export function typedDirectEvents(): void {
 export function options(): void {
   createDialogueClient({ auth: { userId: "ann" } });
   createDialogueClient<Contract>({ url: "wss://example.com", auth: async () => ({ token: "t" }) });
+  class Credentials {
+    readonly token = "t";
+  }
+  createDialogueClient({ auth: new Credentials() });
+  createDialogueClient({ auth: () => new Credentials() });
   // @ts-expect-error credentials that are no object
   createDialogueClient({ auth: "token" });
+  // @ts-expect-error a function that gives no object
+  createDialogueClient({ auth: () => "token" });
+  // @ts-expect-error a function that gives no object
+  createDialogueClient({ auth: async () => "token" });
+  // @ts-expect-error a function that gives nothing
+  createDialogueClient({ auth: () => {} });
+  // @ts-expect-error a function that gives a function
+  createDialogueClient({ auth: () => () => ({ token: "t" }) });
   // @ts-expect-error a contract without triggers
   createDialogueClient<{ rooms: { general: { events: object } } }>();
 }

@@ -1,11 +1,11 @@
 import { createContext, createElement, type ReactNode, useContext, useEffect } from "react";
-import type { AnyContract, Contract, RoomPattern } from "../contract.js";
+import type { AnyContract, AnyRoomContract, Contract, RoomContract, RoomPattern } from "../contract.js";
 import type { DialogueClient } from "../dialogue-client.js";
 import type { AnyJoinArguments } from "../join-arguments.js";
 import { type Connection, useConnectionOf } from "./use-connection.js";
 import { useEvent } from "./use-event.js";
 import { useHistory } from "./use-history.js";
-import { type UsedRoom, type UseRoomArguments, useSharedRoom } from "./use-room.js";
+import { type UsedRoom, type UsedRoomOf, type UseRoomArguments, useSharedRoom, useSharedRoomById } from "./use-room.js";
 
 /** What a `DialogueProvider` takes. */
 export interface DialogueProviderProps<C extends Contract> {
@@ -39,10 +39,13 @@ export interface DialogueHooks<C extends Contract> {
    * `error`, with the state `"denied"`; `retry`, the next component that is
    * mounted with the room, the next connection, and the room's creation ask anew.
    */
-  readonly useRoom: <P extends RoomPattern<C>>(
-    room: P,
-    ...args: UseRoomArguments<P>
-  ) => UsedRoom<C["rooms"][P]>;
+  readonly useRoom: <P extends RoomPattern<C>>(room: P, ...args: UseRoomArguments<P>) => UsedRoomOf<C, P>;
+  /**
+   * The same of a room that the contract does not name, by its id: one that was
+   * created at run time. What it carries is what the type argument says; without
+   * one, any event is let through. Without an id, there is no room yet.
+   */
+  readonly useRoomById: <R extends RoomContract = AnyRoomContract>(roomId: string | undefined) => UsedRoom<R>;
   readonly useEvent: typeof useEvent;
   readonly useHistory: typeof useHistory;
 }
@@ -77,7 +80,9 @@ export function createDialogueHooks<C extends Contract = AnyContract>(): Dialogu
 
   const useConnection = () => useConnectionOf(useClient());
   const useRoom = (pattern: string, ...args: AnyJoinArguments) => useSharedRoom(useClient(), pattern, args);
+  const useRoomById = (roomId: string | undefined) => useSharedRoomById(useClient(), roomId);
 
+  const hooks = { DialogueProvider, useClient, useConnection, useRoom, useRoomById, useEvent, useHistory };
   // A contract has no trace at run time: what it says of rooms and events is the cast.
-  return { DialogueProvider, useClient, useConnection, useRoom, useEvent, useHistory } as unknown as DialogueHooks<C>;
+  return hooks as unknown as DialogueHooks<C>;
 }

@@ -1,5 +1,5 @@
-import { useEffect } from "react";
-import type { RoomContract } from "../contract.js";
+import { useEffect, useMemo } from "react";
+import type { Contract, RoomContract, RoomPattern } from "../contract.js";
 import type { DialogueClient } from "../dialogue-client.js";
 import { DialogueError } from "../error.js";
 import { type AnyJoinArguments, readJoinArguments } from "../join-arguments.js";
@@ -28,23 +28,35 @@ export interface UsedRoom<R extends RoomContract> {
 
 const sharedRooms = new WeakMap<DialogueClient, Shared<SharedRoomValue, SharedRoom>>();
 
+/** The room that a contract says an id or pattern is, as a component sees it; one of several, where it is one of several. */
+export type UsedRoomOf<C extends Contract, P extends RoomPattern<C>> = { [Q in P]: UsedRoom<C["rooms"][Q]> }[P];
+
 /** `useRoom` as it is at run time. */
 export function useSharedRoom(client: DialogueClient, pattern: string, args: AnyJoinArguments): SharedRoomValue {
-  const { roomId, invalid } = read(pattern, args);
-  let rooms = sharedRooms.get(client);
-  if (!rooms) sharedRooms.set(client, (rooms = new Shared()));
-  const shared = invalid ? undefined : rooms;
-  const value = useShared(shared, roomId, () => new SharedRoom(client, roomId), JOINING);
-  // Each component that is mounted asks for a room that was refused.
-  useEffect(() => shared?.get(roomId)?.join(), [shared, roomId]);
+  const { roomId, error } = read(pattern, args);
+  const value = useSharedRoomById(client, roomId);
+  // The same problem is the same value, whatever renders again.
+  const invalid = useMemo(() => error && ({ ...JOINING, state: "denied", error } as const), [error?.message]);
   return invalid ?? value;
 }
 
-function read(pattern: string, args: AnyJoinArguments): { roomId: string; invalid?: SharedRoomValue } {
+/** `useRoomById` as it is at run time; without an id, there is no room. */
+export function useSharedRoomById(client: DialogueClient, roomId: string | undefined): SharedRoomValue {
+  let rooms = sharedRooms.get(client);
+  if (!rooms) sharedRooms.set(client, (rooms = new Shared()));
+  const shared = roomId === undefined ? undefined : rooms;
+  const key = roomId ?? "";
+  const value = useShared(shared, key, () => new SharedRoom(client, key), JOINING);
+  // Each component that is mounted asks for a room that was refused.
+  useEffect(() => shared?.get(key)?.join(), [shared, key]);
+  return value;
+}
+
+function read(pattern: string, args: AnyJoinArguments): { roomId?: string; error?: DialogueError } {
   try {
-    return { roomId: readJoinArguments(pattern, args).roomId };
+    return { roomId: readJoinArguments(pattern, args)[0] };
   } catch (error) {
     if (!(error instanceof DialogueError)) throw error;
-    return { roomId: "", invalid: { ...JOINING, state: "denied", error } };
+    return { error };
   }
 }

@@ -2,7 +2,7 @@
 import { type ReactNode, useState } from "react";
 import { afterEach, expect, test } from "vitest";
 import type { DialogueClient, EventMessage } from "../../src/index.js";
-import type { UsedRoom } from "../../src/react/index.js";
+import { createDialogueHooks, type UsedRoom } from "../../src/react/index.js";
 import type { Chat } from "../support/chat-contract.js";
 import { ExampleServer } from "../support/example-server.js";
 import { login } from "../support/login.js";
@@ -320,13 +320,43 @@ test("a parameter that is missing is a refusal, too", async () => {
     return null;
   }
   const client = clientOf(server.url);
-  render(
+  const tree = (id: string) => (
     <open.DialogueProvider client={client}>
-      <Document id="" />
-    </open.DialogueProvider>,
+      <Document id={id} />
+    </open.DialogueProvider>
   );
+  const { draw } = render(tree(""));
   await expect.poll(() => seen.get()?.state).toBe("denied");
-  expect(seen.get()?.error?.code).toBe("INVALID_REQUEST");
+  const refused = seen.get();
+  expect(refused?.error?.code).toBe("INVALID_REQUEST");
+  const renders = seen.values.length;
+  draw(tree(""));
+  await expect.poll(() => seen.values.length).toBeGreaterThan(renders);
+  expect(seen.get()).toBe(refused);
+  draw(tree("7"));
+  await expect.poll(() => seen.get()?.error?.code).toBe("ROOM_NOT_FOUND");
+});
+
+test("a room that the contract does not name is used by its id, once there is one", async () => {
+  server = await ExampleServer.start("rooms");
+  const client = clientOf<{ rooms: {} }>(server.url);
+  const hooks = createDialogueHooks<{ rooms: {} }>();
+  const seen = latest<UsedRoom<any>>();
+  function Den({ id }: { id: string | undefined }) {
+    seen.see(hooks.useRoomById(id));
+    return null;
+  }
+  const tree = (id?: string) => (
+    <hooks.DialogueProvider client={client}>
+      <Den id={id} />
+    </hooks.DialogueProvider>
+  );
+  const { draw } = render(tree());
+  await client.connect();
+  expect(seen.get()).toMatchObject({ room: undefined, state: "joining" });
+  const { id } = await client.createRoom({ id: "den", name: "The Den" });
+  draw(tree(id));
+  await expect.poll(() => seen.get()?.room?.roomId).toBe("den");
 });
 
 test("a room is joined on every connection, whoever connects", async () => {

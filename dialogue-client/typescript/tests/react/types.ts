@@ -10,6 +10,7 @@ interface Contract {
       triggers: { message: { text: string }; typing: { isTyping: boolean } };
       events: { message: { text: string }; typing: { isTyping: boolean }; "user:left": { userId: string } };
     };
+    log: { triggers: { line: string }; events: { line: string } };
     "doc:{documentId}": { triggers: { edited: { at: number } }; events: { edited: { at: number } } };
   };
 }
@@ -17,7 +18,7 @@ interface Contract {
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function expect<T extends true>(): T | void {}
 
-const { useClient, useEvent, useHistory, useRoom } = createDialogueHooks<Contract>();
+const { useClient, useEvent, useHistory, useRoom, useRoomById } = createDialogueHooks<Contract>();
 const open = createDialogueHooks();
 
 export function Rooms(): void {
@@ -35,6 +36,15 @@ export function Rooms(): void {
   useRoom("doc:{documentId}", { id: "42" });
   // @ts-expect-error an event that only the server triggers
   void room?.trigger("user:left", { userId: "ann" });
+}
+
+export function RoomsOfIds(id: string, either: "general" | "log"): void {
+  const { room } = useRoomById(id);
+  expect<Equal<typeof room, Room | undefined>>();
+  const { room: typed } = useRoomById<Contract["rooms"]["general"]>(undefined);
+  expect<Equal<typeof typed, Room<Contract["rooms"]["general"]> | undefined>>();
+  const { room: one } = useRoom(either);
+  expect<Equal<typeof one, Room<Contract["rooms"]["general"]> | Room<Contract["rooms"]["log"]> | undefined>>();
 }
 
 export function Events(): void {
