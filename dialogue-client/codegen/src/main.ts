@@ -1,18 +1,19 @@
 #!/usr/bin/env node
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { parseContract } from "./contract.js";
 import { generate } from "./generate.js";
 import { read } from "./read.js";
 
 const USAGE = `\
-dialogue-codegen <url or file> [-o <file>] [--check]
+dialogue-codegen <url or file> [-o <file>] [--check] [--header <name: value>]..
 
 Writes the TypeScript types of a Dialogue server's contract.
 
-  <url or file>      the server's origin, the URL of its contract, or a file that holds it
-  -o, --out <file>   where to; without it, to standard output
-  --check            writes nothing: fails if the file is not what would be written`;
+  <url or file>            the server's origin, the URL of its contract, or a file that holds it
+  -o, --out <file>         where to; without it, to standard output
+  --check                  writes nothing: fails if the file is not what would be written
+  --header <name: value>   sent to the server, which may show its contract to some alone`;
 
 try {
   await main();
@@ -27,6 +28,7 @@ async function main(): Promise<void> {
     options: {
       out: { type: "string", short: "o" },
       check: { type: "boolean", default: false },
+      header: { type: "string", multiple: true },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -35,14 +37,31 @@ async function main(): Promise<void> {
   if (source === undefined || positionals.length > 1 || (values.check && values.out === undefined)) {
     throw new Error(USAGE);
   }
-  const text = await generate(parseContract(await read(source)));
+  const text = await generate(parseContract(await read(source, values.header)));
   if (values.out === undefined) process.stdout.write(text);
   else if (values.check) await check(values.out, text);
-  else await writeFile(values.out, text);
+  else await write(values.out, text);
+}
+
+/** Writes a file as a whole, or not at all where it is the same: whoever watches it sees no half of it. */
+async function write(file: string, text: string): Promise<void> {
+  if ((await contents(file)) === text) return;
+  const temporary = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function contents(file: string): Promise<string | undefined> {
+  return readFile(file, "utf8").catch(() => undefined);
 }
 
 async function check(file: string, text: string): Promise<void> {
-  const found = await readFile(file, "utf8").catch(() => undefined);
+  const found = await contents(file);
   if (found === text) return;
   const problem = found === undefined ? "cannot be read" : "is not what the contract says";
   throw new Error(`\`${file}\` ${problem}: run dialogue-codegen without \`--check\``);

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -81,6 +81,43 @@ describe("dialogue-codegen", () => {
     }
     expect(asked).toEqual(["/dialogue/contract.json", "/else"]);
     expect(await codegen(origin)).toMatchObject({ code: 1, stderr: expect.stringContaining("cannot be reached") });
+  });
+
+  test("tells the server the headers that it is to see", async () => {
+    const server = createServer(({ headers }, response) => {
+      if (headers.authorization === "Bearer a:b" && headers["x-app"] === "1") response.end(shapes("contract"));
+      else response.writeHead(401).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      expect(await codegen(origin)).toMatchObject({ code: 1, stderr: expect.stringContaining("answers 401") });
+      const told = await codegen(origin, "--header", "Authorization: Bearer a:b", "--header", "X-App: 1");
+      expect(told).toMatchObject({ code: 0, stdout: await readFile(MODULE, "utf8") });
+      const wrong = await codegen(origin, "--header", "Bearer");
+      expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining("`Bearer` is no header") });
+    } finally {
+      server.close();
+    }
+  });
+
+  test("writes only what has changed, and leaves nothing else behind", async () => {
+    const inside = await mkdtemp(join(folder, "written-"));
+    const file = join(inside, "dialogue.gen.ts");
+    await codegen(contract, "-o", file);
+    const written = await stat(file, { bigint: true });
+    await codegen(contract, "-o", file);
+    expect((await stat(file, { bigint: true })).mtimeNs).toBe(written.mtimeNs);
+
+    await writeFile(file, "of an older contract");
+    const opened = await open(file);
+    await codegen(contract, "-o", file);
+    expect(await readFile(file, "utf8")).toBe(await readFile(MODULE, "utf8"));
+    // Who has it open reads all of what it was.
+    expect(await opened.readFile("utf8")).toBe("of an older contract");
+    await opened.close();
+    expect(await readdir(inside)).toEqual(["dialogue.gen.ts"]);
+    expect(await codegen(contract, "-o", join(inside, "no/such/folder.ts"))).toMatchObject({ code: 1 });
   });
 
   test.each([
