@@ -40,13 +40,51 @@ const PROTOCOL = 1;
  */
 export function parseContract(text: string): Contract {
   const contract = parse(text);
-  if (typeof contract !== "object" || contract === null || !("protocol" in contract)) {
+  if (!isObject(contract) || !("protocol" in contract)) {
     throw new Error("this is no contract of a Dialogue server: it has no `protocol`");
   }
   if (contract.protocol !== PROTOCOL) {
     throw new Error(`the contract is of protocol ${contract.protocol}, and this program knows ${PROTOCOL}: update it`);
   }
-  return contract as Contract;
+  check(contract, CONTRACT);
+  return contract as unknown as Contract;
+}
+
+/** What a value is to be: a field whose name ends in `?` may be missing. */
+type Shape = "text" | "boolean" | "schema" | readonly [each: Shape] | { readonly [field: string]: Shape };
+
+const EVENT: Shape = { name: "text", "description?": "text", "sent?": "schema", received: "schema" };
+const ROOM: Shape = { pattern: "text", "description?": "text", events: [EVENT], anyEvent: "boolean" };
+const CONTRACT: Shape = { name: "text", version: "text", hash: "text", rooms: [ROOM], direct: [EVENT] };
+
+/** @throws Error if a value is something else, with the path to what is wrong. */
+function check(value: unknown, shape: Shape, path = ""): void {
+  if (typeof shape === "string") {
+    if (!IS[shape](value)) fail(path, shape);
+  } else if (shape instanceof Array) {
+    if (!Array.isArray(value)) return fail(path, "list");
+    value.forEach((item, index) => check(item, shape[0], `${path}[${index}]`));
+  } else {
+    if (!isObject(value)) return fail(path, "object");
+    for (const [field, inner] of Object.entries(shape)) {
+      const name = field.replace(/\?$/, "");
+      if (name === field || value[name] !== undefined) check(value[name], inner, path === "" ? name : `${path}.${name}`);
+    }
+  }
+}
+
+const IS = {
+  text: (value: unknown) => typeof value === "string",
+  boolean: (value: unknown) => typeof value === "boolean",
+  schema: (value: unknown) => typeof value === "boolean" || isObject(value),
+};
+
+function isObject(value: unknown): value is { readonly [field: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function fail(path: string, what: string): never {
+  throw new Error(`this is no contract of a Dialogue server: its \`${path}\` is no ${what}`);
 }
 
 function parse(text: string): unknown {

@@ -1,9 +1,15 @@
-import { type Defined, replaceReferences, type Schema } from "./schema.js";
+import { type Defined, objectOf, replaceReferences, type Schema } from "./schema.js";
 
 /** Types that are to be declared, by their names. What is the same is declared once. */
 export class Declarations {
   readonly #schemas = new Map<string, Schema>();
   readonly #names = new Map<string, string>();
+  readonly #taken: Set<string>;
+
+  /** @param taken Names that stand for something else. */
+  constructor(taken: readonly string[]) {
+    this.#taken = new Set(taken);
+  }
 
   /** All of them, for references from one to another. */
   get definitions(): Defined {
@@ -16,7 +22,7 @@ export class Declarations {
    * other names that is free, or a number after the last one. Returns the name.
    */
   add(name: string, others: OtherNames, schema: Schema): string {
-    const { definitions = {}, ...root } = typeof schema === "object" ? schema : { not: schema ? false : {} };
+    const { definitions = {}, ...root } = objectOf(schema);
     return this.#declare(name, root, { name, others, root, defined: definitions as Defined });
   }
 
@@ -32,7 +38,6 @@ export class Declarations {
     const name = this.#free(wanted, bundle.others);
     // It may refer to itself.
     this.#names.set(meaning, name);
-    this.#schemas.set(name, {});
     const complete = replaceReferences(schema, (inner) => {
       if (inner === undefined) return this.#declare(bundle.name, bundle.root, bundle);
       return this.#declare(typeName(inner), bundle.defined[inner] ?? true, bundle);
@@ -41,18 +46,20 @@ export class Declarations {
   }
 
   #put(name: string, schema: Schema): string {
-    this.#schemas.set(name, typeof schema === "object" ? { ...schema, title: name } : { title: name });
+    this.#schemas.set(name, { ...objectOf(schema), title: name });
     return name;
   }
 
+  /** Takes a name that is free. */
   #free(name: string, others: OtherNames): string {
     const names = [name, ...others(name)];
-    const free = names.find((name) => !this.#schemas.has(name));
-    if (free !== undefined) return free;
-    for (let n = 2; ; n++) {
+    let free = names.find((name) => !this.#taken.has(name));
+    for (let n = 2; free === undefined; n++) {
       const numbered = `${names.at(-1)}${n}`;
-      if (!this.#schemas.has(numbered)) return numbered;
+      if (!this.#taken.has(numbered)) free = numbered;
     }
+    this.#taken.add(free);
+    return free;
   }
 }
 
@@ -85,9 +92,9 @@ function withReferences(schema: Schema, bundle: Bundle): unknown {
   return [schema, [...met]];
 }
 
-/** A name for a type: `user:joined` becomes `UserJoined`. */
+/** A name for a type: `user:joined` becomes `UserJoined`. Of the letters and digits of ASCII alone, as those that are written. */
 export function typeName(text: string): string {
-  const words = text.split(/[^\p{ID_Continue}]+/u).filter(Boolean);
-  const name = words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join("");
-  return /^\p{ID_Start}/u.test(name) ? name : `T${name}`;
+  const words = text.normalize("NFKD").replace(/\p{M}/gu, "").split(/[^A-Za-z\d]+/);
+  const name = words.join(" ").replace(/(?:^| |\d)[a-z]/g, (start) => start.toUpperCase()).replaceAll(" ", "");
+  return /^[A-Z]/.test(name) ? name : `T${name}`;
 }

@@ -1,4 +1,5 @@
 import { compile, type JSONSchema } from "json-schema-to-typescript";
+import { format, type Options } from "prettier";
 import type { Contract, EventContract, RoomContract } from "./contract.js";
 import { Declarations, typeName } from "./declarations.js";
 import { reference, type Schema, forTypes } from "./schema.js";
@@ -6,10 +7,12 @@ import { reference, type Schema, forTypes } from "./schema.js";
 /** What tells a type that is sent from the one that is received, where they differ. */
 const SENT = "Input";
 const CONTRACT = "Contract";
+/** How the types are laid out: the same wherever this runs, since this package asks for one version of prettier. */
+const LAYOUT: Options = { parser: "typescript", printWidth: 120, bracketSpacing: false, trailingComma: "none" };
 
 /** Writes the types of a contract as a TypeScript module: the same contract gives the same text. */
 export async function generate(contract: Contract): Promise<string> {
-  const types = new Declarations();
+  const types = new Declarations([CONTRACT]);
   const rooms = contract.rooms.map((room): [string, Schema] => [room.pattern, reference(declareRoom(types, room))]);
   const direct = contract.direct.map((event): [string, Schema] => [event.name, declareReceived(types, event, "Direct")]);
   const root = {
@@ -22,16 +25,17 @@ export async function generate(contract: Contract): Promise<string> {
     additionalProperties: false,
     bannerComment: "",
     enableConstEnums: false,
+    format: false,
     unknownAny: true,
   });
   return `\
-// Made by dialogue-codegen from the contract of ${contract.name}. What is changed by hand is lost.
+// Made by dialogue-codegen from the contract of ${contract.name.replaceAll(/\s+/g, " ")}. What is changed by hand is lost.
 /* eslint-disable */
 
 /** Says which contract these types are from: the client's option \`contract\`. */
 export const CONTRACT_HASH = ${JSON.stringify(contract.hash)};
 
-${spaced(declared).trim()}
+${spaced(await format(declared, LAYOUT)).trim()}
 `;
 }
 

@@ -60,18 +60,28 @@ export function reference(name: string): Schema {
   return { $ref: DEFINITIONS + name };
 }
 
+/** A schema as an object: one that lets everything through, or nothing, as the type of that. */
+export function objectOf(schema: Schema): JsonObject {
+  return typeof schema === "object" ? schema : { tsType: schema ? "unknown" : "never" };
+}
+
+/** The keywords that say nothing of what a value may be. */
+const ANNOTATIONS: readonly string[] = ["$comment", "$id", "$schema", "definitions", "description", "examples", "title"];
+
 /** How many items a list may have for its type to name each. */
 const TUPLE = 16;
 
 /**
  * A schema without what TypeScript cannot say: defaults, and how many items a
- * list has, unless it is one small number. Rules become part of its words.
+ * list has, unless it is one small number. Rules become part of its words. One
+ * that says nothing of its values is of any type, not of objects alone.
  */
 export function forTypes(schema: Schema): Schema {
   return rewriteObjects(schema, ({ default: _, minItems, maxItems, [RULES]: rules, ...rest }) => {
     const fixed = minItems !== undefined && minItems === maxItems && (minItems as number) <= TUPLE;
     return {
       ...rest,
+      ...(Object.keys(rest).every((keyword) => ANNOTATIONS.includes(keyword)) && { tsType: "unknown" }),
       ...(Array.isArray(rules) && { description: describeRules(rest.description, rules) }),
       ...((fixed || Array.isArray(rest.items)) && { minItems, maxItems }),
     };
