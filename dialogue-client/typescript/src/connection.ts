@@ -4,7 +4,7 @@ import { Deferred } from "./deferred.js";
 import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { Unsubscribe } from "./handlers.js";
-import type { Auth, DialogueClientOptions } from "./options.js";
+import type { Auth, Credentials, DialogueClientOptions } from "./options.js";
 import { decodeConnectError, decodeRefusal } from "./refusal.js";
 import { concernOf, type RequestBody, type Requester, Requests } from "./request.js";
 import type { RoomInfo } from "./room-info.js";
@@ -72,11 +72,11 @@ export class Connection implements Requester {
   readonly #socket: Socket;
   readonly #requests = new Requests();
   #auth: Auth | undefined;
-  /** What was asked for the credentials of the last connection, and what for those that the server took in last. */
+  /** What gave the credentials of the last connection, and what those that the server took in last. */
   #presented: Auth | undefined;
   #accepted: Auth | undefined;
   /** What `auth` is asked for, and has not given yet. */
-  #asked: Promise<object> | undefined;
+  #asked: Promise<Credentials> | undefined;
   #expired = false;
   #phase: ConnectionState | "reconnecting" = "disconnected";
   /** How many attempts have begun since a connection was established. */
@@ -185,16 +185,16 @@ export class Connection implements Requester {
    * Sends new credentials, by default those that `auth` gives. What is given
    * here stands in place of `auth` from then on, unless the server refuses it.
    */
-  async authenticate(auth: Auth | undefined = this.#auth): Promise<Authenticated> {
+  async authenticate(auth = this.#auth): Promise<Authenticated> {
     this.#auth = auth;
     try {
       const credentials = await credentialsOf(auth, this.#timeoutMs);
-      const { expiresAt } = await this.request<Authenticated>("dialogue:authenticate", credentials as RequestBody);
+      const authenticated = await this.request<Authenticated>("dialogue:authenticate", credentials);
       if (this.#auth === this.#accepted) this.#auth = auth;
       this.#accepted = auth;
-      this.#renewBefore(expiresAt);
+      this.#renewBefore(authenticated.expiresAt);
       this.#observer.changed();
-      return { ...(expiresAt !== undefined && { expiresAt }) };
+      return authenticated;
     } catch (error) {
       if (this.#auth === auth && !isUnanswered(error)) this.#auth = this.#accepted;
       throw error;
@@ -202,7 +202,7 @@ export class Connection implements Requester {
   }
 
   /** Sends the credentials of a new connection: those that `auth` was asked for on the last one, if they are still to come. */
-  async #present(send: (credentials: object) => void): Promise<void> {
+  async #present(send: (credentials: Credentials) => void): Promise<void> {
     const handshake = ++this.#handshake;
     if (this.#presented !== this.#auth) this.#asked = undefined;
     this.#presented = this.#auth;
@@ -352,7 +352,7 @@ export class Connection implements Requester {
 }
 
 /** What `auth` gives, unless it takes too long. */
-function credentialsOf(auth: Auth = {}, timeoutMs: number): Promise<object> {
+function credentialsOf(auth: Auth = {}, timeoutMs: number): Promise<Credentials> {
   return new Promise((resolve, reject) => {
     const late = new DialogueError("TIMEOUT", `\`auth\` gave no credentials within ${timeoutMs} ms`);
     const deadline = setTimeout(() => reject(late), timeoutMs);

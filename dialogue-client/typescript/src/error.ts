@@ -72,12 +72,12 @@ export class DialogueError extends Error {
   declare readonly retryAfterMs?: number;
 
   /** Makes an error; the client makes its own, and tests and wrappers may too. */
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+  constructor(code: ErrorCode, message: string, { cause, ...details }: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
     this.code = code;
-    if (details.roomId !== undefined) this.roomId = details.roomId;
-    if (details.event !== undefined) this.event = details.event;
-    if (details.issues !== undefined) this.issues = details.issues;
-    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+    // What is not known is no field at all, for whoever prints the error.
+    for (const [name, value] of Object.entries(details)) {
+      if (value !== undefined) Object.assign(this, { [name]: value });
+    }
   }
 }

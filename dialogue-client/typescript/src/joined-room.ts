@@ -48,8 +48,6 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     lose: () => void this.reenter(),
   });
   readonly #membership: Membership;
-  /** Names of the room's events that are stored. */
-  #stored: readonly string[] = [];
 
   constructor(roomId: string, subscribe: readonly string[] | undefined, owner: RoomOwner) {
     this.roomId = roomId;
@@ -153,12 +151,12 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     meta?: Readonly<Record<string, unknown>>,
     options: TriggerOptions = {},
   ): Promise<Receipt> {
-    const body = { roomId: this.roomId, event, data, ...(meta && { meta }) };
-    const trigger = () => {
+    const body = { roomId: this.roomId, event, data, meta };
+    const trigger = async () => {
       this.#assertUsable(body);
-      return this.#outbox.add(body, options);
+      return await this.#outbox.add(body, options);
     };
-    return this.#owner.errors.watch(attempt(trigger));
+    return this.#owner.errors.watch(trigger());
   }
 
   subscribe(event: string): Promise<void> {
@@ -179,12 +177,12 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     end = 50,
   ): Promise<EventMessage[] | HistoryPage> {
     const counted = typeof range === "number";
-    const { signal, ...fields } = counted ? { start: range, end, signal: undefined } : range;
+    const { signal, ...fields }: HistoryRange = counted ? { start: range, end } : range;
     signal?.throwIfAborted();
     const query = { eventName: event, ...fields };
     const asked = this.#onceIn(query, () => this.#request<HistoryPage>("dialogue:getHistory", query));
-    const { events, complete, epoch, seq } = await abortable(asked, signal);
-    return counted ? events : { events, complete, epoch, seq };
+    const page = await abortable(asked, signal);
+    return counted ? page.events : page;
   }
 
   leave(): Promise<void> {
@@ -210,7 +208,6 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   #joined({ roomName, events, recovered, epoch, seq }: JoinAnswer): void {
     const again = this.#feed.since !== undefined;
     this.roomName = roomName;
-    this.#stored = stored;
     if (recovered) {
       this.#feed.resume(events, { epoch, seq }, this.#followed);
     } else {
@@ -239,7 +236,8 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   /** The names whose events are stored and come. */
   get #followed(): readonly string[] {
     const { subscriptions } = this;
-    return subscriptions.includes("*") ? this.#stored : this.#stored.filter((event) => subscriptions.includes(event));
+    const every = subscriptions.includes("*");
+    return this.#membership.stored.filter((event) => every || subscriptions.includes(event));
   }
 
   async #leave(): Promise<void> {
@@ -285,9 +283,4 @@ const OUT: readonly string[] = ["DISCONNECTED", "NOT_IN_ROOM", "ROOM_NOT_FOUND"]
 /** Whether a failure to leave says that the client is not in the room anyway. */
 function isOut(error: unknown): boolean {
   return error instanceof DialogueError && OUT.includes(error.code);
-}
-
-/** What a function returns, or its failure as a rejection. */
-async function attempt<T>(run: () => Promise<T>): Promise<T> {
-  return await run();
 }

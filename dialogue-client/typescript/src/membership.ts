@@ -159,8 +159,7 @@ export class Membership {
       do {
         while (this.#changes.size > 0) await Promise.allSettled(this.#changes);
         this.#doubtful = false;
-        const [subscribe, since] = [this.subscriptions, this.#owner.since()];
-        const fields = { ...(subscribe && { subscribe }), ...(since && { since }) };
+        const fields = { subscribe: this.subscriptions, since: this.#owner.since() };
         answer = await this.#owner.request<JoinAnswer>("dialogue:join", fields);
       } while (this.#doubtful && !this.ended);
       return answer;

@@ -137,11 +137,11 @@ export class Outbox {
     );
   }
 
-  #succeeded(entry: Entry, { epoch, seq }: Receipt): void {
+  #succeeded(entry: Entry, receipt: Receipt): void {
     this.#inFlight--;
     this.#entries.delete(entry);
     this.#window = this.#entries.size === 0 ? Infinity : this.#window + 1;
-    entry.answer.resolve({ ...(epoch !== undefined && { epoch }), ...(seq !== undefined && { seq }) });
+    entry.answer.resolve(receipt);
     this.#flush();
   }
 

@@ -13,10 +13,9 @@ export function decodeRefusal(refusal: unknown, concern: Concern = {}): Dialogue
   if (!isRecord(refusal) || typeof refusal.code !== "string") {
     return new DialogueError("INTERNAL", "the server's answer cannot be understood", { ...concern, cause: refusal });
   }
-  const message = typeof refusal.message === "string" ? refusal.message : refusal.code;
-  return new DialogueError(refusal.code, message, {
-    roomId: typeof refusal.roomId === "string" ? refusal.roomId : concern.roomId,
-    event: typeof refusal.event === "string" ? refusal.event : concern.event,
+  return new DialogueError(refusal.code, textOf(refusal.message) ?? refusal.code, {
+    roomId: textOf(refusal.roomId) ?? concern.roomId,
+    event: textOf(refusal.event) ?? concern.event,
     issues: Array.isArray(refusal.issues) ? refusal.issues.filter(isRecord).map(decodeIssue) : undefined,
     retryAfterMs: typeof refusal.retryAfterMs === "number" ? refusal.retryAfterMs : undefined,
   });
@@ -39,13 +38,17 @@ export function decodeConnectError(error: Error): DialogueError {
 
 function decodeIssue(issue: Record<string, unknown>): Issue {
   return {
-    path: typeof issue.path === "string" ? issue.path : "",
-    code: typeof issue.code === "string" ? issue.code : "",
-    message: typeof issue.message === "string" ? issue.message : "",
+    path: textOf(issue.path) ?? "",
+    code: textOf(issue.code) ?? "",
+    message: textOf(issue.message) ?? "",
     params: isRecord(issue.params) ? issue.params : {},
   };
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -2,7 +2,7 @@ import type { Socket } from "socket.io-client";
 import type { ConnectionState } from "./connection-state.js";
 import { Deferred } from "./deferred.js";
 import { DialogueError } from "./error.js";
-import { type Concern, decodeRefusal } from "./refusal.js";
+import { type Concern, decodeRefusal, isRecord } from "./refusal.js";
 
 /** The payload of a `dialogue:*` request. */
 export interface RequestBody {
@@ -44,8 +44,12 @@ export class Requests {
       this.#waiting.delete(lose);
       if (timedOut) {
         answer.reject(new DialogueError("TIMEOUT", `no answer to \`${name}\` within ${timeoutMs} ms`, concern));
-      } else if (isAccepted<Answer>(reply)) answer.resolve(reply);
-      else answer.reject(decodeRefusal(reply, concern));
+      } else if (isRecord(reply) && reply.ok === true) {
+        const { ok: _, ...fields } = reply;
+        answer.resolve(fields as Answer);
+      } else {
+        answer.reject(decodeRefusal(reply, concern));
+      }
     };
     this.#waiting.add(lose);
     try {
@@ -67,8 +71,4 @@ export class Requests {
 /** The room and event that a request is about. */
 export function concernOf(body: RequestBody | undefined): Concern {
   return { roomId: body?.roomId, event: body?.event ?? body?.eventName };
-}
-
-function isAccepted<Answer>(reply: unknown): reply is Answer & { readonly ok: true } {
-  return typeof reply === "object" && reply !== null && "ok" in reply && reply.ok === true;
 }

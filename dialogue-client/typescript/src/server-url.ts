@@ -1,10 +1,3 @@
-const HTTP_PROTOCOLS: Readonly<Record<string, string>> = {
-  "http:": "http:",
-  "https:": "https:",
-  "ws:": "http:",
-  "wss:": "https:",
-};
-
 /**
  * The origin to connect to, always as `http` or `https`.
  *
@@ -16,12 +9,12 @@ export function serverOrigin(url: string | undefined): string {
     return location.origin;
   }
   const parsed = new URL(url);
-  const protocol = HTTP_PROTOCOLS[parsed.protocol];
-  if (protocol === undefined) {
+  const secure = /^(?:http|ws)(s?):$/.exec(parsed.protocol)?.[1];
+  if (secure === undefined) {
     throw new TypeError(`\`url\` must start with http://, https://, ws:// or wss://, but is \`${url}\``);
   }
   if (parsed.pathname !== "/" || parsed.search !== "" || parsed.hash !== "") {
     throw new TypeError(`\`url\` must be an origin without a path, but is \`${url}\`: use \`path\` for a prefix`);
   }
-  return `${protocol}//${parsed.host}`;
+  return `http${secure}://${parsed.host}`;
 }

@@ -25,9 +25,8 @@ function rooms() {
 }
 
 function joined(events: EventMessage[] = [], subscriptions = ["message"]) {
-  const stored = ["message"];
   const place = { epoch: 1, seq: events[0]?.seq ?? 0 };
-  return { ok: true, roomId: "general", roomName: "General Chat", subscriptions, stored, events, ...place };
+  return { roomId: "general", roomName: "General Chat", subscriptions, stored: ["message"], events, ...place };
 }
 
 function message(seq: number): EventMessage {
@@ -119,7 +118,7 @@ test("a join during a leave waits for its answer, so that no event of the old me
   const second = all.join("general");
   all.receive(message(1));
   expect(sent.map(({ name }) => name)).toEqual(["dialogue:join", "dialogue:leave"]);
-  sent[1]!.answer.resolve({ ok: true });
+  sent[1]!.answer.resolve({});
   await vi.waitFor(() => expect(sent).toHaveLength(3));
   sent[2]!.answer.resolve(joined());
   const room = await second;
@@ -136,7 +135,7 @@ test("a room is joined again with the subscriptions that it had", async () => {
   sent[0]!.answer.resolve(joined([], ["message"]));
   const room = await joining;
   const subscribing = room.subscribe("typing");
-  sent[1]!.answer.resolve({ ok: true, subscriptions: ["message", "typing"], epoch: 1, seq: 0 });
+  sent[1]!.answer.resolve({ subscriptions: ["message", "typing"], epoch: 1, seq: 0 });
   await subscribing;
   void all.rejoin();
   expect(sent[2]).toMatchObject({
@@ -183,8 +182,8 @@ test("a receipt is the event's place in the log, and empty for an event that is 
   sent[0]!.answer.resolve(joined());
   const room = await joining;
   const receipts = Promise.all([room.trigger("message", 1), room.trigger("ping")]);
-  sent[1]!.answer.resolve({ ok: true, epoch: "a", seq: 7 });
-  sent[2]!.answer.resolve({ ok: true });
+  sent[1]!.answer.resolve({ epoch: "a", seq: 7 });
+  sent[2]!.answer.resolve({});
   expect(await receipts).toEqual([{ epoch: "a", seq: 7 }, {}]);
   expect(sent[2]!.body).toEqual({ roomId: "general", event: "ping", data: null, key: expect.any(String) });
 });
@@ -230,7 +229,7 @@ test("a room that is left while it is joined again stays left", async () => {
   const rejoining = all.rejoin();
   void room.leave();
   sent[1]!.answer.resolve(joined());
-  sent[2]!.answer.resolve({ ok: true });
+  sent[2]!.answer.resolve({});
   await rejoining;
   expect(sent[2]).toMatchObject({ name: "dialogue:leave" });
   expect(all.size).toBe(0);
