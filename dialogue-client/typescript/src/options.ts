@@ -39,7 +39,9 @@ export interface DialogueClientOptions {
   readonly transports?: readonly ("polling" | "websocket")[] | undefined;
   /**
    * How long to wait for the first connection, for `auth`, and for each answer,
-   * in milliseconds; then the error is `TIMEOUT`. Default: 10,000.
+   * in milliseconds; then the error is `TIMEOUT`. An attempt to connect by
+   * WebSocket alone that is cut off before the server's first word is given up
+   * after this time, too. Default: 10,000.
    */
   readonly timeoutMs?: number | undefined;
   /** Whether a lost connection is opened again. Default: true. */
