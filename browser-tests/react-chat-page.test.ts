@@ -182,6 +182,28 @@ describe("under StrictMode", () => {
   });
 });
 
+test.each(["light", "dark"] as const)("in the %s scheme, who has an older page is asked to load it again", async (colorScheme) => {
+  await start("chat");
+  const ann = await enter("Ann", { ...NARROW, colorScheme });
+  await ann.page.route(/[?&]contract=/, (route) => {
+    return route.continue({ url: route.request().url().replace(/contract=\w+/, "contract=older") });
+  });
+  await ann.page.reload();
+  const note = ann.page.getByText("A new version is there.");
+  await note.waitFor();
+  await ann.joined();
+  expect(await contrast(ann.page, ".outdated")).toBeGreaterThanOrEqual(4.5);
+  expect(await contrast(ann.page, ".outdated button")).toBeGreaterThanOrEqual(4.5);
+  expect(await ann.scrollsSideways()).toBe(false);
+  await picture(ann, `outdated-${colorScheme}`);
+
+  await ann.page.unrouteAll();
+  await ann.page.getByRole("button", { name: "Reload" }).click();
+  await note.waitFor({ state: "detached" });
+  await ann.joined();
+  expect(await note.count()).toBe(0);
+});
+
 describe("what is refused", () => {
   test("a room is said to be out of reach, and why", async () => {
     await start("rooms");

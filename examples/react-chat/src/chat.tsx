@@ -5,6 +5,7 @@ import { useClient, useConnection, useRoom } from "./dialogue";
 import { explain } from "./explain";
 import { Header } from "./header";
 import { Log } from "./log";
+import { Outdated } from "./outdated";
 import { Typists } from "./typists";
 import { Welcome } from "./welcome";
 
@@ -50,6 +51,7 @@ export function Chat({ name, onEnter, onLeave }: ChatProps) {
             </button>
           </Alert>
         )}
+        <Outdated />
         <Composer room={room} />
       </footer>
     </main>
