@@ -50,21 +50,21 @@ export class Outbox {
     this.#limits = limits;
   }
 
-  /** Sends a trigger as soon as it can be, and resolves with its receipt. */
-  add(fields: RequestBody & { readonly event: string }, options: TriggerOptions): Promise<Receipt> {
+  /** Sends a trigger as soon as it can be, before this returns if that is now; resolves with its receipt. */
+  async add(fields: RequestBody & { readonly event: string }, options: TriggerOptions): Promise<Receipt> {
     const concern = concernOf(fields);
     const { signal } = options;
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    signal?.throwIfAborted();
     if (this.#entries.size >= this.#limits.size) {
       const message = `\`${this.#limits.size}\` triggers wait for their answers already: await some`;
-      return Promise.reject(new DialogueError("LIMIT_EXCEEDED", message, concern));
+      throw new DialogueError("LIMIT_EXCEEDED", message, concern);
     }
     let body: Entry["body"];
     try {
       // What is sent again must be what was sent, whatever the app does to its objects.
       body = JSON.parse(JSON.stringify({ ...fields, key: options.key ?? newKey() }));
     } catch (cause) {
-      return Promise.reject(new DialogueError("INVALID_REQUEST", "the payload is no JSON", { ...concern, cause }));
+      throw new DialogueError("INVALID_REQUEST", "the payload is no JSON", { ...concern, cause });
     }
     const entry: Entry = { body, answer: new Deferred(), inFlight: false };
     const timeoutMs = Math.min(options.timeoutMs ?? this.#limits.timeoutMs, MOST_MS);
@@ -75,14 +75,14 @@ export class Outbox {
     }, timeoutMs);
     const abort = () => this.#reject(entry, signal!.reason);
     signal?.addEventListener("abort", abort);
-    const settled = () => {
-      clearTimeout(deadline);
-      signal?.removeEventListener("abort", abort);
-    };
-    entry.answer.promise.then(settled, settled);
     this.#entries.add(entry);
     this.#flush();
-    return entry.answer.promise;
+    try {
+      return await entry.answer.promise;
+    } finally {
+      clearTimeout(deadline);
+      signal?.removeEventListener("abort", abort);
+    }
   }
 
   /** The client is in the room, of whose events these are stored: sends what waits, in order. */
