@@ -63,8 +63,8 @@ export class Place {
   isBehind({ epoch, seq, last }: End): boolean {
     if (epoch !== this.epoch) return true;
     const missing = [...this.#seen].filter(([name, seen]) => last[name]! > seen);
-    if (missing.length === 0) this.told(0, seq);
-    this.#seq = Math.min(this.#seq, ...missing.map(([, seen]) => seen));
+    if (!missing.length) this.told(0, seq);
+    for (const [, seen] of missing) this.#seq = Math.min(this.#seq, seen);
     return missing.length > 0;
   }
 

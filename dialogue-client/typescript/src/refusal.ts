@@ -1,7 +1,13 @@
-import { DialogueError, type ErrorDetails, type Issue } from "./error.js";
+import { DialogueError, type ErrorDetails } from "./error.js";
 
 /** What a request was about: fills in what the server's answer leaves out. */
 export type Concern = Pick<ErrorDetails, "roomId" | "event">;
+
+/** A refusal as the server words it. */
+interface Refusal extends Omit<ErrorDetails, "cause"> {
+  readonly code: string;
+  readonly message: string;
+}
 
 /**
  * Reads a refusal as the server words it, in an acknowledgement or in
@@ -10,15 +16,12 @@ export type Concern = Pick<ErrorDetails, "roomId" | "event">;
  * Anything else becomes an `INTERNAL` error that carries it as its cause.
  */
 export function decodeRefusal(refusal: unknown, concern: Concern = {}): DialogueError {
-  if (!isRecord(refusal) || typeof refusal.code !== "string") {
+  const { code, message, roomId, event, issues, retryAfterMs } = Object(refusal) as Partial<Refusal>;
+  if (typeof code !== "string") {
     return new DialogueError("INTERNAL", "the server's answer cannot be understood", { ...concern, cause: refusal });
   }
-  return new DialogueError(refusal.code, textOf(refusal.message) ?? refusal.code, {
-    roomId: textOf(refusal.roomId) ?? concern.roomId,
-    event: textOf(refusal.event) ?? concern.event,
-    issues: Array.isArray(refusal.issues) ? refusal.issues.filter(isRecord).map(decodeIssue) : undefined,
-    retryAfterMs: typeof refusal.retryAfterMs === "number" ? refusal.retryAfterMs : undefined,
-  });
+  const about = { roomId: roomId ?? concern.roomId, event: event ?? concern.event };
+  return new DialogueError(code, message ?? code, { ...about, issues, retryAfterMs });
 }
 
 /**
@@ -34,19 +37,6 @@ export function decodeConnectError(error: Error): DialogueError {
     // Not worded by Dialogue: handed on as it is.
   }
   return new DialogueError("INTERNAL", error.message, { cause: error });
-}
-
-function decodeIssue(issue: Record<string, unknown>): Issue {
-  return {
-    path: textOf(issue.path) ?? "",
-    code: textOf(issue.code) ?? "",
-    message: textOf(issue.message) ?? "",
-    params: isRecord(issue.params) ? issue.params : {},
-  };
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === "string" ? value : undefined;
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -39,12 +39,6 @@ describe("a refusal", () => {
     expect(decodeRefusal({ code: "ROOM_ON_FIRE", message: "run" }).code).toBe("ROOM_ON_FIRE");
   });
 
-  test("fills in what an issue leaves out", () => {
-    expect(decodeRefusal({ code: "VALIDATION_FAILED", message: "no", issues: [{}, "?"] }).issues).toEqual([
-      { path: "", code: "", message: "", params: {} },
-    ]);
-  });
-
   test.each([[undefined], [null], ["no"], [7], [[]], [{}], [{ code: 7 }]])("that is %j becomes an `INTERNAL` error", (refusal) => {
     const error = decodeRefusal(refusal);
     expect(error.code).toBe("INTERNAL");
