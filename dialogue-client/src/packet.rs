@@ -75,6 +75,9 @@ impl<'a> Packet<'a> {
     /// `None` for what is no packet, of another namespace, or binary.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (kind, rest) = text.split_at_checked(1)?;
+        if rest.starts_with('/') {
+            return None;
+        }
         let (id, body) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
         let id = if id.is_empty() { None } else { Some(id.parse().ok()?) };
         match kind {
@@ -161,8 +164,14 @@ mod tests {
 
     #[test]
     fn what_is_no_packet_is_none() {
-        for text in ["", "2", "2[]", "2[1]", "3[1]", "2/admin,[\"a\"]", "51-[\"a\"]", "\u{e9}", "4"]
-        {
+        for text in ["", "2", "2[]", "2[1]", "3[1]", "51-[\"a\"]", "\u{e9}", "4"] {
+            assert!(Packet::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_namespace_is_none() {
+        for text in ["0/admin,{\"sid\":\"a\"}", "1/admin,", "2/admin,[\"a\"]", "3/admin,1[null]"] {
             assert!(Packet::parse(text).is_none(), "{text}");
         }
     }
