@@ -109,12 +109,18 @@ impl Builder {
     /// authority, or that wants one of the client. Default: Mozilla's roots, and no certificate.
     ///
     /// ```no_run
-    /// use dialogue_client::{Client, rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer}};
+    /// use dialogue_client::{Client, rustls};
+    /// use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
     ///
     /// # async fn connect(authority: CertificateDer<'_>) -> Result<(), Box<dyn std::error::Error>> {
     /// let mut roots = RootCertStore::empty();
     /// roots.add(authority.into_owned())?;
-    /// let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    /// // Named, as another dependency may bring another one.
+    /// let provider = ring::default_provider().into();
+    /// let tls = ClientConfig::builder_with_provider(provider)
+    ///     .with_safe_default_protocol_versions()?
+    ///     .with_root_certificates(roots)
+    ///     .with_no_client_auth();
     /// let client = Client::builder("wss://chat.internal").tls(tls).connect().await?;
     /// # Ok(())
     /// # }
