@@ -95,7 +95,10 @@ impl Connection {
                     self.answer(id, about, accept(data));
                 }
             }
-            Some(Packet::Disconnect) if self.has_expired() => return self.lost(),
+            // A server that goes down, or whose client has expired, means this connection alone.
+            Some(Packet::Disconnect) if self.stay_away.is_some() || self.has_expired() => {
+                return self.lost();
+            }
             Some(Packet::Disconnect) => {
                 self.hub.tell(ClientError::Disconnected);
                 return OVER;

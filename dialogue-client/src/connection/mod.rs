@@ -216,7 +216,7 @@ impl Connection {
             self.rooms.values_mut().for_each(Membership::change_user);
         }
         self.hub.state.send_replace(State::Connected);
-        (self.failed, self.expired, self.stay_away) = (0, false, None);
+        (self.failed, self.expired) = (0, false);
         self.expires_at(expires_at);
         for room in self.rooms.values_mut() {
             room.join(&mut self.link);
@@ -250,7 +250,7 @@ impl Connection {
         self.rooms.values_mut().for_each(Membership::lost);
         self.refreshing = None;
         self.expires_at(None);
-        let at_least = self.stay_away.unwrap_or_default();
+        let at_least = self.stay_away.take().unwrap_or_default();
         self.come_back(at_least)
     }
 

@@ -13,7 +13,7 @@ use dialogue_client::{
 };
 
 use crate::{
-    app::{Login, Noted, Tick, Welcome, square},
+    app::{Login, Noted, Tick, Welcome, house, square},
     server::{Server, soon, swiftly},
 };
 
@@ -245,6 +245,19 @@ async fn a_stalled_connection_is_noticed_and_left() {
     server.proxy.stall(true);
     soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
     server.proxy.stall(false);
+    soon(ann.states().wait_for(|state| *state == State::Connected)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_stops_in_the_middle_of_something_is_come_back_to() {
+    let mut server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let knocking = ann.clone();
+    tokio::spawn(async move { knocking.join(house::Room { number: 14 }).await });
+    server.noted(&Noted::Knocked).await;
+    assert!(!server.dialogue.stop(Duration::from_secs(1)).await);
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    server.restart().await;
     soon(ann.states().wait_for(|state| *state == State::Connected)).await.unwrap();
 }
 
