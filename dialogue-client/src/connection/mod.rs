@@ -268,7 +268,8 @@ impl Connection {
         }
         self.until = at.map(|at| UNIX_EPOCH + Duration::from_millis(at));
         let Some(until) = self.until else { return };
-        let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+        // By this clock it may be over, as this clock is wrong: the server will say when it is.
+        let Ok(left) = until.duration_since(SystemTime::now()) else { return };
         let wait = left.saturating_sub(REFRESH.min(left / 2));
         self.refresh = Some(self.link.timers.after(wait, Due::Again(About::Refresh)));
     }

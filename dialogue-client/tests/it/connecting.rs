@@ -284,3 +284,17 @@ async fn a_draining_server_is_left_for_as_long_as_it_says() {
     assert_eq!(second.state(), State::Reconnecting);
     soon(second.states().wait_for(|state| *state == State::Connected)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_client_whose_clock_is_ahead_leaves_it_to_the_server_when_credentials_expire() {
+    let mut server = Server::start().await;
+    // By its own clock, they have expired years ago.
+    server.proxy.replace("\"expiresAt\":1", "\"expiresAt\": ");
+    let login = || async { Login { user: "ann".into(), lasts: Some(60_000) } };
+    let ann = server.client("ann").auth(login).connect().await.unwrap();
+    for _ in 0..20 {
+        ann.rooms().await.unwrap();
+    }
+    server.noted(&Noted::Authenticated("ann".into())).await;
+    assert!(server.notes.try_recv().is_err());
+}
