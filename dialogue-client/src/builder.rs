@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use url::Url;
 
 use crate::{Client, Reconnect, error::ConnectError, socket::Socket, tls, who::Who};
@@ -159,14 +159,14 @@ impl Builder {
     /// How many messages wait for the reader of a stream, at least 1. Default: 1,024. What comes beyond
     /// them is read from the server's history later on; see [`Events`](crate::Events).
     pub fn buffer(mut self, messages: usize) -> Self {
-        self.config.buffer = messages.max(1);
+        self.config.buffer = messages.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
     /// How many triggers and requests may wait or be under way, at least 1. Default: 1,024. Further ones
     /// wait for their turn, in order.
     pub fn requests(mut self, most: usize) -> Self {
-        self.config.requests = most.max(1);
+        self.config.requests = most.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 

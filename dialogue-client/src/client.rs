@@ -30,6 +30,7 @@ use crate::{
     request::{Answer, Request},
     room::ById,
     socket::Socket,
+    timers,
     who::Who,
 };
 
@@ -149,7 +150,7 @@ impl Client {
         id: RoomId,
         joined_by: K,
     ) -> Result<Room<R, K>, JoinError> {
-        let deadline = Instant::now() + self.shared.config.request_timeout;
+        let deadline = timers::after(self.shared.config.request_timeout);
         let joined = async {
             let (reply, joined) = oneshot::channel();
             self.shared.command(Command::Join { id, reply }).await?;
@@ -230,7 +231,8 @@ impl Client {
         let answer = self.shared.ask(None, event::AUTHENTICATE, &credentials, true).await?;
         let Authenticated { expires_at } = answer::read(&answer)?;
         self.shared.command(Command::ExpiresAt(expires_at)).await?;
-        Ok(expires_at.map(|at| UNIX_EPOCH + Duration::from_millis(at)))
+        // A moment that this system cannot tell never comes.
+        Ok(expires_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_millis(at))))
     }
 
     /// Leaves all rooms and closes the connection, for all handles; streams end. Returns when that is
@@ -257,7 +259,7 @@ impl Shared {
     ) -> Answer {
         let payload =
             to_raw_value(payload).map_err(|error| RequestError::Unreadable(error.to_string()))?;
-        let deadline = Instant::now() + self.config.request_timeout;
+        let deadline = timers::after(self.config.request_timeout);
         self.ask_until(deadline, room, name, payload, repeatable).await
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::timers::LONGEST;
+
 /// How a client comes back when its connection is lost.
 ///
 /// By default as often as it takes, one second after the loss, then two, four, and five after each
@@ -44,7 +46,8 @@ impl Reconnect {
         if self.attempts.is_some_and(|most| failed >= most) {
             return None;
         }
-        let wait = self.first.saturating_mul(2_u32.saturating_pow(failed)).min(self.most);
+        let wait =
+            self.first.saturating_mul(2_u32.saturating_pow(failed)).min(self.most).min(LONGEST);
         Some(wait.mul_f64(0.5 + fastrand::f64()))
     }
 }
@@ -63,5 +66,7 @@ mod tests {
         }
         assert_eq!(reconnect.wait(4), None);
         assert_eq!(Reconnect::never().wait(0), None);
+        let most = Duration::MAX;
+        assert!(Reconnect::default().delay(most, most).wait(0).unwrap() >= LONGEST / 2);
     }
 }

@@ -25,6 +25,7 @@ use tokio_tungstenite::{
 use crate::{
     error::{ConnectError, Refusal},
     packet::{Frame, Packet},
+    timers,
     who::Who,
 };
 
@@ -52,7 +53,7 @@ impl Socket {
     ) -> Result<(Self, Who), ConnectError> {
         let tls = tls.map_or(Connector::Plain, |tls| Connector::Rustls(tls.clone()));
         let (stream, _) = connect_async_tls_with_config(url, None, true, Some(tls)).await?;
-        let (stream, deadline) = (Box::new(stream), Instant::now() + UNTIL_OPEN);
+        let (stream, deadline) = (Box::new(stream), timers::after(UNTIL_OPEN));
         let mut socket = Self { stream, outgoing: VecDeque::new(), patience: UNTIL_OPEN, deadline };
         let who = socket.greet(auth).await?;
         Ok((socket, who))
@@ -118,7 +119,7 @@ impl Socket {
             let deadline = self.deadline;
             let message = timeout_at(deadline, poll_fn(|cx| self.poll_next(cx))).await;
             let message = message.map_err(|_| Lost)??;
-            self.deadline = Instant::now() + self.patience;
+            self.deadline = timers::after(self.patience);
             match message {
                 Message::Text(text) => return Ok(text),
                 Message::Close(_) => return Err(Lost),

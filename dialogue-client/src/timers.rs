@@ -12,7 +12,12 @@ pub(crate) struct Timers<T> {
 pub(crate) type TimerId = (Instant, u64);
 
 /// Longer than anything waits here, and within what clocks count.
-const LONGEST: Duration = Duration::from_hours(24 * 365);
+pub(crate) const LONGEST: Duration = Duration::from_hours(24 * 365);
+
+/// The moment when so much time has passed.
+pub(crate) fn after(wait: Duration) -> Instant {
+    Instant::now() + wait.min(LONGEST)
+}
 
 impl<T> Timers<T> {
     pub(crate) fn new() -> Self {
@@ -21,7 +26,7 @@ impl<T> Timers<T> {
 
     pub(crate) fn after(&mut self, wait: Duration, what: T) -> TimerId {
         self.made += 1;
-        let id = (Instant::now() + wait.min(LONGEST), self.made);
+        let id = (after(wait), self.made);
         self.queue.insert(id, what);
         id
     }

@@ -9,9 +9,8 @@ use dialogue::{
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::time::Instant;
 
-use crate::{At, answer, client::Shared, error::TriggerError, link::RoomId};
+use crate::{At, answer, client::Shared, error::TriggerError, link::RoomId, timers};
 
 /// How long a trigger is tried, unless it says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -86,7 +85,7 @@ impl Trigger {
 
     async fn send(self) -> Result<Receipt, TriggerError> {
         let Self { event, stored, data, key, meta, timeout, room, client } = self;
-        let deadline = Instant::now() + timeout;
+        let deadline = timers::after(timeout);
         let data = data?;
         let meta = if meta.is_empty() { None } else { to_raw_value(&meta).ok() };
         let key = stored.then(|| key.unwrap_or_else(random));

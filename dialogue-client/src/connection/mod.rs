@@ -266,7 +266,8 @@ impl Connection {
         if let Some(timer) = self.refresh.take() {
             self.link.timers.cancel(timer);
         }
-        self.until = at.map(|at| UNIX_EPOCH + Duration::from_millis(at));
+        // A moment that this system cannot tell never comes.
+        self.until = at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_millis(at)));
         let Some(until) = self.until else { return };
         // By this clock it may be over, as this clock is wrong: the server will say when it is.
         let Ok(left) = until.duration_since(SystemTime::now()) else { return };

@@ -11,6 +11,7 @@ use std::{
 use dialogue_client::{
     Client, ClientError, ConnectError, ErrorCode, JoinError, Reconnect, RequestError, State,
 };
+use futures_util::FutureExt;
 
 use crate::{
     app::{Login, Noted, Tick, Welcome, house, square},
@@ -297,4 +298,21 @@ async fn a_client_whose_clock_is_ahead_leaves_it_to_the_server_when_credentials_
     }
     server.noted(&Noted::Authenticated("ann".into())).await;
     assert!(server.notes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn settings_beyond_all_bounds_do() {
+    let server = Server::start().await;
+    let most = Duration::MAX;
+    let builder = server.client("ann").connect_timeout(most).request_timeout(most);
+    let builder = builder.reconnect(Reconnect::default().delay(most, most));
+    let ann = builder.buffer(usize::MAX).requests(usize::MAX).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    square.trigger(Tick { by: "ann".into(), n: 1 }).timeout(most).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    server.proxy.cut();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    assert!(ann.rooms().now_or_never().is_none());
+    ann.close().await;
 }
