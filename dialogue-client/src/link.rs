@@ -124,10 +124,8 @@ impl Link {
     }
 
     /// Answers an event of the server.
-    pub(crate) fn acknowledge(&mut self, id: u64) {
-        if let Some(socket) = &mut self.socket {
-            socket.send(Packet::ack(id));
-        }
+    pub(crate) fn acknowledge(&mut self, id: u64) -> Result<(), Lost> {
+        self.socket.as_mut().map_or(Ok(()), |socket| socket.reply(Packet::ack(id)))
     }
 
     /// What arrives next, or is due.

@@ -31,10 +31,14 @@ use crate::{
 
 /// For how long a server may be silent before it has said how often it pings.
 const UNTIL_OPEN: Duration = Duration::from_mins(1);
+/// How many replies wait for a server that reads nothing.
+const REPLIES: usize = 1_024;
 
 pub(crate) struct Socket {
     stream: Box<WebSocketStream<MaybeTlsStream<TcpStream>>>,
     outgoing: VecDeque<Message>,
+    /// How many replies were added since everything had left.
+    replies: usize,
     /// For how long nothing may be heard, and until when that is.
     patience: Duration,
     deadline: Instant,
@@ -54,7 +58,8 @@ impl Socket {
         let tls = tls.map_or(Connector::Plain, |tls| Connector::Rustls(tls.clone()));
         let (stream, _) = connect_async_tls_with_config(url, None, true, Some(tls)).await?;
         let (stream, deadline) = (Box::new(stream), timers::after(UNTIL_OPEN));
-        let mut socket = Self { stream, outgoing: VecDeque::new(), patience: UNTIL_OPEN, deadline };
+        let (outgoing, patience) = (VecDeque::new(), UNTIL_OPEN);
+        let mut socket = Self { stream, outgoing, replies: 0, patience, deadline };
         let who = socket.greet(auth).await?;
         Ok((socket, who))
     }
@@ -87,13 +92,23 @@ impl Socket {
         self.outgoing.push_back(Message::Text(frame.into()));
     }
 
+    /// Sends what the server asks for by itself. One that asks and reads nothing is as good as gone.
+    pub(crate) fn reply(&mut self, frame: impl Into<Utf8Bytes>) -> Result<(), Lost> {
+        self.replies += 1;
+        if self.replies > REPLIES {
+            return Err(Lost);
+        }
+        self.send(frame);
+        Ok(())
+    }
+
     /// The next message that holds a packet, for [`packet`]. Nothing is lost if this is dropped.
     pub(crate) async fn next(&mut self) -> Result<Utf8Bytes, Lost> {
         loop {
             let text = self.text().await?;
             match Frame::parse(&text) {
                 Frame::Message(_) => return Ok(text),
-                Frame::Ping => self.send(Frame::PONG),
+                Frame::Ping => self.reply(Frame::PONG)?,
                 Frame::Close => return Err(Lost),
                 Frame::Open(_) | Frame::Other => {}
             }
@@ -148,6 +163,7 @@ impl Socket {
                 stream.as_mut().start_send(message).map_err(lost)?;
             }
         }
+        self.replies = 0;
         stream.poll_flush(cx).map_err(lost)
     }
 }

@@ -85,8 +85,8 @@ impl Connection {
     pub(super) fn message(&mut self, message: &Utf8Bytes) -> Flow {
         match packet(message) {
             Some(Packet::Event { name, data, ack }) => {
-                if let Some(id) = ack {
-                    self.link.acknowledge(id);
+                if ack.is_some_and(|id| self.link.acknowledge(id).is_err()) {
+                    return self.lost();
                 }
                 self.event(name, data);
             }

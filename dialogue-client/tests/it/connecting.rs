@@ -11,7 +11,8 @@ use std::{
 use dialogue_client::{
     Client, ClientError, ConnectError, ErrorCode, JoinError, Reconnect, RequestError, State,
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, SinkExt};
+use tokio::net::TcpListener;
 
 use crate::{
     app::{Login, Noted, Tick, Welcome, house, square},
@@ -315,4 +316,23 @@ async fn settings_beyond_all_bounds_do() {
     soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
     assert!(ann.rooms().now_or_never().is_none());
     ann.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_asks_and_reads_nothing_is_left() {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", tcp.local_addr().unwrap());
+    let asking = tokio::spawn(async move {
+        let (stream, _) = tcp.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let open = r#"0{"pingInterval":25000,"pingTimeout":20000}"#;
+        let connected = r#"42["dialogue:connected",{"clientId":"a","userId":"ann"}]"#;
+        let mut next = socket.send(open.into()).await.and(socket.send(connected.into()).await);
+        while next.is_ok() {
+            next = socket.feed(r#"427["hello"]"#.into()).await;
+        }
+    });
+    let ann = Client::builder(url).reconnect(Reconnect::never()).connect().await.unwrap();
+    soon(ann.states().wait_for(|state| *state == State::Closed)).await.unwrap();
+    soon(asking).await.unwrap();
 }
