@@ -4,7 +4,7 @@ use dialogue::protocol::{ErrorCode, Failure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::error::{Refusal, RequestError};
+use crate::error::{Failed, Refusal};
 
 /// What an acknowledgement holds, or why the server refused.
 pub(crate) fn accept(data: &RawValue) -> Result<&RawValue, Refusal> {
@@ -22,6 +22,6 @@ pub(crate) fn accept(data: &RawValue) -> Result<&RawValue, Refusal> {
     }
 }
 
-pub(crate) fn read<'a, T: Deserialize<'a>>(data: &'a RawValue) -> Result<T, RequestError> {
-    serde_json::from_str(data.get()).map_err(|error| RequestError::Unreadable(error.to_string()))
+pub(crate) fn read<'a, T: Deserialize<'a>>(data: &'a RawValue) -> Result<T, Failed> {
+    serde_json::from_str(data.get()).map_err(|error| Failed::Unreadable(error.to_string()))
 }

@@ -23,7 +23,7 @@ use crate::{
     builder::Config,
     connection::{Command, Connection},
     direct::Direct,
-    error::{ClientError, JoinError, RequestError},
+    error::{ClientError, Failed, JoinError, RequestError},
     feed::{Feed, Listeners},
     hub::Hub,
     link::RoomId,
@@ -154,9 +154,9 @@ impl Client {
         let joined = async {
             let (reply, joined) = oneshot::channel();
             self.shared.command(Command::Join { id, reply }).await?;
-            joined.await.map_err(|_| RequestError::Closed)?
+            joined.await.map_err(|_| Failed::Closed)?
         };
-        let core = timeout_at(deadline, joined).await.unwrap_or(Err(RequestError::Timeout))?;
+        let core = timeout_at(deadline, joined).await.unwrap_or(Err(Failed::Timeout))?;
         Ok(Room::new(joined_by, core, self.shared.clone()))
     }
 
@@ -204,20 +204,23 @@ impl Client {
     /// The rooms that this client may see.
     pub async fn rooms(&self) -> Result<Vec<RoomInfo>, RequestError> {
         let answer = self.shared.ask(None, event::LIST_ROOMS, &(), true).await?;
-        answer::read(&answer).map(|Rooms { rooms }| rooms.into_owned())
+        let Rooms { rooms } = answer::read(&answer)?;
+        Ok(rooms.into_owned())
     }
 
     /// Creates a room, if the app lets this client. It is not repeated if the connection is lost
     /// meanwhile.
     pub async fn create_room(&self, room: CreateRoom) -> Result<RoomInfo, RequestError> {
         let answer = self.shared.ask(None, event::CREATE_ROOM, &room, false).await?;
-        answer::read(&answer).map(|RoomCreated { room }| room.into_owned())
+        let RoomCreated { room } = answer::read(&answer)?;
+        Ok(room.into_owned())
     }
 
     /// Deletes a room that this user created. It is not repeated if the connection is lost meanwhile.
     pub async fn delete_room(&self, room_id: &str) -> Result<(), RequestError> {
         let room = InRoom { room_id: room_id.into() };
-        self.shared.ask(None, event::DELETE_ROOM, &room, false).await.map(drop)
+        self.shared.ask(None, event::DELETE_ROOM, &room, false).await?;
+        Ok(())
     }
 
     /// Sends new credentials of the same user on the connection that there is, and returns until when
@@ -245,8 +248,8 @@ impl Client {
 }
 
 impl Shared {
-    pub(crate) async fn command(&self, command: Command) -> Result<(), RequestError> {
-        self.commands.send(command).await.map_err(|_| RequestError::Closed)
+    pub(crate) async fn command(&self, command: Command) -> Result<(), Failed> {
+        self.commands.send(command).await.map_err(|_| Failed::Closed)
     }
 
     /// Asks, in a room or outside, within the time of a request.
@@ -257,8 +260,8 @@ impl Shared {
         payload: &impl Serialize,
         repeatable: bool,
     ) -> Answer {
-        let payload =
-            to_raw_value(payload).map_err(|error| RequestError::Unreadable(error.to_string()))?;
+        // A struct of texts and numbers, or written already.
+        let payload = to_raw_value(payload).expect("a request can be written as JSON");
         let deadline = timers::after(self.config.request_timeout);
         self.ask_until(deadline, room, name, payload, repeatable).await
     }
@@ -277,9 +280,9 @@ impl Shared {
             let (reply, answer) = oneshot::channel();
             let request = Request { name, payload, repeatable, reply };
             self.command(Command::Request { room, request }).await?;
-            answer.await.map_err(|_| RequestError::Closed)?
+            answer.await.map_err(|_| Failed::Closed)?
         };
-        timeout_at(deadline, answered).await.unwrap_or(Err(RequestError::Timeout))
+        timeout_at(deadline, answered).await.unwrap_or(Err(Failed::Timeout))
     }
 }
 

@@ -108,6 +108,33 @@ impl From<tungstenite::Error> for ConnectError {
     }
 }
 
+/// Why what was asked has no good answer, whoever asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Failed {
+    Refused(Refusal),
+    Timeout,
+    Disconnected,
+    Left,
+    Closed,
+    Unreadable(String),
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Failed> for Refusal {
+    /// What is no refusal counts as the server's own failure.
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Refused(refusal) => refusal,
+            failed => Self::parse(&RequestError::from(failed).to_string()),
+        }
+    }
+}
+
 /// Declares why requests of a kind fail: what all of them have in common, and what is theirs.
 macro_rules! failures {
     ($(#[$doc:meta])* $name:ident { $($own:tt)* }) => {
@@ -148,6 +175,19 @@ macro_rules! failures {
                 self.refusal().map(|refusal| refusal.code)
             }
         }
+
+        impl From<Failed> for $name {
+            fn from(failed: Failed) -> Self {
+                match failed {
+                    Failed::Refused(refusal) => Self::Refused(refusal),
+                    Failed::Timeout => Self::Timeout,
+                    Failed::Disconnected => Self::Disconnected,
+                    Failed::Left => Self::Left,
+                    Failed::Closed => Self::Closed,
+                    Failed::Unreadable(why) => Self::Unreadable(why),
+                }
+            }
+        }
     };
 }
 
@@ -181,26 +221,6 @@ failures! {
     /// Why history was not read.
     HistoryError {}
 }
-
-macro_rules! from_requests {
-    ($($name:ident),*) => {$(
-        impl From<RequestError> for $name {
-            fn from(error: RequestError) -> Self {
-                match error {
-                    RequestError::Refused(refusal) => Self::Refused(refusal),
-                    RequestError::Timeout => Self::Timeout,
-                    RequestError::Disconnected => Self::Disconnected,
-                    RequestError::Left => Self::Left,
-                    RequestError::Closed => Self::Closed,
-                    RequestError::Unreadable(why) => Self::Unreadable(why),
-                    RequestError::Credentials(why) => Self::Unreadable(why.to_string()),
-                }
-            }
-        }
-    )*};
-}
-
-from_requests!(JoinError, TriggerError, HistoryError);
 
 /// What nobody asked for and went wrong; see [`Client::errors`](crate::Client::errors).
 #[derive(Debug, thiserror::Error)]

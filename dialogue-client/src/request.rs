@@ -6,9 +6,9 @@ use dialogue::protocol::ErrorCode;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use crate::error::{Refusal, RequestError};
+use crate::error::{Failed, Refusal};
 
-pub(crate) type Answer = Result<Box<RawValue>, RequestError>;
+pub(crate) type Answer = Result<Box<RawValue>, Failed>;
 
 /// What a handle asks the server for.
 #[derive(Debug)]
@@ -100,17 +100,17 @@ impl Outbox {
 
     /// There was no answer in time.
     pub(crate) fn timed_out(&mut self, id: u64) {
-        self.unsend(|sent| sent == id, || RequestError::Timeout);
+        self.unsend(|sent| sent == id, || Failed::Timeout);
     }
 
     /// The connection is no more.
     pub(crate) fn lost(&mut self) {
         self.paused = false;
-        self.unsend(|_| true, || RequestError::Disconnected);
+        self.unsend(|_| true, || Failed::Disconnected);
     }
 
     /// What may be asked for twice is sent once more; the rest has failed.
-    fn unsend(&mut self, which: impl Fn(u64) -> bool, error: impl Fn() -> RequestError) {
+    fn unsend(&mut self, which: impl Fn(u64) -> bool, error: impl Fn() -> Failed) {
         for mut entry in std::mem::take(&mut self.queue) {
             if entry.sent.is_some_and(&which) {
                 if !entry.request.repeatable {
@@ -127,7 +127,7 @@ impl Outbox {
     pub(crate) fn change_user(&mut self) {
         for entry in std::mem::take(&mut self.queue) {
             if entry.tried {
-                let _ = entry.request.reply.send(Err(RequestError::Disconnected));
+                let _ = entry.request.reply.send(Err(Failed::Disconnected));
             } else {
                 self.queue.push_back(entry);
             }
@@ -135,7 +135,7 @@ impl Outbox {
     }
 
     /// Nothing of this will be answered.
-    pub(crate) fn fail(&mut self, error: impl Fn() -> RequestError) {
+    pub(crate) fn fail(&mut self, error: impl Fn() -> Failed) {
         for entry in self.queue.drain(..) {
             let _ = entry.request.reply.send(Err(error()));
         }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(flush(&mut outbox, &mut id), 2);
         assert_eq!(flush(&mut outbox, &mut id), 0);
         outbox.lost();
-        assert!(matches!(once.try_recv(), Ok(Err(RequestError::Disconnected))));
+        assert!(matches!(once.try_recv(), Ok(Err(Failed::Disconnected))));
         assert_eq!(flush(&mut outbox, &mut id), 1);
         // The answer to the first attempt is nobody's.
         assert_eq!(outbox.answered(1, Ok(RawValue::TRUE)), None);
@@ -201,7 +201,7 @@ mod tests {
         outbox.resume();
         assert_eq!(flush(&mut outbox, &mut id), 2);
         assert_eq!(outbox.answered(2, Err(refusal(ErrorCode::EventDenied))), None);
-        assert!(matches!(answer.try_recv(), Ok(Err(RequestError::Refused(_)))));
+        assert!(matches!(answer.try_recv(), Ok(Err(Failed::Refused(_)))));
     }
 
     #[test]

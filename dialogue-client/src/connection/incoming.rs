@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::{Connection, Flow, ON, OVER};
 use crate::{
     answer::{accept, read},
-    error::{ClientError, Refusal, RequestError},
+    error::{ClientError, Failed, Refusal, RequestError},
     link::{About, Due, RoomId},
     membership::{Membership, Over},
     packet::Packet,
@@ -76,7 +76,7 @@ impl Connection {
 
     /// Leaves a room that nobody uses.
     fn leave(&mut self, id: &RoomId) {
-        if self.forget(id, || RequestError::Left) {
+        if self.forget(id, || Failed::Left) {
             let room = protocol::InRoom { room_id: (&**id).into() };
             self.link.ask(event::LEAVE, &room, About::Leave);
         }
@@ -127,7 +127,7 @@ impl Connection {
             }
             event::LEFT | event::ROOM_DELETED => {
                 if let Some(protocol::Membership { room_id, .. }) = hear(data) {
-                    self.forget(&room_id, || RequestError::Left);
+                    self.forget(&room_id, || Failed::Left);
                 }
             }
             event::DRAINING => {
@@ -149,9 +149,10 @@ impl Connection {
     fn answer(&mut self, id: u64, about: About, answer: Result<&RawValue, Refusal>) {
         let Self { link, hub, .. } = self;
         if about == About::Refresh {
-            match answer.map_err(RequestError::from).and_then(read) {
+            match answer.map_err(Failed::from).and_then(read) {
                 Ok(Authenticated { expires_at }) => self.expires_at(expires_at),
-                Err(error) => {
+                Err(why) => {
+                    let error = RequestError::from(why);
                     if let Some(wait) = error.refusal().and_then(passes) {
                         link.timers.after(wait, Due::Again(About::Refresh));
                     }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::{
     State,
     builder::Config,
-    error::{ClientError, ConnectError, RequestError},
+    error::{ClientError, ConnectError, Failed, RequestError},
     hub::{Hub, Wanted},
     link::{About, Due, Happened, Link, RoomId},
     membership::{Membership, Waiter},
@@ -171,7 +171,7 @@ impl Connection {
             }
             Command::Leave { id, request } => {
                 let is_up = link.is_up();
-                self.forget(&id, || RequestError::Left);
+                self.forget(&id, || Failed::Left);
                 if is_up {
                     self.outbox.push(request);
                     self.flush();
@@ -183,7 +183,7 @@ impl Connection {
             }
             Command::Request { room: Some(id), request } => match rooms.get_mut(&id) {
                 Some(room) => room.request(request, link),
-                None => drop(request.reply.send(Err(RequestError::Left))),
+                None => drop(request.reply.send(Err(Failed::Left))),
             },
             Command::ExpiresAt(at) => self.expires_at(at),
             Command::Close => {}
@@ -191,7 +191,7 @@ impl Connection {
     }
 
     /// Keeps a room no longer; returns whether it was kept.
-    fn forget(&mut self, id: &str, error: impl Fn() -> RequestError) -> bool {
+    fn forget(&mut self, id: &str, error: impl Fn() -> Failed) -> bool {
         let Some(room) = self.rooms.remove(id) else { return false };
         // Answers count no more, not even for whoever joins it again.
         self.link.forget(id);
@@ -285,9 +285,9 @@ impl Connection {
         // Whoever asks from now on is told at once.
         self.commands.close();
         for (_, room) in self.rooms.drain() {
-            room.end(|| RequestError::Closed);
+            room.end(|| Failed::Closed);
         }
-        self.outbox.fail(|| RequestError::Closed);
+        self.outbox.fail(|| Failed::Closed);
         if let Some(socket) = self.link.down() {
             socket.close().await;
         }

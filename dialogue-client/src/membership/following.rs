@@ -258,7 +258,7 @@ fn history<'a>(room: &'a str, event: Option<&'a str>, after: u64, limit: usize) 
 }
 
 fn range(answer: Result<&RawValue, Refusal>) -> Result<Range, Refusal> {
-    let page = answer::read(answer?).map_err(|error| Refusal::parse(&error.to_string()))?;
+    let page = answer::read(answer?).map_err(Refusal::from)?;
     let Page { events, complete, epoch, seq } = page;
     Ok(Range { events: events.into_owned(), complete, end: At { epoch, seq } })
 }

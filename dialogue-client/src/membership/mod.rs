@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     RoomState, answer,
-    error::{Refusal, RequestError},
+    error::{Failed, Refusal},
     feed::{Listeners, lock},
     hub::Hub,
     link::{About, Due, Link, RoomId},
@@ -54,7 +54,7 @@ pub(crate) struct Membership {
     outbox: Outbox,
 }
 
-pub(crate) type Waiter = oneshot::Sender<Result<Arc<Core>, RequestError>>;
+pub(crate) type Waiter = oneshot::Sender<Result<Arc<Core>, Failed>>;
 
 /// Why a room is not kept any more.
 pub(crate) struct Over(pub(crate) Refusal);
@@ -241,7 +241,7 @@ impl Membership {
     }
 
     /// The room is not kept any more.
-    pub(crate) fn end(mut self, error: impl Fn() -> RequestError) {
+    pub(crate) fn end(mut self, error: impl Fn() -> Failed) {
         for waiter in self.waiting.drain(..) {
             let _ = waiter.send(Err(error()));
         }
