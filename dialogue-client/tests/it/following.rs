@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use dialogue::Rate;
-use dialogue_client::{Client, ClientError, ErrorCode, RoomState, State};
+use dialogue_client::{ClientError, ErrorCode, RoomState, State};
 use futures_util::FutureExt;
 
 use crate::{
-    app::{Chime, Login, Scarce, Tick, house, square},
-    server::{Server, limits, soon},
+    app::{Chime, Scarce, Tick, house, square},
+    server::{Server, connect_past, limits, soon},
 };
 
 /// More than a room remembers by itself, whatever its store keeps.
@@ -287,12 +287,6 @@ async fn a_room_that_is_full_is_asked_for_again_until_there_is_a_place() {
     assert_eq!(home.state(), RoomState::Rejoining);
     cids.leave().await;
     soon(home.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
-}
-
-/// Connects without the proxy.
-async fn connect_past(server: &Server, user: &'static str) -> Client {
-    let login = move || async move { Login { user: user.into(), lasts: None } };
-    Client::builder(format!("ws://{}", server.address)).auth(login).connect().await.unwrap()
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ mod proxy;
 mod rooms;
 mod scenarios;
 mod server;
+#[path = "../../../dialogue/tests/it/shaky.rs"]
+#[allow(dead_code, reason = "the server's own tests need more of it")]
+mod shaky;
 mod slow;
 mod tls;
 mod triggers;

@@ -28,6 +28,8 @@ struct Wires {
     /// Counts how often all connections were cut.
     cuts: watch::Sender<u64>,
     stalled: watch::Sender<bool>,
+    /// Whether nothing of what the server says is passed on.
+    hushed: watch::Sender<bool>,
     /// Whether anybody gets through at all.
     open: watch::Sender<bool>,
     delay: watch::Sender<Duration>,
@@ -35,11 +37,18 @@ struct Wires {
     unheard: Arc<Mutex<Option<&'static str>>>,
     /// What the server says in other words of the same length.
     instead: Arc<Mutex<Vec<Instead>>>,
+    /// How often the server says something.
+    counts: Arc<Mutex<Vec<Count>>>,
 }
 
 /// What names the room of an event, and what names none, in as many letters.
 const ROOM: &str = "\"roomId\":\"square\"";
 const ELSEWHERE: &str = "\"roomId\":\"nowher\"";
+
+struct Count {
+    words: &'static str,
+    times: watch::Sender<usize>,
+}
 
 struct Instead {
     words: &'static str,
@@ -55,10 +64,12 @@ impl Proxy {
             target: watch::Sender::new(target),
             cuts: watch::Sender::new(0),
             stalled: watch::Sender::new(false),
+            hushed: watch::Sender::new(false),
             open: watch::Sender::new(true),
             delay: watch::Sender::new(Duration::ZERO),
             unheard: Arc::default(),
             instead: Arc::default(),
+            counts: Arc::default(),
         };
         let accepting = tokio::spawn(accept(tcp, wires.clone()));
         Self { address, wires, accepting }
@@ -94,6 +105,18 @@ impl Proxy {
     /// Passes nothing on any more, and cuts nothing; or does again.
     pub fn stall(&self, stalled: bool) {
         self.wires.stalled.send_replace(stalled);
+    }
+
+    /// Keeps back what the server says, and passes on what it is told; or does no longer.
+    pub fn hush(&self, hushed: bool) {
+        self.wires.hushed.send_replace(hushed);
+    }
+
+    /// Counts how often the server says something, from now on.
+    pub fn count(&self, words: &'static str) -> watch::Receiver<usize> {
+        let (times, count) = watch::channel(0);
+        self.wires.counts.lock().unwrap().push(Count { words, times });
+        count
     }
 
     pub fn delay(&self, delay: Duration) {
@@ -172,6 +195,13 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wires: &Wires, by
             return;
         }
         if by_server {
+            if wires.hushed.subscribe().wait_for(|hushed| !hushed).await.is_err() {
+                return;
+            }
+            for Count { words, times } in &*wires.counts.lock().unwrap() {
+                let here = bytes.windows(words.len()).filter(|it| *it == words.as_bytes()).count();
+                times.send_modify(|times| *times += here);
+            }
             let mut unheard = wires.unheard.lock().unwrap();
             if unheard.is_some_and(|words| find(bytes, words).is_some()) {
                 *unheard = None;

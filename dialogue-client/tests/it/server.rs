@@ -16,6 +16,7 @@ use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 use crate::{
     app::{Login, Noted, Town},
     proxy::Proxy,
+    shaky::Shaky,
 };
 
 pub struct Server {
@@ -25,9 +26,16 @@ pub struct Server {
     pub proxy: Proxy,
     /// Where the server is, behind the proxy.
     pub address: SocketAddr,
-    /// The file that its logs are in, if it is not memory.
-    file: Option<PathBuf>,
+    keeps: Keeps,
     serving: JoinHandle<()>,
+}
+
+/// Where a server keeps its logs.
+#[derive(Clone)]
+enum Keeps {
+    InMemory,
+    OnFile(PathBuf),
+    Shakily(Shaky),
 }
 
 impl Server {
@@ -36,20 +44,25 @@ impl Server {
     }
 
     pub async fn with(limits: Limits) -> Self {
-        Self::new(limits, None).await
+        Self::new(limits, Keeps::InMemory).await
     }
 
     /// Keeps its logs in a file.
     pub async fn on_file(file: &Path) -> Self {
-        Self::new(limits(), Some(file.to_owned())).await
+        Self::new(limits(), Keeps::OnFile(file.to_owned())).await
     }
 
-    async fn new(limits: Limits, file: Option<PathBuf>) -> Self {
+    /// Keeps its logs in what fails when it is told to.
+    pub async fn on(store: &Shaky) -> Self {
+        Self::new(limits(), Keeps::Shakily(store.clone())).await
+    }
+
+    async fn new(limits: Limits, keeps: Keeps) -> Self {
         let town = Town::default();
         let notes = town.notes.subscribe();
-        let (dialogue, address, serving) = serve(&town, limits, file.as_deref()).await;
+        let (dialogue, address, serving) = serve(&town, limits, &keeps).await;
         let proxy = Proxy::to(address).await;
-        Self { town, dialogue, notes, proxy, address, file, serving }
+        Self { town, dialogue, notes, proxy, address, keeps, serving }
     }
 
     /// Replaces the server, and with it everything that it kept in memory, behind the same address.
@@ -59,7 +72,7 @@ impl Server {
 
     pub async fn restart_with(&mut self, limits: Limits) {
         self.serving.abort();
-        let (dialogue, address, serving) = serve(&self.town, limits, self.file.as_deref()).await;
+        let (dialogue, address, serving) = serve(&self.town, limits, &self.keeps).await;
         (self.dialogue, self.address, self.serving) = (dialogue, address, serving);
         self.proxy.lead_to(address);
         self.proxy.cut();
@@ -92,12 +105,13 @@ impl Drop for Server {
 async fn serve(
     town: &Town,
     limits: Limits,
-    file: Option<&Path>,
+    keeps: &Keeps,
 ) -> (Dialogue<Town>, SocketAddr, JoinHandle<()>) {
     let builder = Dialogue::builder(town.clone()).limits(limits);
-    let builder = match file {
-        Some(file) => builder.store(Sqlite::open(file).await.unwrap()),
-        None => builder.store(Memory::new()),
+    let builder = match keeps {
+        Keeps::InMemory => builder.store(Memory::new()),
+        Keeps::OnFile(file) => builder.store(Sqlite::open(file).await.unwrap()),
+        Keeps::Shakily(store) => builder.store(store.clone()),
     };
     let dialogue = builder.build().await.unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -124,4 +138,10 @@ pub fn swiftly() -> Reconnect {
 /// What does not take long.
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it happens soon")
+}
+
+/// Connects without the proxy.
+pub async fn connect_past(server: &Server, user: &'static str) -> Client {
+    let login = move || async move { Login { user: user.into(), lasts: None } };
+    Client::builder(format!("ws://{}", server.address)).auth(login).connect().await.unwrap()
 }
