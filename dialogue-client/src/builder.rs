@@ -164,7 +164,8 @@ impl Builder {
     }
 
     /// How many triggers and requests may wait or be under way, at least 1. Default: 1,024. Further ones
-    /// wait for their turn, in order.
+    /// wait for their turn, in order. What was sent is under way until it is answered, even if its future is
+    /// dropped.
     pub fn requests(mut self, most: usize) -> Self {
         self.config.requests = most.clamp(1, Semaphore::MAX_PERMITS);
         self

@@ -67,7 +67,7 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     commands: mpsc::Sender<Command>,
     /// Requests may be under way as long as there are permits.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     state: watch::Receiver<State>,
     who: watch::Receiver<Who>,
     direct: Arc<Direct>,
@@ -100,7 +100,7 @@ impl Client {
         let shared = Shared {
             config: config.clone(),
             commands,
-            turns: Semaphore::new(config.requests),
+            turns: Arc::new(Semaphore::new(config.requests)),
             state: state.subscribe(),
             who: who.subscribe(),
             direct: direct.clone(),
@@ -276,9 +276,10 @@ impl Shared {
         repeatable: bool,
     ) -> Answer {
         let answered = async {
-            let _turn = self.turns.acquire().await;
+            let turn = self.turns.clone().acquire_owned().await.map_err(|_| Failed::Closed)?;
+            let turn = Arc::new(turn);
             let (reply, answer) = oneshot::channel();
-            let request = Request { name, payload, repeatable, reply };
+            let request = Request { name, payload, repeatable, turn: Arc::downgrade(&turn), reply };
             self.command(Command::Request { room, request }).await?;
             answer.await.map_err(|_| Failed::Closed)?
         };

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     marker::PhantomData,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
 };
 
 use dialogue::{
@@ -172,7 +172,7 @@ impl<R: RoomKey, K> Room<R, K> {
         let (reply, left) = tokio::sync::oneshot::channel();
         let payload = InRoom { room_id: (&*self.core.id).into() };
         let Ok(payload) = serde_json::value::to_raw_value(&payload) else { return };
-        let request = Request { name: event::LEAVE, payload, repeatable: false, reply };
+        let request = Request { name: event::LEAVE, payload, repeatable: false, turn: Weak::new(), reply };
         let leave = Command::Leave { id: self.core.id.clone(), request };
         if self.client.command(leave).await.is_ok() {
             let _ = left.await;

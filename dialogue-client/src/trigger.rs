@@ -77,7 +77,9 @@ impl Trigger {
         self
     }
 
-    /// For how long to try, waiting included. Default: 30 seconds.
+    /// For how long to try, waiting included. Default: 30 seconds. Longer than 100 seconds helps what waits
+    /// to be sent: what was sent without an answer is not sent again after so long, as the server forgets
+    /// keys, and fails with [`TriggerError::Timeout`].
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = time;
         self

@@ -41,10 +41,10 @@ impl Connection {
                     config.credentials().await.map_err(RequestError::Credentials)
                 }));
             }
-            Due::Again(About::Request(None)) => {
-                self.outbox.resume();
-                self.flush();
-            }
+            Due::Again(about @ About::Request(None)) => match self.outbox.resume() {
+                Some(left) => drop(self.link.timers.after(left, Due::Again(about))),
+                None => self.flush(),
+            },
             Due::Again(about) => {
                 if let Some(room) = about.room().and_then(|id| self.rooms.get_mut(id)) {
                     room.again(&about, &mut self.link);
@@ -162,8 +162,9 @@ impl Connection {
             return;
         }
         let Some(room_id) = about.room() else {
-            if let Some(pause) = self.outbox.answered(id, answer) {
-                link.timers.after(pause, Due::Again(about));
+            match self.outbox.answered(id, answer) {
+                Some(pause) => drop(link.timers.after(pause, Due::Again(about))),
+                None => self.flush(),
             }
             return;
         };

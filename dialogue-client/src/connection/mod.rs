@@ -287,7 +287,7 @@ impl Connection {
         for (_, room) in self.rooms.drain() {
             room.end(|| Failed::Closed);
         }
-        self.outbox.fail(|| Failed::Closed);
+        self.outbox.fail(&Failed::Closed);
         if let Some(socket) = self.link.down() {
             socket.close().await;
         }

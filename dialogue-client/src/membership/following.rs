@@ -124,10 +124,10 @@ impl Membership {
             }
             About::CatchUp(_, id) => self.catch_up(*id, link),
             About::Subscribe(_, event) if self.joined => self.subscribe(event, link),
-            About::Request(_) => {
-                self.outbox.resume();
-                self.flush(link);
-            }
+            About::Request(_) => match self.outbox.resume() {
+                Some(left) => drop(link.timers.after(left, Due::Again(what.clone()))),
+                None => self.flush(link),
+            },
             _ => {}
         }
     }

@@ -142,8 +142,9 @@ impl Membership {
             About::CatchUp(_, stream) => self.on_stream_page(*stream, answer, link, hub),
             About::Subscribe(_, event) => self.on_subscribed(event, answer, link, hub),
             About::Request(_) | About::Leave | About::Refresh => {
-                if let Some(pause) = self.outbox.answered(id, answer) {
-                    link.timers.after(pause, Due::Again(about.clone()));
+                match self.outbox.answered(id, answer) {
+                    Some(pause) => drop(link.timers.after(pause, Due::Again(about.clone()))),
+                    None => self.flush(link),
                 }
                 Ok(())
             }
@@ -245,7 +246,7 @@ impl Membership {
         for waiter in self.waiting.drain(..) {
             let _ = waiter.send(Err(error()));
         }
-        self.outbox.fail(&error);
+        self.outbox.fail(&error());
         // In this order: whoever opens a stream looks at the state under the lock.
         self.state.send_replace(RoomState::Left);
         if let Some(core) = self.core.upgrade() {

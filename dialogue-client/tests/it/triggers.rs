@@ -7,10 +7,12 @@ use std::{
 
 use dialogue::Rate;
 use dialogue_client::{ErrorCode, RoomState, TriggerError};
+use futures_util::FutureExt;
 
 use crate::{
-    app::{Blink, Login, Tick, square},
-    server::{Server, limits, soon},
+    app::{Blink, Login, Noted, Tick, house, square},
+    server::{Server, connect_past, limits, soon},
+    shaky::Shaky,
 };
 
 fn tick(n: u64) -> Tick {
@@ -160,11 +162,50 @@ async fn a_trigger_gives_up_in_time_and_is_not_sent_later() {
 
 #[tokio::test]
 async fn only_so_many_are_under_way_and_the_rest_waits_for_its_turn() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let ann = server.client("ann").requests(2).connect().await.unwrap();
     let square = ann.join(square::Room).await.unwrap();
-    let all = (1..=20).map(|n| square.trigger(tick(n)).into_future());
+    let bob = connect_past(&server, "bob").await;
+    let mut ticks = bob.join(square::Room).await.unwrap().on::<Tick>();
+    server.proxy.hush(true);
+    let mut all: Vec<_> = (1..=4).map(|n| square.trigger(tick(n)).into_future()).collect();
+    assert!(all.iter_mut().all(|trigger| trigger.now_or_never().is_none()));
+    for n in 1..=2 {
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
+    }
+    // Whoever gives up what was sent makes no room for another one.
+    drop(all.remove(0));
+    assert!(all.iter_mut().all(|trigger| trigger.now_or_never().is_none()));
+    // What is sent after that, by its order, is there before any other.
+    let joining = ann.clone();
+    let joining = tokio::spawn(async move { joining.join(house::Room { number: 1 }).await });
+    server.noted(&Noted::Joined("ann".into(), "house:1".into())).await;
+    bob.rooms().await.unwrap();
+    assert!(ticks.next().now_or_never().is_none());
+    server.proxy.hush(false);
     let receipts = soon(futures_util::future::join_all(all)).await;
     let places = receipts.into_iter().map(|receipt| receipt.unwrap().at.unwrap().seq);
-    assert_eq!(places.collect::<Vec<_>>(), (1..=20).collect::<Vec<_>>());
+    assert_eq!(places.collect::<Vec<_>>(), [2, 3, 4]);
+    soon(joining).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_now_is_sent_again_until_it_is_or_its_time_is_over() {
+    let store = Shaky::default();
+    let server = Server::on(&store).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    store.set_down(true);
+    let mut refused = server.proxy.count("\"code\":\"STORE_UNAVAILABLE\"");
+    let late = square.trigger(tick(1)).timeout(Duration::from_millis(400)).await;
+    assert!(matches!(late, Err(TriggerError::Timeout)), "{late:?}");
+    assert!(*refused.borrow() > 0);
+    let waiting = tokio::spawn(square.trigger(tick(2)).into_future());
+    let before = *refused.borrow_and_update();
+    soon(refused.wait_for(|refused| *refused > before + 1)).await.unwrap();
+    store.set_down(false);
+    let receipt = soon(waiting).await.unwrap().unwrap();
+    let kept = square.history::<Tick>().await.unwrap().events;
+    assert_eq!((kept.len(), kept[0].data.n), (1, 2));
+    assert_eq!(kept[0].position.unwrap().seq, receipt.at.unwrap().seq);
 }
