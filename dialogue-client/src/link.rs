@@ -17,30 +17,26 @@ pub(crate) type RoomId = Arc<str>;
 /// What an answer is about.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum About {
-    /// A request of a handle: in a room, or outside.
-    Request(Option<RoomId>),
-    Join(RoomId),
-    Subscribe(RoomId, Arc<str>),
-    /// What a room missed.
-    Fetch(RoomId),
-    /// What a stream has not read yet.
-    CatchUp(RoomId, u64),
-    Leave,
+    /// A room that is kept.
+    Room(RoomId, Need),
+    /// A room that is kept no more.
+    Leave(RoomId),
+    /// A request of a handle, outside rooms.
+    Request,
     Refresh,
 }
 
-impl About {
-    /// The room that it is about.
-    pub(crate) fn room(&self) -> Option<&RoomId> {
-        match self {
-            Self::Request(room) => room.as_ref(),
-            Self::Join(room)
-            | Self::Subscribe(room, _)
-            | Self::Fetch(room)
-            | Self::CatchUp(room, _) => Some(room),
-            Self::Leave | Self::Refresh => None,
-        }
-    }
+/// What a room needs of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Need {
+    Join,
+    Subscribe(Arc<str>),
+    /// What the room missed.
+    Fetch,
+    /// What a stream has not read yet.
+    CatchUp(u64),
+    /// What a handle asked for.
+    Request,
 }
 
 /// What is due.
@@ -111,11 +107,16 @@ impl Link {
         Some(about)
     }
 
+    /// Whether an answer about this is waited for.
+    pub(crate) fn waits_for(&self, about: &About) -> bool {
+        self.waiting.values().any(|(asked, _)| asked == about)
+    }
+
     /// Nobody waits for what was asked about a room.
     pub(crate) fn forget(&mut self, room: &str) {
         let Self { waiting, timers, .. } = self;
         waiting.retain(|_, (about, timer)| {
-            let kept = about.room().is_none_or(|id| **id != *room);
+            let kept = !matches!(about, About::Room(id, _) if **id == *room);
             if !kept {
                 timers.cancel(*timer);
             }

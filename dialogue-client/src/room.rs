@@ -3,14 +3,14 @@
 use std::{
     fmt,
     marker::PhantomData,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex},
 };
 
-use dialogue::{
-    Accepts, Carries, Event, Room as RoomKey,
-    protocol::{InRoom, event},
+use dialogue::{Accepts, Carries, Event, Room as RoomKey};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    time::timeout,
 };
-use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     At, Events, History, Trigger,
@@ -18,7 +18,6 @@ use crate::{
     connection::Command,
     feed::{Feed, Listeners, lock},
     link::RoomId,
-    request::Request,
     stream::Opened,
 };
 
@@ -167,16 +166,17 @@ impl<R: RoomKey, K> Room<R, K> {
     }
 
     /// Leaves the room, for all handles; streams end. Returns when the server knows, or the connection is
-    /// lost, which is as good.
+    /// lost, which is as good, or after [`Builder::request_timeout`](crate::Builder::request_timeout).
+    /// Whoever joins again is let in after that.
     pub async fn leave(self) {
-        let (reply, left) = tokio::sync::oneshot::channel();
-        let payload = InRoom { room_id: (&*self.core.id).into() };
-        let Ok(payload) = serde_json::value::to_raw_value(&payload) else { return };
-        let request = Request { name: event::LEAVE, payload, repeatable: false, turn: Weak::new(), reply };
-        let leave = Command::Leave { id: self.core.id.clone(), request };
-        if self.client.command(leave).await.is_ok() {
-            let _ = left.await;
-        }
+        let (reply, left) = oneshot::channel();
+        let leave = Command::Leave { id: self.core.id.clone(), reply };
+        let left = async {
+            if self.client.command(leave).await.is_ok() {
+                let _ = left.await;
+            }
+        };
+        let _ = timeout(self.client.config.request_timeout, left).await;
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Connection, Flow, ON, OVER};
 use crate::{
     answer::{accept, read},
     error::{ClientError, Failed, Refusal, RequestError},
-    link::{About, Due, RoomId},
+    link::{About, Due, Need, RoomId},
     membership::{Membership, Over},
     packet::Packet,
     place::{At, End},
@@ -32,7 +32,7 @@ impl Connection {
             }
             Due::Answer(id) => {
                 if let Some(about) = self.link.answered(id) {
-                    self.unanswered(id, &about);
+                    self.unanswered(id, about);
                 }
             }
             Due::Again(About::Refresh) => {
@@ -41,44 +41,38 @@ impl Connection {
                     config.credentials().await.map_err(RequestError::Credentials)
                 }));
             }
-            Due::Again(about @ About::Request(None)) => match self.outbox.resume() {
-                Some(left) => drop(self.link.timers.after(left, Due::Again(about))),
+            Due::Again(About::Request) => match self.outbox.resume() {
+                Some(left) => drop(self.link.timers.after(left, Due::Again(About::Request))),
                 None => self.flush(),
             },
-            Due::Again(about) => {
-                if let Some(room) = about.room().and_then(|id| self.rooms.get_mut(id)) {
-                    room.again(&about, &mut self.link);
+            Due::Again(About::Leave(id)) => self.ask_to_leave(&id),
+            Due::Again(About::Room(id, need)) => {
+                if let Some(room) = self.rooms.get_mut(&id) {
+                    room.again(need, &mut self.link);
                 }
             }
             Due::Unused(id) => {
                 if self.rooms.get(&id).is_some_and(Membership::is_unused) {
-                    self.leave(&id);
+                    self.leave(&id, &Failed::Left, None);
                 }
             }
         }
     }
 
     /// There was no answer in time.
-    fn unanswered(&mut self, id: u64, about: &About) {
+    fn unanswered(&mut self, id: u64, about: About) {
         match about {
-            About::Request(None) => {
+            About::Request => {
                 self.outbox.timed_out(id);
                 self.flush();
             }
             About::Refresh => self.hub.tell(ClientError::Refresh(RequestError::Timeout)),
-            _ => {
-                if let Some(room) = about.room().and_then(|id| self.rooms.get_mut(id)) {
-                    room.unanswered(id, about, &mut self.link);
+            About::Leave(room) => self.ask_to_leave(&room),
+            About::Room(room, need) => {
+                if let Some(room) = self.rooms.get_mut(&room) {
+                    room.unanswered(id, need, &mut self.link);
                 }
             }
-        }
-    }
-
-    /// Leaves a room that nobody uses.
-    fn leave(&mut self, id: &RoomId) {
-        if self.forget(id, || Failed::Left) {
-            let room = protocol::InRoom { room_id: (&**id).into() };
-            self.link.ask(event::LEAVE, &room, About::Leave);
         }
     }
 
@@ -127,7 +121,7 @@ impl Connection {
             }
             event::LEFT | event::ROOM_DELETED => {
                 if let Some(protocol::Membership { room_id, .. }) = hear(data) {
-                    self.forget(&room_id, || Failed::Left);
+                    self.dismissed(&room_id);
                 }
             }
             event::DRAINING => {
@@ -146,10 +140,34 @@ impl Connection {
         }
     }
 
+    /// The server has taken the client out of a room. If it joins at the moment, that may be before or
+    /// after what it asked for, so it asks once more.
+    fn dismissed(&mut self, id: &str) {
+        let Self { link, rooms, .. } = self;
+        match rooms.get_mut(id) {
+            Some(room) if link.waits_for(&room.about(Need::Join)) => {
+                link.forget(id);
+                room.join(link);
+            }
+            _ => drop(self.forget(id, &Failed::Left)),
+        }
+    }
+
     fn answer(&mut self, id: u64, about: About, answer: Result<&RawValue, Refusal>) {
-        let Self { link, hub, .. } = self;
-        if about == About::Refresh {
-            match answer.map_err(Failed::from).and_then(read) {
+        let Self { link, rooms, hub, outbox, .. } = self;
+        match about {
+            About::Room(room_id, need) => {
+                let Some(room) = rooms.get_mut(&room_id) else { return };
+                if let Err(Over(why)) = room.answer(id, need, answer, link, hub) {
+                    self.over(&room_id, &why);
+                }
+            }
+            About::Leave(room_id) => self.on_left(room_id, answer.as_ref().err()),
+            About::Request => match outbox.answered(id, answer) {
+                Some(pause) => drop(link.timers.after(pause, Due::Again(About::Request))),
+                None => self.flush(),
+            },
+            About::Refresh => match answer.map_err(Failed::from).and_then(read) {
                 Ok(Authenticated { expires_at }) => self.expires_at(expires_at),
                 Err(why) => {
                     let error = RequestError::from(why);
@@ -158,24 +176,22 @@ impl Connection {
                     }
                     hub.tell(ClientError::Refresh(error));
                 }
-            }
-            return;
+            },
         }
-        let Some(room_id) = about.room() else {
-            match self.outbox.answered(id, answer) {
-                Some(pause) => drop(link.timers.after(pause, Due::Again(about))),
-                None => self.flush(),
-            }
-            return;
-        };
-        let Some(room) = self.rooms.get_mut(room_id) else { return };
-        if let Err(Over(refusal)) = room.answer(id, &about, answer, link, hub) {
-            // Whoever joins hears it by itself.
-            if room.was_joined() {
-                let (room_id, refusal) = (room_id.to_string(), refusal.clone());
-                hub.tell(ClientError::Room { room_id, refusal });
-            }
-            self.forget(room_id, || refusal.clone().into());
+    }
+
+    /// A room is not kept any more.
+    fn over(&mut self, id: &RoomId, why: &Failed) {
+        // Whoever joins hears it by itself.
+        if self.rooms.get(id).is_some_and(Membership::was_joined) {
+            let refusal = why.clone().into();
+            self.hub.tell(ClientError::Room { room_id: id.to_string(), refusal });
+        }
+        if let Failed::Refused(_) = why {
+            self.forget(id, why);
+        } else {
+            // The server believes that it is in the room.
+            self.leave(id, why, None);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The task that owns a client's connection and everything that depends on it.
 
 mod incoming;
+mod leaving;
 
 use std::{
     collections::HashMap,
@@ -12,8 +13,9 @@ use std::{
 use dialogue::protocol::event;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use self::leaving::Leaving;
 use crate::{
     State,
     builder::Config,
@@ -36,9 +38,10 @@ pub(crate) enum Command {
         id: RoomId,
         reply: Waiter,
     },
+    /// The reply is dropped when the server knows, or the connection is lost.
     Leave {
         id: RoomId,
-        request: Request,
+        reply: oneshot::Sender<()>,
     },
     /// In a room, or outside.
     Request {
@@ -56,6 +59,7 @@ pub(crate) struct Connection {
     hub: Hub,
     link: Link,
     rooms: HashMap<RoomId, Membership>,
+    leaving: HashMap<RoomId, Leaving>,
     /// What is asked outside rooms.
     outbox: Outbox,
     opening: Option<BoxFuture<'static, Result<(Socket, Who), ConnectError>>>,
@@ -100,6 +104,7 @@ impl Connection {
             commands,
             hub,
             rooms: HashMap::new(),
+            leaving: HashMap::new(),
             outbox: Outbox::default(),
             opening: None,
             failed: 0,
@@ -159,30 +164,15 @@ impl Connection {
     }
 
     fn command(&mut self, command: Command) {
-        let Self { link, rooms, hub, .. } = self;
         match command {
-            Command::Join { id, reply } => {
-                let known = rooms.contains_key(&id);
-                let room = rooms.entry(id.clone()).or_insert_with(|| Membership::new(id));
-                room.give(reply, hub);
-                if !known && link.is_up() {
-                    room.join(link);
-                }
-            }
-            Command::Leave { id, request } => {
-                let is_up = link.is_up();
-                self.forget(&id, || Failed::Left);
-                if is_up {
-                    self.outbox.push(request);
-                    self.flush();
-                }
-            }
+            Command::Join { id, reply } => self.join(id, reply),
+            Command::Leave { id, reply } => self.leave(&id, &Failed::Left, Some(reply)),
             Command::Request { room: None, request } => {
                 self.outbox.push(request);
                 self.flush();
             }
-            Command::Request { room: Some(id), request } => match rooms.get_mut(&id) {
-                Some(room) => room.request(request, link),
+            Command::Request { room: Some(id), request } => match self.rooms.get_mut(&id) {
+                Some(room) => room.request(request, &mut self.link),
                 None => drop(request.reply.send(Err(Failed::Left))),
             },
             Command::ExpiresAt(at) => self.expires_at(at),
@@ -191,18 +181,18 @@ impl Connection {
     }
 
     /// Keeps a room no longer; returns whether it was kept.
-    fn forget(&mut self, id: &str, error: impl Fn() -> Failed) -> bool {
+    fn forget(&mut self, id: &str, why: &Failed) -> bool {
         let Some(room) = self.rooms.remove(id) else { return false };
         // Answers count no more, not even for whoever joins it again.
         self.link.forget(id);
-        room.end(error);
+        room.end(why);
         true
     }
 
     fn flush(&mut self) {
         let link = &mut self.link;
         if link.is_up() {
-            self.outbox.flush(|it| link.ask_raw(it.name, &it.payload, About::Request(None)));
+            self.outbox.flush(|it| link.ask_raw(it.name, &it.payload, About::Request));
         }
     }
 
@@ -218,6 +208,8 @@ impl Connection {
         self.hub.state.send_replace(State::Connected);
         (self.failed, self.expired) = (0, false);
         self.expires_at(expires_at);
+        // Whoever wanted to join meanwhile may have given up.
+        self.rooms.retain(|_, room| room.was_joined() || !room.is_unused());
         for room in self.rooms.values_mut() {
             room.join(&mut self.link);
         }
@@ -248,6 +240,7 @@ impl Connection {
         self.hub.state.send_replace(State::Reconnecting);
         self.outbox.lost();
         self.rooms.values_mut().for_each(Membership::lost);
+        self.all_left();
         self.refreshing = None;
         self.expires_at(None);
         let at_least = self.stay_away.take().unwrap_or_default();
@@ -285,8 +278,9 @@ impl Connection {
         // Whoever asks from now on is told at once.
         self.commands.close();
         for (_, room) in self.rooms.drain() {
-            room.end(|| Failed::Closed);
+            room.end(&Failed::Closed);
         }
+        self.leaving.clear();
         self.outbox.fail(&Failed::Closed);
         if let Some(socket) = self.link.down() {
             socket.close().await;

@@ -14,7 +14,7 @@ use crate::{
     error::{ClientError, Refusal},
     feed::lock,
     hub::Hub,
-    link::{About, Due, Link},
+    link::{Due, Link, Need},
     place::{At, End, Place, Range, Step},
     request::passes,
     stream::Reader,
@@ -55,7 +55,7 @@ impl Membership {
                 }
                 Ok(())
             }
-            Err(refusal) => put_off(refusal, About::Fetch(self.id.clone()), link),
+            Err(refusal) => self.put_off(refusal, Need::Fetch, link),
         }
     }
 
@@ -79,8 +79,17 @@ impl Membership {
                 self.make_room(hub);
                 Ok(())
             }
-            Err(refusal) => put_off(refusal, About::CatchUp(self.id.clone(), id), link),
+            Err(refusal) => self.put_off(refusal, Need::CatchUp(id), link),
         }
+    }
+
+    /// Tries later what the server refuses for a moment, unless the room is gone.
+    fn put_off(&self, refusal: Refusal, need: Need, link: &mut Link) -> Result<(), Over> {
+        if is_gone(&refusal) {
+            return Err(refusal.into());
+        }
+        self.later(passes(&refusal).unwrap_or(AGAIN), need, link);
+        Ok(())
     }
 
     pub(super) fn on_subscribed(
@@ -103,7 +112,7 @@ impl Membership {
             }
             Ok(Err(_)) => {}
             Err(refusal) if passes(&refusal).is_some() || is_gone(&refusal) => {
-                return put_off(refusal, About::Subscribe(self.id.clone(), event.clone()), link);
+                return self.put_off(refusal, Need::Subscribe(event.clone()), link);
             }
             Err(refusal) => hub
                 .errors
@@ -113,19 +122,19 @@ impl Membership {
     }
 
     /// Does once more what was put off, or not answered.
-    pub(crate) fn again(&mut self, what: &About, link: &mut Link) {
-        match what {
-            About::Join(_) if !self.joined && link.is_up() => self.join(link),
-            About::Fetch(_) if self.joined => {
+    pub(crate) fn again(&mut self, need: Need, link: &mut Link) {
+        match need {
+            Need::Join if !self.joined && link.is_up() => self.join(link),
+            Need::Fetch if self.joined => {
                 self.fetching = false;
                 if let Some(after) = self.place.as_ref().and_then(Place::behind) {
                     self.fetch(after, link);
                 }
             }
-            About::CatchUp(_, id) => self.catch_up(*id, link),
-            About::Subscribe(_, event) if self.joined => self.subscribe(event, link),
-            About::Request(_) => match self.outbox.resume() {
-                Some(left) => drop(link.timers.after(left, Due::Again(what.clone()))),
+            Need::CatchUp(id) => self.catch_up(id, link),
+            Need::Subscribe(event) if self.joined => self.subscribe(&event, link),
+            Need::Request => match self.outbox.resume() {
+                Some(left) => self.later(left, need, link),
                 None => self.flush(link),
             },
             _ => {}
@@ -139,21 +148,21 @@ impl Membership {
             reader.idle();
         } else if let Some(after) = reader.catch_up() {
             let (event, limit) = (Some(reader.event), reader.page);
-            let about = About::CatchUp(self.id.clone(), id);
+            let about = self.about(Need::CatchUp(id));
             link.ask(event::GET_HISTORY, &history(&self.id, event, after, limit), about);
         }
     }
 
     fn fetch(&mut self, after: u64, link: &mut Link) {
         if !std::mem::replace(&mut self.fetching, true) {
-            let about = About::Fetch(self.id.clone());
+            let about = self.about(Need::Fetch);
             link.ask(event::GET_HISTORY, &history(&self.id, None, after, PAGE), about);
         }
     }
 
     fn subscribe(&self, event: &Arc<str>, link: &mut Link) {
         let request = Subscribe { room_id: (&*self.id).into(), event_name: (&**event).into() };
-        link.ask(event::SUBSCRIBE, &request, About::Subscribe(self.id.clone(), event.clone()));
+        link.ask(event::SUBSCRIBE, &request, self.about(Need::Subscribe(event.clone())));
     }
 
     /// The names whose events are stored and come.
@@ -266,13 +275,4 @@ fn range(answer: Result<&RawValue, Refusal>) -> Result<Range, Refusal> {
 /// The server has taken the client out of the room.
 fn is_gone(refusal: &Refusal) -> bool {
     [ErrorCode::NotInRoom, ErrorCode::RoomNotFound].contains(&refusal.code)
-}
-
-/// Tries later what the server refuses for a moment, unless the room is gone.
-fn put_off(refusal: Refusal, what: About, link: &mut Link) -> Result<(), Over> {
-    if is_gone(&refusal) {
-        return Err(Over(refusal));
-    }
-    link.timers.after(passes(&refusal).unwrap_or(AGAIN), Due::Again(what));
-    Ok(())
 }

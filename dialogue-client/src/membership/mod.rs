@@ -17,7 +17,7 @@ use crate::{
     error::{Failed, Refusal},
     feed::{Listeners, lock},
     hub::Hub,
-    link::{About, Due, Link, RoomId},
+    link::{About, Due, Link, Need, RoomId},
     place::{At, Place},
     request::{Outbox, Request, passes},
     room::Core,
@@ -57,7 +57,13 @@ pub(crate) struct Membership {
 pub(crate) type Waiter = oneshot::Sender<Result<Arc<Core>, Failed>>;
 
 /// Why a room is not kept any more.
-pub(crate) struct Over(pub(crate) Refusal);
+pub(crate) struct Over(pub(crate) Failed);
+
+impl From<Refusal> for Over {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal.into())
+    }
+}
 
 impl Membership {
     pub(crate) fn new(id: RoomId) -> Self {
@@ -124,26 +130,26 @@ impl Membership {
         });
         let since = at.map(|at| Since { epoch: at.epoch.to_string().into(), seq: at.seq });
         let join = Join { room_id: (&*self.id).into(), subscribe, since };
-        link.ask(event::JOIN, &join, About::Join(self.id.clone()));
+        link.ask(event::JOIN, &join, self.about(Need::Join));
     }
 
     /// Takes in an answer to what was asked.
     pub(crate) fn answer(
         &mut self,
         id: u64,
-        about: &About,
+        need: Need,
         answer: Result<&RawValue, Refusal>,
         link: &mut Link,
         hub: &Hub,
     ) -> Result<(), Over> {
-        match about {
-            About::Join(_) => self.on_joined(answer, link, hub),
-            About::Fetch(_) => self.on_page(answer, link, hub),
-            About::CatchUp(_, stream) => self.on_stream_page(*stream, answer, link, hub),
-            About::Subscribe(_, event) => self.on_subscribed(event, answer, link, hub),
-            About::Request(_) | About::Leave | About::Refresh => {
+        match need {
+            Need::Join => self.on_joined(answer, link, hub),
+            Need::Fetch => self.on_page(answer, link, hub),
+            Need::CatchUp(stream) => self.on_stream_page(stream, answer, link, hub),
+            Need::Subscribe(event) => self.on_subscribed(&event, answer, link, hub),
+            Need::Request => {
                 match self.outbox.answered(id, answer) {
-                    Some(pause) => drop(link.timers.after(pause, Due::Again(about.clone()))),
+                    Some(pause) => self.later(pause, need, link),
                     None => self.flush(link),
                 }
                 Ok(())
@@ -152,13 +158,21 @@ impl Membership {
     }
 
     /// There was no answer in time: asks once more.
-    pub(crate) fn unanswered(&mut self, id: u64, about: &About, link: &mut Link) {
-        if let About::Request(_) = about {
+    pub(crate) fn unanswered(&mut self, id: u64, need: Need, link: &mut Link) {
+        if need == Need::Request {
             self.outbox.timed_out(id);
             self.flush(link);
         } else {
-            self.again(about, link);
+            self.again(need, link);
         }
+    }
+
+    pub(crate) fn about(&self, need: Need) -> About {
+        About::Room(self.id.clone(), need)
+    }
+
+    fn later(&self, wait: Duration, need: Need, link: &mut Link) {
+        link.timers.after(wait, Due::Again(self.about(need)));
     }
 
     fn on_joined(
@@ -169,7 +183,7 @@ impl Membership {
     ) -> Result<(), Over> {
         let joined = match answer.map(answer::read::<Joined<'_>>) {
             Ok(Ok(joined)) => joined,
-            Ok(Err(_)) => return Err(Over(Refusal::parse("the answer to a join cannot be read"))),
+            Ok(Err(unreadable)) => return Err(Over(unreadable)),
             Err(refusal) => return self.on_refused(refusal, link),
         };
         let Joined { room_name, subscriptions, stored, epoch, seq, recovered, events, .. } = joined;
@@ -208,8 +222,8 @@ impl Membership {
         let wait = passes(&refusal)
             .or_else(|| passing.contains(&refusal.code).then_some(AGAIN))
             .filter(|_| self.place.is_some());
-        let Some(wait) = wait else { return Err(Over(refusal)) };
-        link.timers.after(wait.max(AGAIN), Due::Again(About::Join(self.id.clone())));
+        let Some(wait) = wait else { return Err(refusal.into()) };
+        self.later(wait.max(AGAIN), Need::Join, link);
         Ok(())
     }
 
@@ -228,7 +242,7 @@ impl Membership {
     fn flush(&mut self, link: &mut Link) {
         if self.joined {
             let id = &self.id;
-            let about = || About::Request(Some(id.clone()));
+            let about = || About::Room(id.clone(), Need::Request);
             self.outbox.flush(|it| link.ask_raw(it.name, &it.payload, about()));
         }
     }
@@ -242,11 +256,11 @@ impl Membership {
     }
 
     /// The room is not kept any more.
-    pub(crate) fn end(mut self, error: impl Fn() -> Failed) {
+    pub(crate) fn end(mut self, why: &Failed) {
         for waiter in self.waiting.drain(..) {
-            let _ = waiter.send(Err(error()));
+            let _ = waiter.send(Err(why.clone()));
         }
-        self.outbox.fail(&error());
+        self.outbox.fail(why);
         // In this order: whoever opens a stream looks at the state under the lock.
         self.state.send_replace(RoomState::Left);
         if let Some(core) = self.core.upgrade() {

@@ -1,11 +1,14 @@
 //! Joining, leaving, and rooms in general.
 
-use dialogue::{EventMessage, Position};
-use dialogue_client::{ClientError, CreateRoom, ErrorCode, RoomState};
+use std::time::Duration;
+
+use dialogue::{EventMessage, Position, Rate};
+use dialogue_client::{ClientError, CreateRoom, ErrorCode, JoinError, RoomState, State};
+use futures_util::FutureExt;
 
 use crate::{
     app::{Bell, Blink, Chime, Noted, Tick, building, house, square},
-    server::{Server, limits, soon},
+    server::{Server, connect_past, limits, soon},
 };
 
 #[tokio::test]
@@ -103,6 +106,121 @@ async fn who_left_triggers_no_more() {
 }
 
 #[tokio::test]
+async fn leaving_is_tried_until_the_server_agrees_and_joining_again_comes_after_it() {
+    let mut limits = limits();
+    limits.requests = Some(Rate::per_second(10).burst(1));
+    let mut server = Server::with(limits).await;
+    let ann = server.connect("ann").await;
+    let refused = server.proxy.count("\"code\":\"RATE_LIMITED\"");
+    let square = ann.join(square::Room).await.unwrap();
+    let mut ticks = square.on::<Tick>();
+    ann.rooms().await.unwrap();
+    let ((), again) = tokio::join!(square.leave(), ann.join(square::Room));
+    assert!(*refused.borrow() > 0);
+    assert_eq!(soon(ticks.next()).await, None);
+    let square = again.unwrap();
+    square.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    let (joined, left) = (Noted::Joined("ann".into(), "square".into()), "square".into());
+    let left = Noted::Left("ann".into(), left);
+    for noted in [&joined, &left, &joined] {
+        server.noted(noted).await;
+    }
+}
+
+#[tokio::test]
+async fn leaving_ends_with_the_connection_and_joining_again_does_not() {
+    let mut server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    server.proxy.hush(true);
+    let (mut leaving, mut again) = (Box::pin(square.leave()), ann.join(square::Room));
+    assert!((&mut leaving).now_or_never().is_none() && (&mut again).now_or_never().is_none());
+    server.noted(&Noted::Left("ann".into(), "square".into())).await;
+    server.proxy.hush(false);
+    server.proxy.close();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    soon(leaving).await;
+    server.proxy.open();
+    assert_eq!(soon(again).await.unwrap().state(), RoomState::Joined);
+}
+
+#[tokio::test]
+async fn who_gives_up_before_the_room_is_left_does_not_join_it() {
+    let server = Server::start().await;
+    let ann = server.client("ann").request_timeout(Duration::from_millis(200));
+    let ann = ann.connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let joins = server.proxy.count("\"roomName\"");
+    server.proxy.hush(true);
+    let ((), again) = tokio::join!(square.leave(), ann.join(square::Room));
+    assert!(matches!(again, Err(JoinError::Timeout)), "{again:?}");
+    server.proxy.hush(false);
+    // The first is answered after the leave, the second after a join that would come of that.
+    for _ in 0..2 {
+        ann.rooms().await.unwrap();
+    }
+    assert_eq!(*joins.borrow(), 0);
+}
+
+#[tokio::test]
+async fn leaving_takes_no_longer_than_a_request() {
+    let server = Server::start().await;
+    let ann = server.client("ann").request_timeout(Duration::from_millis(50));
+    let ann = ann.connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    server.proxy.stall(true);
+    soon(square.leave()).await;
+    assert_eq!(ann.state(), State::Connected);
+}
+
+#[tokio::test]
+async fn a_join_that_was_given_up_is_not_carried_out_later() {
+    let server = Server::start().await;
+    let ann = server.client("ann").request_timeout(Duration::from_millis(500));
+    let ann = ann.connect().await.unwrap();
+    server.proxy.close();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    let given_up = ann.join(house::Room { number: 1 }).await;
+    assert!(matches!(given_up, Err(JoinError::Timeout)), "{given_up:?}");
+    let joins = server.proxy.count("\"roomName\"");
+    server.proxy.open();
+    soon(ann.states().wait_for(|state| *state == State::Connected)).await.unwrap();
+    ann.join(square::Room).await.unwrap();
+    assert_eq!(*joins.borrow(), 1);
+}
+
+#[tokio::test]
+async fn a_room_that_was_deleted_before_it_is_joined_anew_does_not_undo_that() {
+    let server = Server::start().await;
+    let (mayor, ann) = (connect_past(&server, "mayor").await, server.connect("ann").await);
+    mayor.create_room(CreateRoom::new("hall", "Town hall")).await.unwrap();
+    server.proxy.hush(true);
+    mayor.delete_room("hall").await.unwrap();
+    mayor.create_room(CreateRoom::new("hall", "Town hall")).await.unwrap();
+    let joined = {
+        let ann = ann.clone();
+        tokio::spawn(async move { ann.join_id::<building::Room>("hall").await })
+    };
+    let mut server = server;
+    server.noted(&Noted::Joined("ann".into(), "hall".into())).await;
+    server.proxy.hush(false);
+    let hall = soon(joined).await.unwrap().unwrap();
+    let mut ticks = hall.on::<Tick>();
+    hall.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+}
+
+#[tokio::test]
+async fn a_join_whose_answer_cannot_be_read_says_so_and_is_undone() {
+    let mut server = Server::start().await;
+    let ann = server.connect("ann").await;
+    server.proxy.replace("\"roomName\"", "\"roomNoun\"");
+    let error = ann.join(square::Room).await.unwrap_err();
+    assert!(matches!(error, JoinError::Unreadable(_)), "{error}");
+    server.noted(&Noted::Left("ann".into(), "square".into())).await;
+}
+
+#[tokio::test]
 async fn a_room_that_the_server_takes_away_is_left() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;
@@ -115,6 +233,11 @@ async fn a_room_that_the_server_takes_away_is_left() {
     assert!(server.dialogue.clients_of("ann")[0].leave(square::Room).await);
     assert_eq!(soon(blinks.next()).await, None);
     assert_eq!(square.state(), RoomState::Left);
+    // And stays so.
+    server.proxy.cut();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    ann.rooms().await.unwrap();
+    assert_eq!((square.state(), server.dialogue.stats().members), (RoomState::Left, 0));
 }
 
 #[tokio::test]
