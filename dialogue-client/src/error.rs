@@ -238,7 +238,8 @@ pub enum ClientError {
     /// The server ended the connection for good; the client is closed.
     #[error("the server ended the connection")]
     Disconnected,
-    /// A room that was joined does not take this client any more, or not to this event.
+    /// A room that was joined does not take this client any more, or does not have the event of a stream;
+    /// or it refuses for now what is asked for again until it is given, and says something new.
     #[error("room `{room_id}`: {refusal}")]
     Room {
         /// The room.

@@ -120,6 +120,8 @@ pub(crate) struct Reader {
     /// asked before count no more.
     pub(crate) id: u64,
     pub(crate) event: &'static str,
+    /// The room does not have its event.
+    pub(crate) refused: bool,
     sender: mpsc::Sender<Arc<RawMessage>>,
     dropped: Arc<AtomicU64>,
     place: Place,
@@ -145,7 +147,8 @@ impl Reader {
         // What a page has, and what came meanwhile, finds room together.
         let page = (sender.max_capacity() / 2).clamp(1, LARGEST_PAGE);
         let place = Place::new(at, [event.into()], page.min(sender.max_capacity() - page));
-        Self { id, event, sender, dropped, place, page, catching_up: CatchingUp::Idle }
+        let (refused, catching_up) = (false, CatchingUp::Idle);
+        Self { id, event, refused, sender, dropped, place, page, catching_up }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -8,7 +8,7 @@ use dialogue::{
 };
 use serde_json::value::RawValue;
 
-use super::{AGAIN, Membership, Over, PAGE, UNUSED};
+use super::{AGAIN, MOST, Membership, Over, PAGE, Refused, UNUSED};
 use crate::{
     Reset, answer,
     error::{ClientError, Refusal},
@@ -55,7 +55,7 @@ impl Membership {
                 }
                 Ok(())
             }
-            Err(refusal) => self.put_off(refusal, Need::Fetch, link),
+            Err(refusal) => self.put_off(refusal, Need::Fetch, link, hub),
         }
     }
 
@@ -79,16 +79,39 @@ impl Membership {
                 self.make_room(hub);
                 Ok(())
             }
-            Err(refusal) => self.put_off(refusal, Need::CatchUp(id), link),
+            Err(refusal) => self.put_off(refusal, Need::CatchUp(id), link, hub),
         }
     }
 
-    /// Tries later what the server refuses for a moment, unless the room is gone.
-    fn put_off(&self, refusal: Refusal, need: Need, link: &mut Link) -> Result<(), Over> {
+    /// Tries later what the server refuses for now, unless the room is gone, and tells when it says
+    /// something new: one that says when to come back has only been asked too often.
+    pub(super) fn put_off(
+        &mut self,
+        refusal: Refusal,
+        need: Need,
+        link: &mut Link,
+        hub: &Hub,
+    ) -> Result<(), Over> {
         if is_gone(&refusal) {
             return Err(refusal.into());
         }
-        self.later(passes(&refusal).unwrap_or(AGAIN), need, link);
+        let at = self.refused.iter().position(|it| it.need == need);
+        let before = at.map(|at| self.refused.swap_remove(at));
+        let times = before.as_ref().map_or(0, |it| it.times);
+        let wait = AGAIN.saturating_mul(2_u32.saturating_pow(times)).min(MOST);
+        let wait = match refusal.retry_after {
+            // Many rooms may be joined again at once.
+            Some(retry_after) if need == Need::Join => retry_after.max(wait),
+            Some(retry_after) => retry_after,
+            None => wait,
+        };
+        self.later(wait, need.clone(), link);
+        let (code, times) = (refusal.code, times.saturating_add(1));
+        let is_new = before.is_none_or(|it| it.code != code);
+        self.refused.push(Refused { need, code, times });
+        if is_new && refusal.retry_after.is_none() {
+            hub.tell(ClientError::Room { room_id: self.id.to_string(), refusal });
+        }
         Ok(())
     }
 
@@ -112,11 +135,12 @@ impl Membership {
             }
             Ok(Err(_)) => {}
             Err(refusal) if passes(&refusal).is_some() || is_gone(&refusal) => {
-                return self.put_off(refusal, Need::Subscribe(event.clone()), link);
+                return self.put_off(refusal, Need::Subscribe(event.clone()), link, hub);
             }
-            Err(refusal) => hub
-                .errors
-                .tell(&Arc::new(ClientError::Room { room_id: self.id.to_string(), refusal })),
+            Err(refusal) => {
+                self.refuse(event);
+                hub.tell(ClientError::Room { room_id: self.id.to_string(), refusal });
+            }
         }
         Ok(())
     }
@@ -124,7 +148,11 @@ impl Membership {
     /// Does once more what was put off, or not answered.
     pub(crate) fn again(&mut self, need: Need, link: &mut Link) {
         match need {
-            Need::Join if !self.joined && link.is_up() => self.join(link),
+            Need::Join
+                if !self.joined && link.is_up() && !link.waits_for(&self.about(Need::Join)) =>
+            {
+                self.join(link);
+            }
             Need::Fetch if self.joined => {
                 self.fetching = false;
                 if let Some(after) = self.place.as_ref().and_then(Place::behind) {
@@ -132,7 +160,9 @@ impl Membership {
                 }
             }
             Need::CatchUp(id) => self.catch_up(id, link),
-            Need::Subscribe(event) if self.joined => self.subscribe(&event, link),
+            Need::Subscribe(event) if self.joined && self.rest().any(|rest| *rest == *event) => {
+                self.subscribe(&event, link);
+            }
             Need::Request => match self.outbox.resume() {
                 Some(left) => self.later(left, need, link),
                 None => self.flush(link),
@@ -161,8 +191,11 @@ impl Membership {
     }
 
     fn subscribe(&self, event: &Arc<str>, link: &mut Link) {
-        let request = Subscribe { room_id: (&*self.id).into(), event_name: (&**event).into() };
-        link.ask(event::SUBSCRIBE, &request, self.about(Need::Subscribe(event.clone())));
+        let about = self.about(Need::Subscribe(event.clone()));
+        if !link.waits_for(&about) {
+            let request = Subscribe { room_id: (&*self.id).into(), event_name: (&**event).into() };
+            link.ask(event::SUBSCRIBE, &request, about);
+        }
     }
 
     /// The names whose events are stored and come.
@@ -224,11 +257,29 @@ impl Membership {
 
     /// Subscribes to what streams are for and joiners do not receive.
     pub(super) fn subscribe_to_rest(&self, link: &mut Link) {
-        for reader in &self.readers {
-            if !self.is_subscribed(reader.event) {
-                self.subscribe(&reader.event.into(), link);
-            }
-        }
+        self.rest().for_each(|event| self.subscribe(&event.into(), link));
+    }
+
+    /// What streams are for and joiners do not receive, unless the room refuses it.
+    pub(super) fn rest(&self) -> impl Iterator<Item = &'static str> {
+        let open = self.readers.iter().filter(|reader| !reader.refused && !reader.is_closed());
+        open.map(|reader| reader.event).filter(|event| !self.is_subscribed(event))
+    }
+
+    /// The room refuses an event: nobody asks for it again, until somebody opens another stream of it.
+    fn refuse(&mut self, event: &str) {
+        let of_it = self.readers.iter_mut().filter(|reader| reader.event == event);
+        of_it.for_each(|reader| reader.refused = true);
+    }
+
+    /// Whether a join is refused for a stream's event alone: it can do without.
+    pub(super) fn is_without(&mut self, refusal: &Refusal) -> bool {
+        let event = refusal.event.as_deref().filter(|_| refusal.code == ErrorCode::EventNotAllowed);
+        let Some(event) = event.filter(|event| self.rest().any(|rest| rest == *event)) else {
+            return false;
+        };
+        self.refuse(event);
+        true
     }
 
     /// Something about the handles has changed.

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     RoomState, answer,
-    error::{Failed, Refusal},
+    error::{ClientError, Failed, Refusal},
     feed::{Listeners, lock},
     hub::Hub,
     link::{About, Due, Link, Need, RoomId},
@@ -30,8 +30,10 @@ const HOLD: usize = 256;
 const PAGE: usize = 100;
 /// How long a room stays joined that nobody uses.
 const UNUSED: Duration = Duration::from_secs(1);
-/// How long to wait before a room is asked for again, if the server does not say.
+/// How long to wait before asking again, if the server does not say: twice as long after each refusal, up
+/// to the latter.
 const AGAIN: Duration = Duration::from_millis(500);
+const MOST: Duration = Duration::from_secs(5);
 
 pub(crate) struct Membership {
     id: RoomId,
@@ -52,6 +54,14 @@ pub(crate) struct Membership {
     readers: Vec<Reader>,
     made: u64,
     outbox: Outbox,
+    /// What the server refuses, for now.
+    refused: Vec<Refused>,
+}
+
+struct Refused {
+    need: Need,
+    code: ErrorCode,
+    times: u32,
 }
 
 pub(crate) type Waiter = oneshot::Sender<Result<Arc<Core>, Failed>>;
@@ -81,6 +91,7 @@ impl Membership {
             readers: Vec::new(),
             made: 0,
             outbox: Outbox::default(),
+            refused: Vec::new(),
         }
     }
 
@@ -123,10 +134,8 @@ impl Membership {
         self.open(link);
         let at = self.place.as_ref().map(Place::since);
         let subscribe = at.map(|_| {
-            let listened = self.readers.iter().map(|reader| reader.event);
-            let missing = listened.filter(|event| !self.is_subscribed(event));
-            let known = self.subscriptions.iter().map(|event| &**event);
-            known.chain(missing).map(str::to_owned).collect()
+            let known = self.subscriptions.iter().map(|event| event.clone().into_owned());
+            known.chain(self.rest().map(str::to_owned)).collect()
         });
         let since = at.map(|at| Since { epoch: at.epoch.to_string().into(), seq: at.seq });
         let join = Join { room_id: (&*self.id).into(), subscribe, since };
@@ -142,6 +151,9 @@ impl Membership {
         link: &mut Link,
         hub: &Hub,
     ) -> Result<(), Over> {
+        if answer.is_ok() {
+            self.refused.retain(|it| it.need != need);
+        }
         match need {
             Need::Join => self.on_joined(answer, link, hub),
             Need::Fetch => self.on_page(answer, link, hub),
@@ -184,12 +196,13 @@ impl Membership {
         let joined = match answer.map(answer::read::<Joined<'_>>) {
             Ok(Ok(joined)) => joined,
             Ok(Err(unreadable)) => return Err(Over(unreadable)),
-            Err(refusal) => return self.on_refused(refusal, link),
+            Err(refusal) => return self.on_refused(refusal, link, hub),
         };
         let Joined { room_name, subscriptions, stored, epoch, seq, recovered, events, .. } = joined;
         let at = At { epoch, seq };
         self.open(link);
         (self.joined, self.fetching) = (true, false);
+        self.refused.clear();
         (self.name, self.subscriptions) = (room_name.into(), subscriptions.into_owned());
         self.stored = stored.into_owned();
         self.state.send_replace(RoomState::Joined);
@@ -212,19 +225,20 @@ impl Membership {
 
     /// A room that was joined before is asked for again, where that may help; the connection before this
     /// one may still count as a member.
-    fn on_refused(&mut self, refusal: Refusal, link: &mut Link) -> Result<(), Over> {
-        let passing = [
-            ErrorCode::RoomFull,
-            ErrorCode::LimitExceeded,
-            ErrorCode::Internal,
-            ErrorCode::Draining,
-        ];
-        let wait = passes(&refusal)
-            .or_else(|| passing.contains(&refusal.code).then_some(AGAIN))
-            .filter(|_| self.place.is_some());
-        let Some(wait) = wait else { return Err(refusal.into()) };
-        self.later(wait.max(AGAIN), Need::Join, link);
-        Ok(())
+    fn on_refused(&mut self, refusal: Refusal, link: &mut Link, hub: &Hub) -> Result<(), Over> {
+        if !self.was_joined() {
+            return Err(refusal.into());
+        }
+        if self.is_without(&refusal) {
+            hub.tell(ClientError::Room { room_id: self.id.to_string(), refusal });
+            self.join(link);
+            return Ok(());
+        }
+        let passing = [ErrorCode::RoomFull, ErrorCode::LimitExceeded, ErrorCode::Internal];
+        if passes(&refusal).is_none() && !passing.contains(&refusal.code) {
+            return Err(refusal.into());
+        }
+        self.put_off(refusal, Need::Join, link, hub)
     }
 
     pub(crate) fn request(&mut self, request: Request, link: &mut Link) {

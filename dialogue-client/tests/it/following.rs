@@ -312,13 +312,52 @@ async fn rooms_that_are_refused_for_a_moment_are_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_room_that_the_server_cannot_open_now_is_asked_for_again_and_told_of_once() {
+    // What is refused, in other words.
+    let denied = "\"code\":\"JOIN_DENIED\",\"message\":\"nobody lives here\"";
+    let (store, draining, internal) = (
+        "\"code\":\"STORE_UNAVAILABLE\",\"message\":\"no\"         ",
+        "\"code\":\"DRAINING\",\"message\":\"no\"                  ",
+        "\"code\":\"INTERNAL\",\"message\":\"no\"                  ",
+    );
+    let codes = [ErrorCode::StoreUnavailable, ErrorCode::Draining, ErrorCode::Internal];
+    for (words, code) in [store, draining, internal].into_iter().zip(codes) {
+        let server = Server::start().await;
+        let ann = server.connect("ann").await;
+        let house = ann.join(house::Room { number: 1 }).await.unwrap();
+        let mut errors = ann.errors();
+        let mut refused = server.proxy.count(denied);
+        server.proxy.replace(denied, words);
+        server.town.locked.lock().unwrap().insert(1);
+        server.proxy.cut();
+        soon(refused.wait_for(|refused| *refused == 2)).await.unwrap();
+        assert_eq!(house.state(), RoomState::Rejoining);
+        server.town.locked.lock().unwrap().clear();
+        soon(house.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
+        let mut told = Vec::new();
+        while let Some(error) = errors.next().now_or_never().flatten() {
+            if let ClientError::Room { refusal, .. } = &*error {
+                told.push(refusal.code);
+            }
+        }
+        assert_eq!(told, [code]);
+    }
+}
+
+#[tokio::test]
 async fn a_room_that_refuses_its_member_later_is_left_and_says_so() {
     let mut server = Server::start().await;
     let ann = server.connect("ann").await;
     let house = ann.join(house::Room { number: 1 }).await.unwrap();
     let (mut ticks, mut errors) = (house.on::<Tick>(), ann.errors());
     server.town.locked.lock().unwrap().insert(1);
+    server.proxy.close();
+    soon(house.states().wait_for(|state| *state == RoomState::Rejoining)).await.unwrap();
+    let mut waiting = house.trigger(tick(1)).into_future();
+    assert!((&mut waiting).now_or_never().is_none());
     server.restart().await;
+    server.proxy.open();
+    assert_eq!(soon(waiting).await.unwrap_err().code(), Some(ErrorCode::JoinDenied));
     assert_eq!(soon(ticks.next()).await, None);
     assert_eq!(house.state(), RoomState::Left);
     let error = loop {

@@ -221,6 +221,41 @@ async fn a_join_whose_answer_cannot_be_read_says_so_and_is_undone() {
 }
 
 #[tokio::test]
+async fn a_stream_that_the_room_refuses_costs_nothing_else() {
+    let server = Server::start().await;
+    let mayor = server.connect("mayor").await;
+    mayor.create_room(CreateRoom::new("shed", "Empty shed")).await.unwrap();
+    let shed = mayor.join_id::<building::Room>("shed").await.unwrap();
+    let (mut errors, mut blinks) = (mayor.errors(), shed.on::<Blink>());
+    // One is opened here, one while the connection is lost.
+    let refused = server.proxy.count("EVENT_NOT_ALLOWED");
+    let _ticks = (shed.on::<Tick>(), shed.on::<Tick>());
+    mayor.rooms().await.unwrap();
+    assert_eq!(*refused.borrow(), 1);
+    server.proxy.close();
+    soon(shed.states().wait_for(|state| *state == RoomState::Rejoining)).await.unwrap();
+    let _chimes = shed.on::<Chime>();
+    server.proxy.open();
+    soon(shed.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
+    for n in 1..=2 {
+        shed.trigger(Blink { n }).await.unwrap();
+        assert_eq!(soon(blinks.next()).await.unwrap().data.n, n);
+        server.proxy.cut();
+        for state in [RoomState::Rejoining, RoomState::Joined] {
+            soon(shed.states().wait_for(|it| *it == state)).await.unwrap();
+        }
+    }
+    let mut events = Vec::new();
+    while let Some(error) = errors.next().now_or_never().flatten() {
+        match &*error {
+            ClientError::Room { refusal, .. } => events.push(refusal.event.clone().unwrap()),
+            other => assert!(matches!(other, ClientError::Reconnect(_)), "{other}"),
+        }
+    }
+    assert_eq!(events, ["tick", "chime"]);
+}
+
+#[tokio::test]
 async fn a_room_that_the_server_takes_away_is_left() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;
