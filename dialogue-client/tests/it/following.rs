@@ -345,6 +345,30 @@ async fn a_room_that_the_server_cannot_open_now_is_asked_for_again_and_told_of_o
 }
 
 #[tokio::test]
+async fn only_what_the_room_was_subscribed_to_is_recovered() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.connect("ann").await, server.connect("bob").await);
+    let anns = ann.join(square::Room).await.unwrap();
+    let bobs = bob.join(square::Room).await.unwrap();
+    let (mut ticks, mut chimes) = (bobs.on::<Tick>(), anns.on::<Chime>());
+    // This is answered after the subscription.
+    ann.rooms().await.unwrap();
+    server.proxy.close();
+    for room in [&anns, &bobs] {
+        soon(room.states().wait_for(|state| *state == RoomState::Rejoining)).await.unwrap();
+    }
+    let town = server.dialogue.room(square::Room);
+    town.trigger(Chime { by: "town".into(), n: 1 }).await.unwrap();
+    town.trigger(tick(1)).await.unwrap();
+    let recovered = server.proxy.count("\"event\":\"chime\"");
+    server.proxy.open();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 1);
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    // It was for one of them.
+    assert_eq!(*recovered.borrow(), 1);
+}
+
+#[tokio::test]
 async fn a_room_that_refuses_its_member_later_is_left_and_says_so() {
     let mut server = Server::start().await;
     let ann = server.connect("ann").await;
