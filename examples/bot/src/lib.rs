@@ -17,7 +17,7 @@ pub struct Login {
     pub user_id: String,
 }
 
-/// Joins the chat room and answers, until the client is closed.
+/// Joins the chat room and answers, until the room is left or the client closed.
 pub async fn run(client: &Client) -> Result<(), JoinError> {
     let room = client.join(general::Room).await?;
     let mut messages = room.on::<Message>();

@@ -19,9 +19,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     println!("joining as {}", client.user_id());
     let mut errors = client.errors();
-    tokio::select! {
-        left = bot::run(&client) => left?,
-        () = async { while let Some(error) = errors.next().await { eprintln!("{error}") } } => {}
-    }
-    Ok(())
+    let telling = tokio::spawn(async move {
+        while let Some(error) = errors.next().await {
+            eprintln!("{error}");
+        }
+    });
+    let done = bot::run(&client).await;
+    // Everything that went wrong is told before this ends.
+    client.close().await;
+    telling.await?;
+    done?;
+    Err("the chat does not let the bot answer any more".into())
 }

@@ -4,7 +4,10 @@
 #[path = "../../chat/src/chat.rs"]
 mod chat;
 
-use std::time::Duration;
+use std::{
+    process::{Command, Output},
+    time::Duration,
+};
 
 use bot::Login;
 use chat_protocol::{Message, UserJoined, general};
@@ -24,14 +27,19 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(20), what).await.expect("it happens soon")
 }
 
-#[tokio::test]
-async fn whoever_asks_for_help_is_answered() {
+/// A chat, and where it is.
+async fn open() -> (Dialogue<Chat>, String) {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", tcp.local_addr().unwrap());
     let chat = Dialogue::builder(Chat).build().await.unwrap();
     let served = chat.clone();
     tokio::spawn(async move { served.serve_on(tcp, axum::Router::new()).await });
+    (chat, url)
+}
 
+#[tokio::test]
+async fn whoever_asks_for_help_is_answered() {
+    let (_chat, url) = open().await;
     let ann = connect(&url, "ann").await;
     let room = ann.join(general::Room).await.unwrap();
     let (mut messages, mut joined) = (room.on::<Message>(), room.on::<UserJoined>());
@@ -44,4 +52,20 @@ async fn whoever_asks_for_help_is_answered() {
     let answer = soon(messages.next()).await.unwrap();
     assert_eq!((&*answer.from, &*answer.data.sender_id), ("helper", "helper"));
     assert_eq!(answer.data.reply_to, question.id());
+}
+
+#[tokio::test]
+async fn a_bot_that_is_thrown_out_says_so_and_fails() {
+    let (chat, url) = open().await;
+    let ann = connect(&url, "ann").await;
+    let mut joined = ann.join(general::Room).await.unwrap().on::<UserJoined>();
+    let bot = tokio::task::spawn_blocking(move || {
+        let mut bot = Command::new(env!("CARGO_BIN_EXE_bot"));
+        bot.env("CHAT", url).env("NAME", "helper").output().unwrap()
+    });
+    soon(async { while joined.next().await.unwrap().data.user_id != "helper" {} }).await;
+    chat.clients_of("helper")[0].disconnect();
+    let Output { status, stderr, .. } = soon(bot).await.unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert!(!status.success() && said.starts_with("the server ended the connection\n"), "{said}");
 }
