@@ -45,7 +45,6 @@ impl Membership {
         link: &mut Link,
         hub: &Hub,
     ) -> Result<(), Over> {
-        self.fetching = false;
         self.open(link);
         match range(answer) {
             Ok(range) => {
@@ -154,12 +153,13 @@ impl Membership {
                 self.join(link);
             }
             Need::Fetch if self.joined => {
-                self.fetching = false;
                 if let Some(after) = self.place.as_ref().and_then(Place::behind) {
                     self.fetch(after, link);
                 }
             }
-            Need::CatchUp(id) => self.catch_up(id, link),
+            Need::CatchUp(id) if !link.waits_for(&self.about(Need::CatchUp(id))) => {
+                self.catch_up(id, link);
+            }
             Need::Subscribe(event) if self.joined && self.rest().any(|rest| *rest == *event) => {
                 self.subscribe(&event, link);
             }
@@ -184,8 +184,8 @@ impl Membership {
     }
 
     fn fetch(&mut self, after: u64, link: &mut Link) {
-        if !std::mem::replace(&mut self.fetching, true) {
-            let about = self.about(Need::Fetch);
+        let about = self.about(Need::Fetch);
+        if !link.waits_for(&about) {
             link.ask(event::GET_HISTORY, &history(&self.id, None, after, PAGE), about);
         }
     }

@@ -46,8 +46,6 @@ pub(crate) struct Membership {
     joined: bool,
     /// What was reached; none before the first answer.
     place: Option<Place>,
-    /// Whether what is missing was asked for.
-    fetching: bool,
     subscriptions: Vec<Cow<'static, str>>,
     /// Names of the room's events that are stored.
     stored: Vec<Cow<'static, str>>,
@@ -85,7 +83,6 @@ impl Membership {
             waiting: Vec::new(),
             joined: false,
             place: None,
-            fetching: false,
             subscriptions: Vec::new(),
             stored: Vec::new(),
             readers: Vec::new(),
@@ -201,7 +198,7 @@ impl Membership {
         let Joined { room_name, subscriptions, stored, epoch, seq, recovered, events, .. } = joined;
         let at = At { epoch, seq };
         self.open(link);
-        (self.joined, self.fetching) = (true, false);
+        self.joined = true;
         self.refused.clear();
         (self.name, self.subscriptions) = (room_name.into(), subscriptions.into_owned());
         self.stored = stored.into_owned();
@@ -263,7 +260,7 @@ impl Membership {
 
     /// The connection is no more.
     pub(crate) fn lost(&mut self) {
-        (self.joined, self.fetching) = (false, false);
+        self.joined = false;
         self.state.send_replace(RoomState::Rejoining);
         self.outbox.lost();
         self.readers.iter_mut().for_each(Reader::lost);
