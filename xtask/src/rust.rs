@@ -60,7 +60,9 @@ pub(crate) fn docs() -> Result<(), Failure> {
 pub(crate) fn tests(database: &str) -> Result<(), Failure> {
     run(cargo()
         .args(["test", "--locked", "--workspace", "--all-features"])
-        .env(postgres::URL, database))
+        .env(postgres::URL, database)
+        // A minute of random trouble for the client.
+        .env("DIALOGUE_CUTS_SECONDS", "60"))
 }
 
 /// The servers that the tests of clients and pages start, and what their types are tried with.
