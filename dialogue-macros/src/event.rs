@@ -91,9 +91,9 @@ fn event(input: &DeriveInput) -> TokenStream {
     let mut errors = Errors::default();
     let arguments = Arguments::parse(&input.attrs, &mut errors);
     check_shape(input, &mut errors);
-    let ruled = ruled(input, &mut errors);
+    let payload = payload::implementation(input, &mut errors);
     if !errors.is_empty() {
-        return stub(input, errors);
+        return stub(input, &payload, errors);
     }
     let ident = &input.ident;
     let name = match &arguments.name {
@@ -107,8 +107,6 @@ fn event(input: &DeriveInput) -> TokenStream {
             .rate
             .map(|Rate { times, seconds }| quote!(__p::Rate::new(#times, __p::seconds(#seconds)))),
     );
-    let checks = payload::checks(input);
-    let payload = payload::implementation(input);
     let schema = quote_spanned!(ident.span()=> __p::schema::<#ident>);
     quote! {
         const _: () = {
@@ -122,29 +120,23 @@ fn event(input: &DeriveInput) -> TokenStream {
                     rate: #rate,
                 };
 
-                fn check(&self) -> __p::Result<(), __p::Issues> {
-                    #checks
-                }
-
                 fn schema(flow: __p::Flow) -> __p::Schema {
                     #schema(flow)
                 }
             }
 
             #payload
-            #ruled
         };
     }
 }
 
 /// What code that uses the event needs in order not to add errors of its own.
-fn stub(input: &DeriveInput, errors: Errors) -> TokenStream {
+fn stub(input: &DeriveInput, payload: &TokenStream, errors: Errors) -> TokenStream {
     let errors = errors.into_tokens();
     let ident = &input.ident;
     if !input.generics.params.is_empty() {
         return errors;
     }
-    let payload = payload::implementation(input);
     quote! {
         const _: () = {
             use ::dialogue::__private as __p;
@@ -158,10 +150,6 @@ fn stub(input: &DeriveInput, errors: Errors) -> TokenStream {
                     history: __p::Option::None,
                     rate: __p::Option::None,
                 };
-
-                fn check(&self) -> __p::Result<(), __p::Issues> {
-                    __p::Result::Ok(())
-                }
 
                 fn schema(_: __p::Flow) -> __p::Schema {
                     __p::Schema::default()
@@ -191,31 +179,6 @@ fn check_shape(input: &DeriveInput, errors: &mut Errors) {
     {
         errors.at(fields, format!("give the fields of event `{}` names", input.ident));
     }
-}
-
-/// Requires `Validate` of a type with rules; see `Ruled` in the runtime.
-fn ruled(input: &DeriveInput, errors: &mut Errors) -> Option<TokenStream> {
-    let rule = payload::first_rule(input)?;
-    let named =
-        matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
-    if !named {
-        errors.at(
-            rule,
-            "`#[validate]` works on structs with named fields; for others, implement \
-             `validator::Validate` by hand",
-        );
-        return None;
-    }
-    if let Some(rule) = input.attrs.iter().find(|rule| payload::has_rule(rule, "context")) {
-        errors.at(
-            rule,
-            "the rules of an event have no context; what depends on one, check in `#[before]`",
-        );
-        return None;
-    }
-    let ident = &input.ident;
-    let span = ident.span();
-    Some(quote_spanned!(span=> const _: () = __p::ruled::<#ident>();))
 }
 
 /// `UserJoined` becomes `user-joined`, `HTTPError` `http-error`.

@@ -4,27 +4,31 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use serde_derive_internals::{
     Ctxt, Derive,
-    ast::{Container, Data, Field, Style, Variant},
+    ast::{self, Container, Field, Style, Variant},
     attr::TagType,
 };
-use syn::{Attribute, DeriveInput, Ident, spanned::Spanned, visit::Visit};
-
-use crate::{
-    arguments::{skip, text},
-    rules,
+use syn::{
+    Attribute, Data, DeriveInput, Fields, Generics, Ident, Path, Type,
+    spanned::Spanned,
+    visit::{self, Visit},
 };
+
+use crate::{arguments::text, errors::Errors, rules};
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let input: DeriveInput = match syn::parse2(input) {
         Ok(input) => input,
         Err(error) => return error.into_compile_error(),
     };
-    let payload = implementation(&input);
+    let mut errors = Errors::default();
+    let payload = implementation(&input, &mut errors);
+    let errors = errors.into_tokens();
     quote! {
         const _: () = {
             use ::dialogue::__private as __p;
             #payload
         };
+        #errors
     }
 }
 
@@ -39,24 +43,59 @@ fn read(input: &DeriveInput) -> Option<Container<'_>> {
 }
 
 /// `impl Payload for ..`
-pub(crate) fn implementation(input: &DeriveInput) -> TokenStream {
+pub(crate) fn implementation(input: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let ident = &input.ident;
+    let ruled = ruled(input, errors);
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let container = read(input);
+    let held = container.as_ref().and_then(|container| held(container, &input.generics));
     let methods = match container.as_ref().map(|it| (&it.data, it.attrs.tag())) {
-        Some((Data::Struct(Style::Struct, fields), _)) => {
+        Some((ast::Data::Struct(Style::Struct, fields), _)) => {
             let (names, rules) = (named(fields), rules::of_struct(&input.attrs, fields));
             quote!(#names #rules)
         }
-        Some((Data::Struct(Style::Newtype, fields), _)) => newtype(fields),
-        Some((Data::Enum(variants), tag)) => rules::of_variants(variants, tag),
+        Some((ast::Data::Struct(Style::Newtype, fields), _)) => newtype(fields),
+        Some((ast::Data::Enum(variants), tag)) => rules::of_variants(variants, tag),
         _ => TokenStream::new(),
     };
     quote! {
         impl #impl_generics __p::Payload for #ident #type_generics #where_clause {
+            fn check_payload(&self) -> __p::Result<(), __p::Issues> {
+                #[allow(unused_imports)]
+                use __p::{Nameless as _, NoPayload as _, Unruled as _};
+                #ruled
+                (&__p::Check(self)).__dialogue_check()?;
+                #held
+                __p::Result::Ok(())
+            }
+
             #methods
         }
     }
+}
+
+/// Requires `Validate` of a type with rules; see `Ruled` in the runtime.
+fn ruled(input: &DeriveInput, errors: &mut Errors) -> Option<TokenStream> {
+    let rule = first_rule(input)?;
+    let named =
+        matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
+    if !named {
+        errors.at(
+            rule,
+            "`#[validate]` works on structs with named fields; for others, implement \
+             `validator::Validate` by hand",
+        );
+        return None;
+    }
+    if let Some(context) = rules::find(&input.attrs, "context") {
+        errors.at(
+            context,
+            "the rules of a payload have no context; what depends on one, check in `#[before]`",
+        );
+        return None;
+    }
+    let span = input.ident.span();
+    Some(quote_spanned!(span=> __p::ruled::<Self>();))
 }
 
 /// One arm per field.
@@ -71,7 +110,7 @@ fn named(fields: &[Field<'_>]) -> TokenStream {
             let wire: &str = wire.value.as_ref();
             quote!(__p::Field::named(#wire))
         };
-        if !field.original.attrs.iter().any(|rule| has_rule(rule, "nested")) {
+        if rules::find(&field.original.attrs, "nested").is_none() {
             return quote!(#rust => __p::Option::Some(#found),);
         }
         // A type that is no `Payload` is reported where it stands.
@@ -96,18 +135,19 @@ fn named(fields: &[Field<'_>]) -> TokenStream {
 
 /// The names and the rules of what the newtype holds.
 fn newtype(fields: &[Field<'_>]) -> TokenStream {
-    let rules = fields.iter().map(|field| rules::held(field.ty));
+    let types: Vec<&Type> = fields.iter().map(|field| field.ty).collect();
+    let rules = types.iter().map(|ty| rules::held(ty));
     quote! {
         fn field(&self, name: &__p::str) -> __p::Option<__p::Field<'_>> {
             #[allow(unused_imports)]
-            use __p::Unnamed as _;
-            (&__p::Names(&self.0)).__dialogue_names()?.field(name)
+            use __p::NoPayload as _;
+            #((&__p::Held::<#types>::HERE).__dialogue_names(&self.0)?.field(name))*
         }
 
         fn element(&self, index: __p::usize) -> __p::Option<__p::Element<'_>> {
             #[allow(unused_imports)]
-            use __p::Unnamed as _;
-            (&__p::Names(&self.0)).__dialogue_names()?.element(index)
+            use __p::NoPayload as _;
+            #((&__p::Held::<#types>::HERE).__dialogue_names(&self.0)?.element(index))*
         }
 
         fn rules(rules: &mut __p::Rules<'_>) {
@@ -116,71 +156,92 @@ fn newtype(fields: &[Field<'_>]) -> TokenStream {
     }
 }
 
-/// Runs the rules of an event, and of what it is on the wire: what a newtype or a variant holds.
-pub(crate) fn checks(input: &DeriveInput) -> TokenStream {
-    let held = read(input).and_then(|container| match &container.data {
-        Data::Struct(Style::Newtype, _) => Some(check(&quote!(&self.0), "")),
-        Data::Enum(variants) => held_by_variants(variants, container.attrs.tag()),
-        Data::Struct(..) => None,
-    });
-    let own = check(&quote!(self), "");
-    let checks = match held {
-        Some(held) => quote!(#own?; #held),
-        None => own,
-    };
-    quote! {
-        #[allow(unused_imports)]
-        use __p::{Held as _, Unruled as _};
-        #checks
+/// Runs the rules of what a newtype or a variant holds.
+fn held(container: &Container<'_>, generics: &Generics) -> Option<TokenStream> {
+    match &container.data {
+        ast::Data::Struct(Style::Newtype, fields) => {
+            fields.first().map(|field| check(&quote!(&self.0), field.ty, generics))
+        }
+        ast::Data::Struct(..) => None,
+        ast::Data::Enum(variants) => held_by_variants(variants, container.attrs.tag(), generics),
     }
 }
 
-fn held_by_variants(variants: &[Variant<'_>], tag: &TagType) -> Option<TokenStream> {
-    let newtypes: Vec<&Variant<'_>> =
-        variants.iter().filter(|variant| matches!(variant.style, Style::Newtype)).collect();
-    if newtypes.is_empty() {
+fn held_by_variants(
+    variants: &[Variant<'_>],
+    tag: &TagType,
+    generics: &Generics,
+) -> Option<TokenStream> {
+    let arms: Vec<TokenStream> =
+        variants.iter().filter_map(|variant| held_by(variant, tag, generics)).collect();
+    if arms.is_empty() {
         return None;
     }
-    let arms = newtypes.iter().map(|variant| {
-        let name = &variant.ident;
-        let wire = variant.attrs.name().deserialize_name();
-        let at = match tag {
-            _ if variant.attrs.untagged() => "",
-            TagType::External => wire.value.as_ref(),
-            TagType::Adjacent { content, .. } => content,
-            TagType::Internal { .. } | TagType::None => "",
-        };
-        let held = Ident::new("held", Span::mixed_site());
-        let check = check(&quote!(#held), at);
-        quote!(Self::#name(#held) => #check,)
-    });
-    let others = (newtypes.len() < variants.len()).then(|| quote!(_ => __p::Result::Ok(()),));
+    let others = (arms.len() < variants.len()).then(|| quote!(_ => {}));
     Some(quote!(match self { #(#arms)* #others }))
 }
 
-fn check(value: &TokenStream, at: &str) -> TokenStream {
-    quote!((&__p::Check(#value, #at)).__dialogue_check())
+fn held_by(variant: &Variant<'_>, tag: &TagType, generics: &Generics) -> Option<TokenStream> {
+    let [field] = &*variant.fields else { return None };
+    if !matches!(variant.style, Style::Newtype) {
+        return None;
+    }
+    let wire = variant.attrs.name().deserialize_name();
+    let at = match tag {
+        _ if variant.attrs.untagged() => "",
+        TagType::External => wire.value.as_ref(),
+        TagType::Adjacent { content, .. } => content,
+        TagType::Internal { .. } | TagType::None => "",
+    };
+    let name = &variant.ident;
+    let held = Ident::new("held", Span::mixed_site());
+    let check = check(&quote!(#held), field.ty, generics);
+    Some(quote!(Self::#name(#held) => __p::at(#at, || { #check __p::Result::Ok(()) })?,))
 }
 
-/// Whether a rule is among those of a `#[validate(..)]` attribute.
-pub(crate) fn has_rule(attribute: &Attribute, rule: &str) -> bool {
-    if !attribute.path().is_ident("validate") {
-        return false;
+/// Runs the rules of a value, if it has any. They must not be overlooked: what holds a payload is
+/// one itself, and so is what has rules. Of a type parameter, only its bounds are known.
+fn check(value: &TokenStream, ty: &Type, generics: &Generics) -> TokenStream {
+    let span = ty.span();
+    let mut within = Within { parameters: generics, types: Vec::new(), open: false };
+    within.visit_type(ty);
+    if within.open {
+        return quote_spanned!(span=> __p::Payload::check_payload(#value)?;);
     }
-    let mut found = false;
-    // Rules with arguments that are no meta items are validator's to judge.
-    let _ = attribute.parse_nested_meta(|meta| {
-        found |= meta.path.is_ident(rule);
-        if meta.input.peek(syn::token::Paren) || meta.input.peek(syn::Token![=]) {
-            skip(meta.input);
+    let types = within.types;
+    quote_spanned! {span=>
+        #((&__p::Held::<#types>::HERE).__dialogue_within::<#ty>();)*
+        (&__p::Held::<#ty>::HERE).__dialogue_check(#value)?;
+    }
+}
+
+/// The types that a type is made of, itself the first.
+struct Within<'a> {
+    parameters: &'a Generics,
+    types: Vec<&'a Type>,
+    /// Whether one of them is a parameter.
+    open: bool,
+}
+
+impl<'a> Visit<'a> for Within<'a> {
+    fn visit_type(&mut self, ty: &'a Type) {
+        self.types.push(ty);
+        match ty {
+            // They hold nothing.
+            Type::FnPtr(_) | Type::TraitObject(_) => {}
+            ty => visit::visit_type(self, ty),
         }
-        Ok(())
-    });
-    found
+    }
+
+    fn visit_path(&mut self, path: &'a Path) {
+        let mut parameters = self.parameters.type_params();
+        self.open |= parameters.any(|parameter| path.is_ident(&parameter.ident));
+        visit::visit_path(self, path);
+    }
 }
 
 /// The first of the `#[validate]` attributes of a type and its fields.
-pub(crate) fn first_rule(input: &DeriveInput) -> Option<&Attribute> {
+fn first_rule(input: &DeriveInput) -> Option<&Attribute> {
     #[derive(Default)]
     struct First<'a>(Option<&'a Attribute>);
 

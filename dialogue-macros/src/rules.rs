@@ -38,8 +38,7 @@ fn of_field(field: &Field<'_>, fields: &[Field<'_>]) -> Option<TokenStream> {
     let ty = field.ty;
     let own: Vec<TokenStream> =
         validate(&field.original.attrs).filter_map(|meta| written(&meta, fields)).collect();
-    let nested = validate(&field.original.attrs).any(|meta| meta.path().is_ident("nested"));
-    let nested = nested.then(|| held(ty));
+    let nested = find(&field.original.attrs, "nested").map(|_| held(ty));
     if own.is_empty() && nested.is_none() {
         return None;
     }
@@ -87,8 +86,8 @@ pub(crate) fn of_variants(variants: &[Variant<'_>], tag: &TagType) -> TokenStrea
 pub(crate) fn held(ty: &Type) -> TokenStream {
     quote! {{
         #[allow(unused_imports)]
-        use __p::NoRules as _;
-        (&__p::RulesOf::<#ty>::HELD).__dialogue_rules(rules);
+        use __p::NoPayload as _;
+        (&__p::Held::<#ty>::HERE).__dialogue_rules(rules);
     }}
 }
 
@@ -156,6 +155,11 @@ fn rule(name: &str, arguments: &Arguments, params: &[(String, TokenStream)]) -> 
 fn validate(attributes: &[Attribute]) -> impl Iterator<Item = Meta> {
     let ours = attributes.iter().filter(|attribute| attribute.path().is_ident("validate"));
     ours.flat_map(|attribute| arguments(&attribute.meta))
+}
+
+/// A rule, or another key, in `#[validate(..)]`.
+pub(crate) fn find(attributes: &[Attribute], name: &str) -> Option<Meta> {
+    validate(attributes).find(|meta| meta.path().is_ident(name))
 }
 
 /// What stands in the parentheses of an attribute or of a rule.

@@ -10,12 +10,7 @@ pub use std::{
     string::{String, ToString},
 };
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    marker::PhantomData,
-    num::NonZeroUsize,
-    sync::Arc,
-};
+use std::{marker::PhantomData, num::NonZeroUsize};
 
 pub use schemars::Schema;
 use serde_json::{Map, Value};
@@ -54,53 +49,16 @@ pub const fn last(n: usize) -> SyncHistory {
     }
 }
 
-/// A value whose validator rules run if it has any, and where it is on the wire.
+/// A payload whose validator rules run if it has any.
 ///
-/// `(&Check(value, at)).__dialogue_check()` finds, in this order: the inherent method, if the type
-/// is `Validate`; [`Held`], if it holds such a type; [`Unruled`]. A type that is `Validate` and not
-/// `Payload` does not compile, since what is wrong with it could not be told.
-pub struct Check<'a, T>(pub &'a T, pub &'static str);
+/// `(&Check(value)).__dialogue_check()` finds the inherent method, if the type is `Validate`, and
+/// [`Unruled`] otherwise.
+pub struct Check<'a, T>(pub &'a T);
 
-impl<T: validator::Validate> Check<'_, T> {
-    pub fn __dialogue_check(&self) -> Result<(), Issues>
-    where
-        T: Payload,
-    {
-        self.0.validate().map_err(|errors| Issues::of_rules(self.0, &errors, self.1))
+impl<T: validator::Validate + Payload> Check<'_, T> {
+    pub fn __dialogue_check(&self) -> Result<(), Issues> {
+        self.0.validate().map_err(|errors| Issues::of_rules(self.0, &errors))
     }
-}
-
-pub trait Held {
-    type Value: validator::Validate;
-
-    fn __dialogue_check(&self) -> Result<(), Issues>
-    where
-        Self::Value: Payload;
-}
-
-macro_rules! held {
-    ($($type:ty, $value:ty, $($of:ident)*: |$holder:ident| $held:expr;)*) => {$(
-        impl<'a, T: validator::Validate $(, $of)*> Held for Check<'a, $type> {
-            type Value = $value;
-
-            fn __dialogue_check(&self) -> Result<(), Issues>
-            where
-                Self::Value: Payload,
-            {
-                let $holder = &self.0;
-                $held.map_or(Ok(()), |value| Check::<$value>(value, self.1).__dialogue_check())
-            }
-        }
-    )*};
-}
-
-held! {
-    Box<T>, T,: |holder| Some(&***holder);
-    Arc<T>, T,: |holder| Some(&***holder);
-    Option<T>, T,: |holder| holder.as_ref();
-    // Of maps, validator knows references alone.
-    HashMap<K, T, S>, &'a HashMap<K, T, S>, K S: |holder| Some(holder);
-    BTreeMap<K, T>, &'a BTreeMap<K, T>, K: |holder| Some(holder);
 }
 
 pub trait Unruled {
@@ -113,43 +71,61 @@ impl<T> Unruled for &Check<'_, T> {
     }
 }
 
-/// What a newtype holds: a payload, or something without names.
-pub struct Names<'a, T>(pub &'a T);
+/// The type of what a newtype or a variant holds, or of a part of it: a payload, or something
+/// without names and rules.
+///
+/// `(&Held::<T>::HERE).__dialogue_check(value)` finds, in this order: the inherent method, if the
+/// type is a payload; [`Nameless`], if it has rules all the same; [`NoPayload`].
+pub struct Held<T: ?Sized>(PhantomData<fn(&T)>);
 
-impl<'a, T: Payload> Names<'a, T> {
-    pub fn __dialogue_names(&self) -> Option<&'a dyn Payload> {
-        Some(self.0)
+impl<T: ?Sized> Held<T> {
+    pub const HERE: Self = Self(PhantomData);
+}
+
+impl<T: Payload> Held<T> {
+    /// What holds a payload is a payload.
+    pub fn __dialogue_within<Holder: Payload>(&self) {}
+
+    pub fn __dialogue_check(&self, value: &T) -> Result<(), Issues> {
+        value.check_payload()
     }
-}
 
-pub trait Unnamed<'a> {
-    fn __dialogue_names(&self) -> Option<&'a dyn Payload>;
-}
-
-impl<'a, T> Unnamed<'a> for &Names<'a, T> {
-    fn __dialogue_names(&self) -> Option<&'a dyn Payload> {
-        None
+    pub fn __dialogue_names<'a>(&self, value: &'a T) -> Option<&'a dyn Payload> {
+        Some(value)
     }
-}
 
-/// What a newtype holds: a payload, or something without rules.
-pub struct RulesOf<T>(PhantomData<fn() -> T>);
-
-impl<T> RulesOf<T> {
-    pub const HELD: Self = Self(PhantomData);
-}
-
-impl<T: Payload> RulesOf<T> {
     pub fn __dialogue_rules(&self, rules: &mut Rules<'_>) {
         rules.nested(T::rules);
     }
 }
 
-pub trait NoRules {
+/// What is wrong with such a value could not be told.
+pub trait Nameless {
+    fn __dialogue_within<Holder: Payload>(&self) {}
+}
+
+impl<T: validator::Validate + ?Sized> Nameless for Held<T> {}
+
+pub trait NoPayload<T: ?Sized> {
+    fn __dialogue_within<Holder: ?Sized>(&self) {}
+
+    fn __dialogue_check(&self, _: &T) -> Result<(), Issues> {
+        Ok(())
+    }
+
+    fn __dialogue_names<'a>(&self, _: &'a T) -> Option<&'a dyn Payload> {
+        None
+    }
+
     fn __dialogue_rules(&self, _: &mut Rules<'_>) {}
 }
 
-impl<T> NoRules for &RulesOf<T> {}
+impl<T: ?Sized> NoPayload<T> for &Held<T> {}
+
+/// Runs the rules of what stands at a place within a payload; at none if it is empty.
+pub fn at(place: &str, check: impl FnOnce() -> Result<(), Issues>) -> Result<(), Issues> {
+    check().map_err(|issues| issues.under(place))
+}
 
 /// A type with a schema, named so that a missing derive is told with its fix.
 #[diagnostic::on_unimplemented(

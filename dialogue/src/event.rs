@@ -6,7 +6,7 @@ use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Flow, Issues, Rate, issues};
+use crate::{Flow, Issues, Payload, Rate, issues};
 
 /// A typed payload that travels through rooms under one name.
 ///
@@ -41,12 +41,14 @@ use crate::{Flow, Issues, Rate, issues};
     label = "not an event",
     note = "add `#[derive(dialogue::Event)]` to `{Self}`"
 )]
-pub trait Event: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
+pub trait Event: Payload + Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// Name, description and history of this event.
     const SPEC: EventSpec;
 
-    /// Runs the validator rules of the type, if it has any.
-    fn check(&self) -> Result<(), Issues>;
+    /// Runs the validator rules of the type and of what it holds, if there are any.
+    fn check(&self) -> Result<(), Issues> {
+        self.check_payload()
+    }
 
     /// Decodes a payload from JSON and runs the rules of the type.
     ///

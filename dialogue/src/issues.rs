@@ -33,10 +33,41 @@ pub struct Issue {
 pub struct Issues(Vec<Issue>);
 
 impl Issues {
-    /// What the rules of a payload that stands at a path say.
-    pub(crate) fn of_rules(payload: &dyn Payload, errors: &ValidationErrors, at: &str) -> Self {
+    /// What the rules of a payload say.
+    pub(crate) fn of_rules(payload: &dyn Payload, errors: &ValidationErrors) -> Self {
         let mut issues = Vec::new();
-        walk(Some(payload), errors, at, &mut issues);
+        walk(Some(payload), errors, "", &mut issues);
+        Self::ordered(issues)
+    }
+
+    /// What is wrong with the elements of a collection, each with its key or place there.
+    pub(crate) fn of_elements<At, T: Payload>(
+        elements: impl Iterator<Item = (At, T)>,
+        place: impl Fn(At) -> String,
+    ) -> Result<(), Self> {
+        let mut issues = Vec::new();
+        for (at, element) in elements {
+            if let Err(wrong) = element.check_payload() {
+                issues.extend(wrong.under(&place(at)).0);
+            }
+        }
+        if issues.is_empty() { Ok(()) } else { Err(Self::ordered(issues)) }
+    }
+
+    /// The same of a payload that stands at a place within a larger one.
+    pub(crate) fn under(mut self, place: &str) -> Self {
+        for issue in &mut self.0 {
+            let within = &issue.path;
+            let path = match within.as_bytes() {
+                [] | [b'[', ..] => format!("{place}{within}"),
+                _ => join(place, within),
+            };
+            issue.path = elide(&path);
+        }
+        self
+    }
+
+    fn ordered(mut issues: Vec<Issue>) -> Self {
         issues.sort_by(|a, b| (&a.path, &a.code).cmp(&(&b.path, &b.code)));
         Self(issues)
     }

@@ -1,10 +1,14 @@
 //! Names on the wire of the fields of a payload.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, LinkedList, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, LinkedList, VecDeque},
+    rc::Rc,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
-use crate::rules::Rules;
+use crate::{Issues, rules::Rules};
 
 /// A payload, or a type nested in one, that knows how its fields are called on the wire.
 ///
@@ -51,6 +55,12 @@ pub trait Payload {
         let _ = index;
         None
     }
+
+    /// Runs the rules of the type, if it has any, and those of what it holds.
+    ///
+    /// Without a default: rules that are overlooked would never be checked.
+    #[doc(hidden)]
+    fn check_payload(&self) -> Result<(), Issues>;
 
     /// Writes what schemars does not know of the type's rules into its schema.
     #[doc(hidden)]
@@ -101,11 +111,17 @@ impl<'a> Element<'a> {
 
     fn of_map(entry: Option<(&'a impl Serialize, &'a impl Payload)>) -> Option<Self> {
         let (key, payload) = entry?;
-        let key = match serde_json::to_value(key).ok()? {
-            serde_json::Value::String(key) => key,
-            other => other.to_string(),
-        };
-        Some(Self { key: Some(key), payload })
+        Some(Self { key: Some(on_the_wire(key)), payload })
+    }
+}
+
+/// A key of a map as the wire has it.
+fn on_the_wire(key: &impl Serialize) -> String {
+    match serde_json::to_value(key) {
+        Ok(serde_json::Value::String(key)) => key,
+        Ok(other) => other.to_string(),
+        // A map with such a key is never sent.
+        Err(_) => String::new(),
     }
 }
 
@@ -122,6 +138,11 @@ macro_rules! through {
                 $inner?.element(index)
             }
 
+            fn check_payload(&self) -> Result<(), Issues> {
+                let $value = self;
+                $inner.map_or(Ok(()), T::check_payload)
+            }
+
             fn rules(rules: &mut Rules<'_>) {
                 T::rules(rules);
             }
@@ -133,15 +154,20 @@ through! {
     &T => |value| Some(*value);
     Option<T> => |value| value.as_ref();
     Box<T> => |value| Some(value.as_ref());
-    std::rc::Rc<T> => |value| Some(value.as_ref());
-    std::sync::Arc<T> => |value| Some(value.as_ref());
+    Rc<T> => |value| Some(value.as_ref());
+    Arc<T> => |value| Some(value.as_ref());
 }
 
-macro_rules! lists {
-    ($($type:ty)*) => {$(
-        impl<T: Payload> Payload for $type {
+macro_rules! collections {
+    ($of:ident, $place:expr, |$value:ident| $elements:expr; $([$($generics:tt)*] $type:ty)*) => {$(
+        impl<$($generics)*> Payload for $type {
             fn element(&self, index: usize) -> Option<Element<'_>> {
-                Element::of_list(self.iter().nth(index))
+                Element::$of(self.iter().nth(index))
+            }
+
+            fn check_payload(&self) -> Result<(), Issues> {
+                let $value = self;
+                Issues::of_elements($elements, $place)
             }
 
             fn rules(rules: &mut Rules<'_>) {
@@ -151,44 +177,21 @@ macro_rules! lists {
     )*};
 }
 
-lists! { Vec<T> VecDeque<T> LinkedList<T> BTreeSet<T> }
-
-impl<T: Payload, const N: usize> Payload for [T; N] {
-    fn element(&self, index: usize) -> Option<Element<'_>> {
-        Element::of_list(self.get(index))
-    }
-
-    fn rules(rules: &mut Rules<'_>) {
-        T::rules(rules);
-    }
+collections! {
+    of_list, |index| format!("[{index}]"), |list| list.iter().enumerate();
+    [T: Payload] Vec<T>
+    [T: Payload] Box<[T]>
+    [T: Payload] Rc<[T]>
+    [T: Payload] Arc<[T]>
+    [T: Payload, const N: usize] [T; N]
+    [T: Payload] VecDeque<T>
+    [T: Payload] LinkedList<T>
+    [T: Payload] BTreeSet<T>
+    [T: Payload, S] HashSet<T, S>
 }
 
-impl<T: Payload, S> Payload for HashSet<T, S> {
-    fn element(&self, index: usize) -> Option<Element<'_>> {
-        Element::of_list(self.iter().nth(index))
-    }
-
-    fn rules(rules: &mut Rules<'_>) {
-        T::rules(rules);
-    }
-}
-
-impl<K: Serialize, T: Payload, S> Payload for HashMap<K, T, S> {
-    fn element(&self, index: usize) -> Option<Element<'_>> {
-        Element::of_map(self.iter().nth(index))
-    }
-
-    fn rules(rules: &mut Rules<'_>) {
-        T::rules(rules);
-    }
-}
-
-impl<K: Serialize, T: Payload> Payload for BTreeMap<K, T> {
-    fn element(&self, index: usize) -> Option<Element<'_>> {
-        Element::of_map(self.iter().nth(index))
-    }
-
-    fn rules(rules: &mut Rules<'_>) {
-        T::rules(rules);
-    }
+collections! {
+    of_map, on_the_wire, |map| map.iter();
+    [K: Serialize, T: Payload] BTreeMap<K, T>
+    [K: Serialize, T: Payload, S] HashMap<K, T, S>
 }

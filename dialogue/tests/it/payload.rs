@@ -182,8 +182,22 @@ holders! {
     HeldMap(HashMap<String, Item>)
     HeldOrNot(Option<Item>)
     HeldFar(Box<Item>)
+    HeldFarOrNot(Option<Box<Item>>)
+    HeldFarList(Vec<Box<Item>>)
+    HeldFixed(Box<[Item]>)
+    HeldMaybes(Vec<Option<Item>>)
+    HeldMapOrNot(Option<HashMap<u32, Item>>)
+    HeldLetters(BTreeMap<char, [Item; 1]>)
+    HeldWrapper(Wrapper)
+    HeldGeneric(Around<Item>)
     Plain(u32)
 }
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Payload)]
+struct Wrapper(Item);
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Payload)]
+struct Around<T: Payload>(T);
 
 #[test]
 fn a_newtype_has_the_rules_of_what_it_holds() {
@@ -196,7 +210,20 @@ fn a_newtype_has_the_rules_of_what_it_holds() {
     assert_eq!(path(lists.check()), "[1][1].unitPrice");
     assert_eq!(path(HeldMap([("a".into(), bad.clone())].into()).check()), "a.unitPrice");
     assert_eq!(path(HeldOrNot(Some(bad.clone())).check()), "unitPrice");
-    assert_eq!(path(HeldFar(Box::new(bad)).check()), "unitPrice");
+    assert_eq!(path(HeldFar(Box::new(bad.clone())).check()), "unitPrice");
+    let far = || Box::new(bad.clone());
+    assert_eq!(path(HeldFarOrNot(Some(far())).check()), "unitPrice");
+    assert_eq!(path(HeldFarList(vec![far()]).check()), "[0].unitPrice");
+    assert_eq!(path(HeldFixed([bad.clone()].into()).check()), "[0].unitPrice");
+    let maybes = HeldMaybes(vec![None, Some(bad.clone())]);
+    assert_eq!(path(maybes.check()), "[1].unitPrice");
+    let map = HeldMapOrNot(Some([(7, bad.clone())].into()));
+    assert_eq!(path(map.check()), "7.unitPrice");
+    let letters = HeldLetters([('a', [bad.clone()])].into());
+    assert_eq!(path(letters.check()), "a[0].unitPrice");
+    assert_eq!(path(HeldWrapper(Wrapper(bad.clone())).check()), "unitPrice");
+    assert_eq!(path(HeldGeneric(Around(bad.clone())).check()), "unitPrice");
+    assert!(HeldMaybes(vec![None]).check().is_ok() && HeldMapOrNot(None).check().is_ok());
     assert!(HeldOrNot(None).check().is_ok() && Held(good).check().is_ok());
     assert!(Plain(0).check().is_ok());
 }
@@ -206,6 +233,9 @@ fn a_newtype_has_the_rules_of_what_it_holds() {
 enum External {
     OfItem(Item),
     OfItems(Vec<Item>),
+    OfFarItems(Option<Vec<Option<Box<Item>>>>),
+    OfWrappers(BTreeMap<String, Wrapper>),
+    OfEnum(Untagged),
     Plain(u32),
     Point,
 }
@@ -235,11 +265,27 @@ fn a_variant_has_the_rules_of_what_it_holds() {
     let path = |issues: Result<(), Issues>| issues.expect_err("rules")[0].path.clone();
     assert_eq!(path(External::OfItem(bad()).check()), "ofItem.unitPrice");
     assert_eq!(path(External::OfItems(vec![bad()]).check()), "ofItems[0].unitPrice");
+    let far = External::OfFarItems(Some(vec![Some(Box::new(bad()))]));
+    assert_eq!(path(far.check()), "ofFarItems[0].unitPrice");
+    let wrappers = External::OfWrappers([("a".into(), Wrapper(bad()))].into());
+    assert_eq!(path(wrappers.check()), "ofWrappers.a.unitPrice");
+    assert_eq!(path(External::OfEnum(Untagged::OfItem(bad())).check()), "ofEnum.unitPrice");
     assert_eq!(path(Adjacent::OfItem(bad()).check()), "body.unitPrice");
     assert_eq!(path(Internal::OfItem(bad()).check()), "unitPrice");
     assert_eq!(path(Untagged::OfItem(bad()).check()), "unitPrice");
     assert!(External::Plain(0).check().is_ok() && External::Point.check().is_ok());
     assert!(Internal::Point.check().is_ok());
+}
+
+#[test]
+fn issues_of_what_is_held_are_in_order_and_short() {
+    let list = |bad: usize| HeldList((0..bad).map(|_| Item { unit_price: 0 }).collect());
+    let issues = list(11).check().unwrap_err();
+    assert_eq!(issues.len(), 11);
+    assert!(issues.is_sorted_by_key(|issue| &issue.path), "{issues}");
+    let key = "k".repeat(100_000);
+    let issues = HeldMap([(key, Item { unit_price: 0 })].into()).check().unwrap_err();
+    assert!(issues[0].path.len() < 300 && issues[0].path.ends_with("k.unitPrice"), "{issues}");
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
