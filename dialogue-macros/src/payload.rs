@@ -45,31 +45,44 @@ fn read(input: &DeriveInput) -> Option<Container<'_>> {
 /// `impl Payload for ..`
 pub(crate) fn implementation(input: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let ident = &input.ident;
-    let ruled = ruled(input, errors);
+    let validated = ruled(input, errors);
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let container = read(input);
     let held = container.as_ref().and_then(|container| held(container, &input.generics));
-    let methods = match container.as_ref().map(|it| (&it.data, it.attrs.tag())) {
+    let (names, rules) = match container.as_ref().map(|it| (&it.data, it.attrs.tag())) {
         Some((ast::Data::Struct(Style::Struct, fields), _)) => {
-            let (names, rules) = (named(fields), rules::of_struct(&input.attrs, fields));
-            quote!(#names #rules)
+            (named(fields), rules::of_struct(&input.attrs, fields))
         }
         Some((ast::Data::Struct(Style::Newtype, fields), _)) => newtype(fields),
-        Some((ast::Data::Enum(variants), tag)) => rules::of_variants(variants, tag),
-        _ => TokenStream::new(),
+        Some((ast::Data::Enum(variants), tag)) => {
+            (TokenStream::new(), rules::of_variants(variants, tag))
+        }
+        _ => Default::default(),
     };
+    let rules = (!rules.is_empty()).then(|| {
+        // schemars takes a transparent type for what it holds.
+        let transparent = container.is_some_and(|container| container.attrs.transparent());
+        let body = if transparent { rules } else { quote!(rules.of_type(|rules| { #rules });) };
+        quote! {
+            fn rules(rules: &mut __p::Rules<'_>) {
+                #body
+            }
+        }
+    });
     quote! {
         impl #impl_generics __p::Payload for #ident #type_generics #where_clause {
             fn check_payload(&self) -> __p::Result<(), __p::Issues> {
                 #[allow(unused_imports)]
                 use __p::{Nameless as _, NoPayload as _, Unruled as _};
-                #ruled
+                #validated
                 (&__p::Check(self)).__dialogue_check()?;
                 #held
                 __p::Result::Ok(())
             }
 
-            #methods
+            #rules
+
+            #names
         }
     }
 }
@@ -134,10 +147,10 @@ fn named(fields: &[Field<'_>]) -> TokenStream {
 }
 
 /// The names and the rules of what the newtype holds.
-fn newtype(fields: &[Field<'_>]) -> TokenStream {
+fn newtype(fields: &[Field<'_>]) -> (TokenStream, TokenStream) {
     let types: Vec<&Type> = fields.iter().map(|field| field.ty).collect();
-    let rules = types.iter().map(|ty| rules::held(ty));
-    quote! {
+    let rules = types.iter().map(|ty| rules::held(ty)).collect();
+    let names = quote! {
         fn field(&self, name: &__p::str) -> __p::Option<__p::Field<'_>> {
             #[allow(unused_imports)]
             use __p::NoPayload as _;
@@ -149,11 +162,8 @@ fn newtype(fields: &[Field<'_>]) -> TokenStream {
             use __p::NoPayload as _;
             #((&__p::Held::<#types>::HERE).__dialogue_names(&self.0)?.element(index))*
         }
-
-        fn rules(rules: &mut __p::Rules<'_>) {
-            #(#rules)*
-        }
-    }
+    };
+    (names, rules)
 }
 
 /// Runs the rules of what a newtype or a variant holds.
@@ -234,8 +244,9 @@ impl<'a> Visit<'a> for Within<'a> {
     }
 
     fn visit_path(&mut self, path: &'a Path) {
-        let mut parameters = self.parameters.type_params();
-        self.open |= parameters.any(|parameter| path.is_ident(&parameter.ident));
+        // `T`, or `T::Item`.
+        let first = path.segments.first().map(|segment| &segment.ident);
+        self.open |= self.parameters.type_params().any(|parameter| Some(&parameter.ident) == first);
         visit::visit_path(self, path);
     }
 }

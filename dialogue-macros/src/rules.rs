@@ -1,5 +1,5 @@
-//! The rules among `#[validate(..)]` attributes that schemars does not write into schemas. What is
-//! malformed is validator's to report.
+//! The rules in `#[validate(..)]` attributes, for the schemas into which schemars does not write
+//! all of them. What is malformed is validator's to report.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
@@ -15,71 +15,66 @@ use crate::arguments::{option, text};
 /// What of a rule's arguments counts.
 type Arguments = Vec<Meta>;
 
-/// `fn rules(..)` of a struct with named fields; `whole` are its own attributes.
+/// The rules of a struct with named fields; `whole` are its own attributes.
 pub(crate) fn of_struct(whole: &[Attribute], fields: &[Field<'_>]) -> TokenStream {
     let own = validate(whole).filter(|meta| meta.path().is_ident("schema"));
     let own = own.map(|meta| rule("schema", &arguments(&meta), &[]));
     let of_fields = fields.iter().filter_map(|field| of_field(field, fields));
-    function_of(&quote!(#(rules.rule(&#own);)* #(#of_fields)*))
-}
-
-fn function_of(body: &TokenStream) -> TokenStream {
-    if body.is_empty() {
-        return TokenStream::new();
-    }
-    quote! {
-        fn rules(rules: &mut __p::Rules<'_>) {
-            #body
-        }
-    }
+    quote!(#(rules.beside(&#own);)* #(#of_fields)*)
 }
 
 fn of_field(field: &Field<'_>, fields: &[Field<'_>]) -> Option<TokenStream> {
-    let ty = field.ty;
     let own: Vec<TokenStream> =
         validate(&field.original.attrs).filter_map(|meta| written(&meta, fields)).collect();
-    let nested = find(&field.original.attrs, "nested").map(|_| held(ty));
+    let nested = find(&field.original.attrs, "nested").map(|_| held(field.ty));
     if own.is_empty() && nested.is_none() {
         return None;
     }
-    if field.attrs.flatten() || field.attrs.transparent() {
-        // What it holds stands in the place of the whole, as it does in issues.
-        return Some(quote!(#nested #(#own)*));
+    if field.attrs.flatten() {
+        // What it holds stands among the other fields: a keyword would be about them, too.
+        return Some(quote!(#nested #(let rule = #own; rules.beside(&rule);)*));
+    }
+    let own = quote!(#(let rule = #own; rules.rule(&rule);)*);
+    if field.attrs.transparent() {
+        return Some(quote!(#nested #own));
     }
     let names = names(field.attrs.name());
     Some(quote! {
         if let __p::Option::Some(rules) = &mut rules.field(#names) {
             #nested
-            #(#own)*
+            #own
         }
     })
 }
 
-/// `fn rules(..)` of an enum: those of what its variants hold.
+/// The rules of an enum: those of what its variants hold.
 pub(crate) fn of_variants(variants: &[Variant<'_>], tag: &TagType) -> TokenStream {
-    let held = variants.iter().enumerate().filter_map(|(place, variant)| {
+    let skips = |variant: &Variant<'_>| {
+        variant.attrs.skip_deserializing() || variant.attrs.skip_serializing()
+    };
+    let all_there = !variants.iter().any(skips);
+    let held = variants.iter().rev().enumerate().filter_map(|(place, variant)| {
         let [field] = &*variant.fields else { return None };
-        if !matches!(variant.style, Style::Newtype) || variant.attrs.untagged() {
+        if !matches!(variant.style, Style::Newtype) {
             return None;
         }
         let names = names(variant.attrs.name());
         let schema = match tag {
-            TagType::External => quote!(rules.variant(#names)),
+            // Those without a tag are the last ones, and found by their place.
+            _ if variant.attrs.untagged() => all_there.then(|| quote!(untagged_variant(#place)))?,
+            TagType::None => all_there.then(|| quote!(untagged_variant(#place)))?,
+            TagType::External => quote!(variant(#names)),
             TagType::Internal { tag } => {
-                quote!(rules.tagged_variant(#tag, __p::Option::None, #names))
+                quote!(tagged_variant(#tag, __p::Option::None, #names))
             }
             TagType::Adjacent { tag, content } => {
-                quote!(rules.tagged_variant(#tag, __p::Option::Some(#content), #names))
-            }
-            TagType::None => {
-                let of = variants.len();
-                quote!(rules.untagged_variant(#place, #of))
+                quote!(tagged_variant(#tag, __p::Option::Some(#content), #names))
             }
         };
         let held = held(field.ty);
-        Some(quote!(if let __p::Option::Some(rules) = &mut #schema #held))
+        Some(quote!(if let __p::Option::Some(rules) = &mut rules.#schema #held))
     });
-    function_of(&quote!(#(#held)*))
+    quote!(#(#held)*)
 }
 
 /// Writes the rules of what is held, if it has any. What is no `Payload` is reported where names are told.
@@ -98,45 +93,43 @@ fn names(names: &MultiName) -> TokenStream {
     quote!([#sent, #received])
 }
 
-/// What writes a rule, if schemars does not.
+/// A rule of a field's.
 fn written(meta: &Meta, fields: &[Field<'_>]) -> Option<TokenStream> {
     let name = meta.path().get_ident()?.to_string();
     let arguments = arguments(meta);
-    let params: Vec<(String, TokenStream)> = match &*name {
-        "range" => {
-            let bounds =
-                [("exclusive_min", "exclusiveMinimum"), ("exclusive_max", "exclusiveMaximum")];
-            let bounds = bounds.iter().filter_map(|(key, keyword)| {
-                let bound = value(&arguments, key)?;
-                Some(quote!(rules.keyword(#keyword, #bound);))
-            });
-            return Some(bounds.collect()).filter(|bounds: &TokenStream| !bounds.is_empty());
-        }
+    let given = |keys: &[&str]| -> Vec<(String, TokenStream)> {
+        let value =
+            |key: &&str| Some(((*key).to_owned(), value(&arguments, key)?.to_token_stream()));
+        keys.iter().filter_map(value).collect()
+    };
+    let params = match &*name {
+        "range" => given(&["min", "max", "exclusive_min", "exclusive_max"]),
+        "length" => given(&["min", "max", "equal"]),
         "must_match" => {
             let other = path(value(&arguments, "other")?)?;
             let other = fields.iter().find(|field| text(&field.member) == text(&other))?;
             let names = names(other.attrs.name());
             vec![("other".to_owned(), quote!(rules.name(#names)))]
         }
-        "does_not_contain" => {
-            let needle = value(&arguments, "pattern")?;
+        "contains" | "does_not_contain" => {
+            // `contains = ".."` is short for the one, too.
+            let short = meta.require_name_value().ok().map(|pair| &pair.value);
+            let needle = value(&arguments, "pattern").or(short)?;
             vec![("needle".to_owned(), quote!(#needle))]
         }
         "ip" => ["v4", "v6"].into_iter().filter_map(|key| flag(&arguments, key)).collect(),
-        "custom" | "non_control_character" | "credit_card" => Vec::new(),
+        "custom" | "non_control_character" | "credit_card" | "regex" | "email" | "url" => {
+            Vec::new()
+        }
         _ => return None,
     };
-    let rule = rule(&name, &arguments, &params);
-    Some(quote! {
-        let rule = #rule;
-        rules.rule(&rule);
-    })
+    Some(rule(&name, &arguments, &params))
 }
 
 fn rule(name: &str, arguments: &Arguments, params: &[(String, TokenStream)]) -> TokenStream {
     let string = |key: &str| option(value(arguments, key).and_then(|value| literal(value)));
     let (code, message) = (string("code"), string("message"));
-    let function = value(arguments, "function").and_then(path);
+    let function = value(arguments, "function").or(value(arguments, "path")).and_then(path);
     let function = function.and_then(|path| Some(text(&path.segments.last()?.ident)));
     let function = option(function);
     let params = params.iter().map(|(key, value)| quote!((#key, __p::json(&#value))));
@@ -197,6 +190,8 @@ fn literal(value: &Expr) -> Option<&LitStr> {
 fn path(value: &Expr) -> Option<Path> {
     match value {
         Expr::Path(path) => Some(path.path.clone()),
+        Expr::Unary(unary) => path(&unary.expr),
+        Expr::Reference(reference) => path(&reference.expr),
         value => literal(value)?.parse().ok(),
     }
 }

@@ -95,7 +95,7 @@ impl<T: Payload> Held<T> {
     }
 
     pub fn __dialogue_rules(&self, rules: &mut Rules<'_>) {
-        rules.nested(T::rules);
+        T::rules(rules);
     }
 }
 

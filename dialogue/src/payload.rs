@@ -62,7 +62,7 @@ pub trait Payload {
     #[doc(hidden)]
     fn check_payload(&self) -> Result<(), Issues>;
 
-    /// Writes what schemars does not know of the type's rules into its schema.
+    /// Writes what schemars does not know of the type's rules into a schema of it.
     #[doc(hidden)]
     fn rules(rules: &mut Rules<'_>)
     where
@@ -126,7 +126,7 @@ fn on_the_wire(key: &impl Serialize) -> String {
 }
 
 macro_rules! through {
-    ($($type:ty => |$value:ident| $inner:expr;)*) => {$(
+    ($rules:expr; $($type:ty => |$value:ident| $inner:expr;)*) => {$(
         impl<T: Payload> Payload for $type {
             fn field(&self, name: &str) -> Option<Field<'_>> {
                 let $value = self;
@@ -144,22 +144,27 @@ macro_rules! through {
             }
 
             fn rules(rules: &mut Rules<'_>) {
-                T::rules(rules);
+                $rules(rules, T::rules);
             }
         }
     )*};
 }
 
 through! {
+    Rules::here;
     &T => |value| Some(*value);
-    Option<T> => |value| value.as_ref();
     Box<T> => |value| Some(value.as_ref());
     Rc<T> => |value| Some(value.as_ref());
     Arc<T> => |value| Some(value.as_ref());
 }
 
+through! {
+    Rules::present;
+    Option<T> => |value| value.as_ref();
+}
+
 macro_rules! collections {
-    ($of:ident, $place:expr, |$value:ident| $elements:expr; $([$($generics:tt)*] $type:ty)*) => {$(
+    ($of:ident, $rules:expr, $place:expr, |$value:ident| $elements:expr; $([$($generics:tt)*] $type:ty)*) => {$(
         impl<$($generics)*> Payload for $type {
             fn element(&self, index: usize) -> Option<Element<'_>> {
                 Element::$of(self.iter().nth(index))
@@ -171,14 +176,14 @@ macro_rules! collections {
             }
 
             fn rules(rules: &mut Rules<'_>) {
-                T::rules(rules);
+                $rules(rules, T::rules);
             }
         }
     )*};
 }
 
 collections! {
-    of_list, |index| format!("[{index}]"), |list| list.iter().enumerate();
+    of_list, Rules::items, |index| format!("[{index}]"), |list| list.iter().enumerate();
     [T: Payload] Vec<T>
     [T: Payload] Box<[T]>
     [T: Payload] Rc<[T]>
@@ -191,7 +196,7 @@ collections! {
 }
 
 collections! {
-    of_map, on_the_wire, |map| map.iter();
+    of_map, Rules::values, on_the_wire, |map| map.iter();
     [K: Serialize, T: Payload] BTreeMap<K, T>
     [K: Serialize, T: Payload, S] HashMap<K, T, S>
 }

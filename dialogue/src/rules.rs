@@ -1,9 +1,10 @@
 //! Rules of payloads that schemars does not write into their schemas.
 //!
-//! Bounds that are exclusive have keywords of their own. What JSON Schema cannot say stands in
-//! [`KEYWORD`], at the schema that it is about.
+//! schemars knows a few rules, of fields whose type stands in their place. Others have keywords,
+//! such as exclusive bounds. What JSON Schema cannot say stands in [`KEYWORD`], at the schema that
+//! it is about.
 
-use std::{collections::BTreeSet, slice};
+use std::collections::BTreeSet;
 
 use schemars::Schema;
 use serde::Serialize;
@@ -12,8 +13,16 @@ use serde_json::{Map, Value, json};
 use crate::{Flow, Payload};
 
 /// `[{ rule, name?, code?, message?, params? }]`: validator's name of the rule; which function it is, of
-/// `custom` and `schema`; the code and the message of its issue, where they are its own.
+/// `custom` and `schema`, or which regular expression; the code and the message of its issue, where they are its own.
 pub(crate) const KEYWORD: &str = "x-dialogue-rules";
+
+/// What validator calls the bounds of a number, and their keywords.
+const RANGE: [(&str, &str); 4] = [
+    ("min", "minimum"),
+    ("max", "maximum"),
+    ("exclusive_min", "exclusiveMinimum"),
+    ("exclusive_max", "exclusiveMaximum"),
+];
 
 const DEFINITIONS: &str = "definitions";
 
@@ -30,12 +39,12 @@ struct Document {
     done: BTreeSet<String>,
 }
 
-/// A rule that JSON Schema has no keyword for.
+/// A rule of a payload's, or of a field's.
 #[derive(Default, Serialize)]
 pub struct Rule {
     /// What validator calls it.
     pub rule: &'static str,
-    /// Which function it is.
+    /// Which function it is, or which regular expression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'static str>,
     /// The code of its issue, where that is not validator's own.
@@ -85,7 +94,7 @@ impl Rules<'_> {
     /// What a variant of an enum holds, whose name is around it.
     pub fn variant(&mut self, names: [&'static str; 2]) -> Option<Rules<'_>> {
         let name = self.name(names);
-        let mut variants = self.schema.get_mut("oneOf")?.as_array_mut()?.iter_mut();
+        let mut variants = variants(self.schema)?.iter_mut();
         let held = variants.find_map(|variant| variant.get_mut("properties")?.get_mut(name))?;
         Rules::at(held, self.document)
     }
@@ -99,32 +108,75 @@ impl Rules<'_> {
         names: [&'static str; 2],
     ) -> Option<Rules<'_>> {
         let name = self.name(names);
-        let mut variants = self.schema.get_mut("oneOf")?.as_array_mut()?.iter_mut();
+        let mut variants = variants(self.schema)?.iter_mut();
         let variant = variants.find(|variant| variant["properties"][tag]["const"] == name)?;
         let held = match content {
             Some(content) => variant.get_mut("properties")?.get_mut(content)?,
-            None => variant.get_mut("allOf")?.get_mut(0)?,
+            // What denies unknown fields stands in the variant itself, which has one more.
+            None if variant["allOf"][0]["$ref"].is_null() => variant,
+            None => &mut variant["allOf"][0],
         };
         Rules::at(held, self.document)
     }
 
-    /// What a variant of an enum holds, whose name is nowhere: by its place among all of them.
-    pub fn untagged_variant(&mut self, place: usize, of: usize) -> Option<Rules<'_>> {
-        let variants = self.schema.get_mut("anyOf")?.as_array_mut()?;
-        // With another number of them, the places mean nothing.
-        let held = if variants.len() == of { variants.get_mut(place) } else { None }?;
+    /// What a variant of an enum holds, whose name is nowhere: by its place, counted from the end.
+    pub fn untagged_variant(&mut self, place: usize) -> Option<Rules<'_>> {
+        let held = variants(self.schema)?.iter_mut().nth_back(place)?;
         Rules::at(held, self.document)
     }
 
-    /// A rule that has a keyword.
-    pub fn keyword(&mut self, keyword: &str, value: impl Serialize) {
-        if let Ok(value) = serde_json::to_value(value) {
-            self.own().insert(keyword.to_owned(), value);
+    /// A rule of what stands here: keywords, where there are some for it.
+    pub fn rule(&mut self, rule: &Rule) {
+        let written = match rule.rule {
+            "range" => Some(RANGE.map(|(param, keyword)| (param, keyword.to_owned())).to_vec()),
+            "length" => self.lengths(),
+            // schemars writes these, of what it knows to be a text.
+            "contains" | "regex" if self.schema.contains_key("pattern") => return,
+            "email" | "url" if self.schema.contains_key("format") => return,
+            "ip" if self.ip(rule) => return,
+            _ => None,
+        };
+        let Some(keywords) = written else { return self.beside(rule) };
+        for (param, keyword) in keywords {
+            if let Some(value) = rule.params.get(param) {
+                self.own().insert(keyword, value.clone());
+            }
         }
     }
 
-    /// A rule that has none.
-    pub fn rule(&mut self, rule: &Rule) {
+    /// What bounds the length of a text, a list or a map.
+    fn lengths(&self) -> Option<Vec<(&'static str, String)>> {
+        let of = [("string", "Length"), ("array", "Items"), ("object", "Properties")];
+        let (_, of) = of.into_iter().find(|(kind, _)| self.is(kind))?;
+        let keywords = [("min", "min"), ("max", "max"), ("equal", "min"), ("equal", "max")];
+        Some(keywords.map(|(param, bound)| (param, format!("{bound}{of}"))).to_vec())
+    }
+
+    /// Writes which addresses are meant, if it is not all: schemars' own `ip` is no format.
+    fn ip(&mut self, rule: &Rule) -> bool {
+        if self.schema.get("format").is_some_and(|format| format == "ip") {
+            self.schema.remove("format");
+        }
+        let on = |param: &str| rule.params.get(param) == Some(&Value::Bool(true));
+        let format = match (on("v4"), on("v6")) {
+            (true, false) => "ipv4",
+            (false, true) => "ipv6",
+            _ => return false,
+        };
+        self.own().insert("format".to_owned(), format.into());
+        true
+    }
+
+    fn is(&self, kind: &str) -> bool {
+        match self.schema.get("type") {
+            Some(Value::Array(kinds)) => kinds.iter().any(|other| other == kind),
+            Some(other) => other == kind,
+            None => false,
+        }
+    }
+
+    /// A rule that has no keyword here.
+    pub fn beside(&mut self, rule: &Rule) {
         let rules = self.own().entry(KEYWORD).or_insert_with(|| json!([]));
         if let Value::Array(rules) = rules {
             rules.push(json!(rule));
@@ -139,37 +191,82 @@ impl Rules<'_> {
         self.schema
     }
 
-    /// The rules of the one type that this schema is of, optional, in lists or in maps.
-    pub fn nested(&mut self, rules: fn(&mut Rules<'_>)) {
-        if self.schema.contains_key("properties") {
-            return rules(self);
-        }
-        let Rules { schema, document } = self;
-        let reference = schema.get("$ref").and_then(Value::as_str);
-        if let Some(name) = reference.and_then(|to| to.strip_prefix("#/definitions/")) {
-            let name = name.replace("~1", "/").replace("~0", "~");
-            if !document.done.insert(name.clone()) {
-                return;
-            }
-            if let Some(mut definition) = document.definitions.remove(&name) {
-                if let Some(mut definition) = Rules::at(&mut definition, document) {
-                    definition.nested(rules);
-                }
-                document.definitions.insert(name, definition);
-            }
+    /// The rules of a type with a schema of its own, which stands here or is referred to: written
+    /// there, once.
+    pub fn of_type(&mut self, rules: impl FnOnce(&mut Rules<'_>)) {
+        // Beside a type, a reference is a part of the schema.
+        let lone = |all: &Value| match all.as_array().map(Vec::as_slice) {
+            Some([one]) => one.get("$ref").cloned(),
+            _ => None,
+        };
+        let all = self.schema.get("allOf").filter(|_| !self.schema.contains_key("type"));
+        let reference = self.schema.get("$ref").cloned().or_else(|| all.and_then(lone));
+        let Some(reference) = reference else { return rules(self) };
+        let name = reference.as_str().and_then(|to| to.strip_prefix("#/definitions/"));
+        let Some(name) = name.map(|name| name.replace("~1", "/").replace("~0", "~")) else {
+            return;
+        };
+        if !self.document.done.insert(name.clone()) {
             return;
         }
-        for keyword in ["items", "additionalProperties", "anyOf", "allOf"] {
-            let inner = match schema.get_mut(keyword) {
-                Some(Value::Array(schemas)) => &mut schemas[..],
-                Some(schema) => slice::from_mut(schema),
-                None => continue,
-            };
-            for schema in inner {
-                if let Some(mut schema) = Rules::at(schema, document) {
-                    schema.nested(rules);
-                }
+        // It is not needed meanwhile: whoever refers to it finds it done.
+        if let Some(mut definition) = self.document.definitions.remove(&name) {
+            if let Some(mut definition) = Rules::at(&mut definition, self.document) {
+                rules(&mut definition);
             }
+            self.document.definitions.insert(name, definition);
+        }
+    }
+
+    /// Of what stands here.
+    pub(crate) fn here(&mut self, rules: fn(&mut Rules<'_>)) {
+        rules(self);
+    }
+
+    /// Of what is here unless it is `null`.
+    pub(crate) fn present(&mut self, rules: fn(&mut Rules<'_>)) {
+        let null = |schema: &Value| schema["type"] == "null";
+        match self.schema.get_mut("anyOf").and_then(Value::as_array_mut) {
+            Some(any) if any.iter().any(null) => {
+                let others = any.iter_mut().filter(|schema| !null(schema));
+                each(others, self.document, rules);
+            }
+            _ => rules(self),
+        }
+    }
+
+    /// Of what is in a list.
+    pub(crate) fn items(&mut self, rules: fn(&mut Rules<'_>)) {
+        each(self.schema.get_mut("items"), self.document, rules);
+    }
+
+    /// Of what is in a map, whatever its keys are.
+    pub(crate) fn values(&mut self, rules: fn(&mut Rules<'_>)) {
+        // Of a map in the place of its whole, the properties are not the map's.
+        let closed = self.schema.get("additionalProperties") == Some(&Value::Bool(false));
+        let properties = closed.then_some("properties");
+        for keyword in ["patternProperties"].into_iter().chain(properties) {
+            let values = self.schema.get_mut(keyword).and_then(Value::as_object_mut);
+            each(values.into_iter().flat_map(Map::values_mut), self.document, rules);
+        }
+        each(self.schema.get_mut("additionalProperties"), self.document, rules);
+    }
+}
+
+/// The variants of an enum. With one that has no tag, they may overlap.
+fn variants(schema: &mut Map<String, Value>) -> Option<&mut Vec<Value>> {
+    let keyword = if schema.contains_key("oneOf") { "oneOf" } else { "anyOf" };
+    schema.get_mut(keyword)?.as_array_mut()
+}
+
+fn each<'s>(
+    schemas: impl IntoIterator<Item = &'s mut Value>,
+    document: &mut Document,
+    rules: fn(&mut Rules<'_>),
+) {
+    for schema in schemas {
+        if let Some(mut schema) = Rules::at(schema, document) {
+            rules(&mut schema);
         }
     }
 }

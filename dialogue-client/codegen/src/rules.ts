@@ -36,8 +36,20 @@ function words({ rule, params = {} }: Rule): string {
     case "credit_card":
       return "must be a credit card number";
     case "ip":
-      return `must be an IP${params.v4 ? "v4" : params.v6 ? "v6" : ""} address`;
+      return "must be an IP address";
+    case "contains":
+      return `must contain ${JSON.stringify(params.needle)}`;
+    case "length":
+      return `must have a length of ${params.equal ?? bounds(params)}`;
+    case "range":
+      return `must be ${bounds(params)}`;
     default:
       return "is checked by the server";
   }
+}
+
+function bounds(params: { readonly [name: string]: unknown }): string {
+  const bounds = { min: "at least", exclusive_min: "more than", max: "at most", exclusive_max: "less than" };
+  const given = Object.entries(bounds).filter(([name]) => params[name] !== undefined);
+  return given.map(([name, words]) => `${words} ${params[name]}`).join(" and ");
 }

@@ -32,8 +32,6 @@ struct Every {
     line: String,
     #[validate(custom(function = "manners::polite", message = "be polite"), custom(function = calm))]
     words: Vec<String>,
-    #[validate(ip(v4 = true))]
-    host: String,
     #[validate(nested)]
     items: Vec<Item>,
     #[validate(nested)]
@@ -111,6 +109,142 @@ enum Adjacent {
 enum Untagged {
     Text(String),
     Several(BTreeMap<String, Item>),
+}
+
+/// A variant without a tag makes the whole another kind of schema.
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+enum Mixed {
+    Nothing,
+    Tagged(Item),
+    #[serde(untagged)]
+    Untagged(Tool),
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+#[serde(tag = "kind")]
+enum Strict {
+    Tool(StrictTool),
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Payload)]
+#[serde(deny_unknown_fields)]
+struct StrictTool {
+    #[validate(non_control_character)]
+    label: String,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Payload)]
+struct Tool {
+    #[validate(non_control_character)]
+    label: String,
+}
+
+/// An enum that is nested beside what is nested elsewhere, too.
+#[derive(Serialize, Deserialize, JsonSchema, Payload)]
+#[serde(untagged)]
+enum Either {
+    Tool(Tool),
+    Item(Box<Item>),
+}
+
+impl Validate for Either {
+    fn validate(&self) -> Result<(), validator::ValidationErrors> {
+        Ok(())
+    }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+struct Beside {
+    #[validate(nested)]
+    first: Either,
+    #[validate(nested)]
+    tool: Tool,
+    #[validate(nested)]
+    last: Item,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Event)]
+struct AroundAnEnum(Either);
+
+#[derive(Serialize, Deserialize, JsonSchema, Hash, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Left,
+    Right,
+}
+
+macro_rules! maps {
+    ($($name:ident($held:ty))*) => {$(
+        #[derive(Serialize, Deserialize, JsonSchema, Event)]
+        struct $name($held);
+    )*};
+}
+
+maps! {
+    ByNumber(BTreeMap<u32, Tool>)
+    BySide(BTreeMap<Side, Tool>)
+    ByText(Option<Vec<BTreeMap<String, Tool>>>)
+}
+
+/// Rules that schemars writes where it knows the type, and here it does not.
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+struct Unknown {
+    #[validate(range(min = 1, max = 9))]
+    port: Port,
+    #[validate(length(min = 1, max = 3))]
+    map: BTreeMap<String, u8>,
+    #[validate(length(equal = 2))]
+    few: Option<BTreeMap<String, u8>>,
+    #[validate(length(max = 4), contains(pattern = "a"), regex(path = *WORD))]
+    word: Word,
+    #[validate(length(min = 2, code = "few"))]
+    #[serde(flatten)]
+    more: BTreeMap<String, Tool>,
+}
+
+/// In the place of the whole, and of a type of its own elsewhere.
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Payload)]
+#[serde(transparent)]
+struct Small {
+    #[validate(range(max = 3))]
+    port: Port,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+struct Ports {
+    #[validate(nested)]
+    small: Small,
+    any: Port,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Word(String);
+
+impl validator::ValidateLength<u64> for Word {
+    fn length(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
+    }
+}
+
+impl validator::ValidateContains for Word {
+    fn validate_contains(&self, needle: &str) -> bool {
+        self.0.contains(needle)
+    }
+}
+
+impl validator::ValidateRegex for Word {
+    fn validate_regex(&self, regex: impl validator::AsRegex) -> bool {
+        self.0.validate_regex(regex)
+    }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+struct Hosts {
+    #[validate(ip)]
+    any: String,
+    #[validate(ip(v4 = true))]
+    four: String,
+    #[validate(ip(v6 = true, message = "no IPv6"))]
+    six: String,
 }
 
 /// What schemars writes by itself.
@@ -199,7 +333,6 @@ fn what_json_schema_cannot_say_is_beside_it() {
             { "rule": "custom", "name": "calm" },
         ])
     );
-    assert_eq!(rules("host"), json!([{ "rule": "ip", "params": { "v4": true } }]));
     assert_eq!(
         schema["x-dialogue-rules"],
         json!([{ "rule": "schema", "name": "whole", "code": "sum" }])
@@ -230,6 +363,70 @@ fn rules_of_what_variants_hold_are_written() {
         let item = &schema["definitions"]["Item"]["properties"];
         assert_eq!(item["unitPrice"]["exclusiveMinimum"], 0, "{schema:#}");
     }
+}
+
+#[test]
+fn rules_of_variants_are_found_in_every_kind_of_enum() {
+    let label = |schema: &Value, at: &str| {
+        let rules = format!("{at}/properties/label/x-dialogue-rules/0/rule");
+        assert_eq!(schema.pointer(&rules).unwrap(), "non_control_character", "{schema:#}");
+    };
+    let mixed = schema::<Mixed>(Flow::Sent);
+    label(&mixed, "/definitions/Item");
+    label(&mixed, "/definitions/Tool");
+    label(&schema::<Strict>(Flow::Sent), "/oneOf/0");
+    let beside = schema::<Beside>(Flow::Received);
+    label(&beside, "/definitions/Item");
+    label(&beside, "/definitions/Tool");
+    let around = schema::<AroundAnEnum>(Flow::Sent);
+    label(&around, "/definitions/Item");
+    label(&around, "/definitions/Tool");
+}
+
+#[test]
+fn rules_of_what_is_in_maps_are_written_whatever_the_keys() {
+    for schema in [ByNumber::schema, BySide::schema, ByText::schema] {
+        let schema = schema(Flow::Sent).to_value();
+        let label = &schema["definitions"]["Tool"]["properties"]["label"];
+        assert_eq!(label["x-dialogue-rules"][0]["rule"], "non_control_character", "{schema:#}");
+    }
+}
+
+#[test]
+fn what_schemars_does_not_write_is_written() {
+    let schema = schema::<Unknown>(Flow::Sent);
+    let field = |name: &str| &schema["properties"][name];
+    assert_eq!([&field("port")["minimum"], &field("port")["maximum"]], [1, 9], "{schema:#}");
+    assert_eq!([&field("map")["minProperties"], &field("map")["maxProperties"]], [1, 3]);
+    assert_eq!([&field("few")["minProperties"], &field("few")["maxProperties"]], [2, 2]);
+    assert_eq!(
+        field("word")["x-dialogue-rules"],
+        json!([
+            { "rule": "length", "params": { "max": 4 } },
+            { "rule": "contains", "params": { "needle": "a" } },
+            { "rule": "regex", "name": "WORD" },
+        ])
+    );
+    // It is not about the other fields.
+    assert_eq!(
+        schema["x-dialogue-rules"],
+        json!([{ "rule": "length", "code": "few", "params": { "min": 2 } }])
+    );
+    assert_eq!(schema["minProperties"], Value::Null);
+
+    let ports = self::schema::<Ports>(Flow::Sent);
+    assert_eq!(ports["properties"]["small"]["maximum"], 3, "{ports:#}");
+    assert!(ports["definitions"]["Port"]["maximum"] != 3, "{ports:#}");
+}
+
+#[test]
+fn addresses_have_the_formats_that_json_schema_knows() {
+    let schema = schema::<Hosts>(Flow::Sent);
+    let field = |name: &str| &schema["properties"][name];
+    let formats = ["any", "four", "six"].map(|name| &field(name)["format"]);
+    assert_eq!(formats, [&Value::Null, &json!("ipv4"), &json!("ipv6")]);
+    assert_eq!(field("any")["x-dialogue-rules"], json!([{ "rule": "ip" }]));
+    assert_eq!(field("six")["x-dialogue-rules"], Value::Null);
 }
 
 #[test]
