@@ -279,7 +279,7 @@ impl<'a> Rules<'a> {
 
 /// Takes the words out of the rules at a schema.
 #[cfg(feature = "server")]
-pub(crate) fn without_words(schema: &mut Schema) {
+pub(crate) fn without_words(schema: &mut Map<String, Value>) {
     let rules = schema.get_mut(KEYWORD).and_then(Value::as_array_mut);
     for rule in rules.into_iter().flatten().filter_map(Value::as_object_mut) {
         rule.remove("message");

@@ -54,7 +54,8 @@ pub struct Contract {
     /// Its version.
     pub version: &'static str,
     /// Another one whenever clients may have to be built anew: 32 hexadecimal digits. The rules of
-    /// payloads change it; words for people, the limits of rooms, and the order of things do not.
+    /// payloads change it, and so do the names of types, which generated types have; words for people,
+    /// defaults, the limits of rooms, and the order of things do not.
     pub hash: String,
     /// Rooms and families of rooms, as the app lists them.
     pub rooms: Vec<RoomContract>,
@@ -153,7 +154,9 @@ impl Contract {
 
     /// The same as an `AsyncAPI` 3 document.
     pub fn asyncapi(&self) -> Value {
-        asyncapi::document(self)
+        let mut document = asyncapi::document(self);
+        document.sort_all_objects();
+        document
     }
 }
 
@@ -197,9 +200,13 @@ impl EventContract {
     }
 }
 
-/// A schema within a document that says which dialect it is in.
+/// A schema within a document that says which dialect it is in. Whether its text is sorted anyway is
+/// a feature of `serde_json`, which any crate may turn off.
 fn nested(mut schema: Schema) -> Schema {
-    schema.remove("$schema");
+    let fields = schema.ensure_object();
+    fields.remove("$schema");
+    fields.sort_keys();
+    fields.values_mut().for_each(Value::sort_all_objects);
     schema
 }
 

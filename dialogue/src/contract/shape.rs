@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use schemars::{
     Schema,
-    transform::{RecursiveTransform, Transform as _},
+    transform::{Transform, transform_subschemas},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Contract, EventContract};
@@ -52,12 +52,69 @@ fn events(events: &[EventContract]) -> BTreeMap<&str, Value> {
 }
 
 fn without_words(mut schema: Schema) -> Schema {
-    RecursiveTransform(|schema: &mut Schema| {
-        for words in ["title", "description", "examples"] {
+    Shape.transform(&mut schema);
+    schema
+}
+
+/// Leaves of a schema what it admits, said in one way of the many that there are.
+struct Shape;
+
+impl Transform for Shape {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        let Some(schema) = schema.as_object_mut() else { return };
+        for words in ["title", "description", "examples", "default", "deprecated"] {
             schema.remove(words);
         }
         rules::without_words(schema);
-    })
-    .transform(&mut schema);
-    schema
+        // A reference that once had words beside it.
+        if schema.len() == 1
+            && let Some(Value::Array(all)) = schema.get_mut("allOf")
+            && let [Value::Object(one)] = &mut all[..]
+        {
+            *schema = std::mem::take(one);
+        }
+        if let Some(value) = schema.remove("const") {
+            schema.insert("enum".to_owned(), json!([value]));
+        }
+        for variants in ["oneOf", "anyOf"] {
+            fold_texts(schema, variants);
+        }
+        // Of `anyOf`, the first that fits counts.
+        for unordered in ["required", "enum", "oneOf", rules::KEYWORD] {
+            if let Some(Value::Array(values)) = schema.get_mut(unordered) {
+                values.sort_by_cached_key(Value::to_string);
+            }
+        }
+        schema.sort_keys();
+    }
+}
+
+/// Variants of an enum that are texts are one or several schemas, depending on which have words.
+fn fold_texts(schema: &mut Map<String, Value>, keyword: &str) {
+    let Some(Value::Array(variants)) = schema.get_mut(keyword) else { return };
+    let is_text = |variant: &Value| match variant.as_object() {
+        Some(fields) => {
+            fields.len() == 2 && variant["type"] == "string" && variant["enum"].is_array()
+        }
+        None => false,
+    };
+    let Some(first) = variants.iter().position(is_text) else { return };
+    let mut texts = Vec::new();
+    variants.retain_mut(|variant| {
+        let text = is_text(variant);
+        if let Some(Value::Array(values)) = variant.get_mut("enum").filter(|_| text) {
+            texts.append(values);
+        }
+        !text
+    });
+    texts.sort_by_cached_key(Value::to_string);
+    let texts = json!({ "enum": texts, "type": "string" });
+    variants.insert(first, texts);
+    if schema.len() == 1
+        && let Some(Value::Array(variants)) = schema.get_mut(keyword)
+        && let [Value::Object(one)] = &mut variants[..]
+    {
+        *schema = std::mem::take(one);
+    }
 }
