@@ -10,7 +10,7 @@ use schemars::Schema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Flow, Payload};
+use crate::{Flow, Payload, schema};
 
 /// `[{ rule, name?, code?, message?, params? }]`: validator's name of the rule; which function it is, of
 /// `custom` and `schema`, or which regular expression; the code and the message of its issue, where they are its own.
@@ -202,10 +202,7 @@ impl Rules<'_> {
         let all = self.schema.get("allOf").filter(|_| !self.schema.contains_key("type"));
         let reference = self.schema.get("$ref").cloned().or_else(|| all.and_then(lone));
         let Some(reference) = reference else { return rules(self) };
-        let name = reference.as_str().and_then(|to| to.strip_prefix("#/definitions/"));
-        let Some(name) = name.map(|name| name.replace("~1", "/").replace("~0", "~")) else {
-            return;
-        };
+        let Some(name) = reference.as_str().and_then(schema::definition_name) else { return };
         if !self.document.done.insert(name.clone()) {
             return;
         }

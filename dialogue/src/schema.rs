@@ -1,5 +1,6 @@
 //! JSON Schemas of payloads.
 
+use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
 use crate::{Payload, rules};
@@ -19,6 +20,14 @@ pub(crate) fn of_payload<T: JsonSchema + Payload>(flow: Flow) -> Schema {
     let mut schema = of::<T>(flow);
     rules::write::<T>(&mut schema, flow);
     schema
+}
+
+/// Which of a schema's definitions a reference leads to. It is a JSON pointer in a URI, so that a name
+/// of a type that is not ASCII is percent-encoded there.
+pub(crate) fn definition_name(reference: &str) -> Option<String> {
+    let name = reference.strip_prefix("#/definitions/")?;
+    let name = percent_decode_str(name).decode_utf8().ok()?;
+    Some(name.replace("~1", "/").replace("~0", "~"))
 }
 
 /// In draft 7, which most programs that read schemas know best.

@@ -1,6 +1,6 @@
 //! The contract as an `AsyncAPI` 3 document.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::{
     Schema,
@@ -9,6 +9,7 @@ use schemars::{
 use serde_json::{Map, Value, json};
 
 use super::{Contract, EventContract, RoomContract};
+use crate::schema;
 
 const VERSION: &str = "3.0.0";
 const ABOUT: &str = "Rooms and events of a Dialogue server, over Socket.IO. \
@@ -149,31 +150,43 @@ impl Document {
         key
     }
 
-    /// Adds a payload's schema, and those that it refers to; returns a reference to it.
+    /// Adds a schema, and those that it refers to; returns a reference to it.
     fn schema(&mut self, key: &str, mut schema: Schema) -> Value {
-        let place = |name: &str| format!("{key}-{}", word(name));
-        RecursiveTransform(|schema: &mut Schema| {
+        let definitions = match schema.remove("definitions") {
+            Some(Value::Object(definitions)) => definitions,
+            _ => Map::new(),
+        };
+        let key_of = |name: &String| (name.clone(), self.key(&format!("{key}-{name}")));
+        let keys: BTreeMap<String, String> = definitions.keys().map(key_of).collect();
+        let mut place = RecursiveTransform(|schema: &mut Schema| {
             if let Some(Value::String(to)) = schema.get_mut("$ref") {
-                if let Some(name) = to.strip_prefix("#/definitions/") {
-                    *to = format!("#/components/schemas/{}", place(name));
+                let name = schema::definition_name(to);
+                if let Some(key) = name.and_then(|name| keys.get(&name)) {
+                    *to = format!("#/components/schemas/{key}");
                 } else if to == "#" {
                     *to = format!("#/components/schemas/{key}");
                 }
             }
-        })
-        .transform(&mut schema);
-        if let Some(Value::Object(definitions)) = schema.remove("definitions") {
-            for (name, definition) in definitions {
-                self.schemas.insert(place(&name), definition);
+        });
+        place.transform(&mut schema);
+        self.schemas.insert(key.to_owned(), schema.to_value());
+        for (name, mut definition) in definitions {
+            if let Ok(definition) = <&mut Schema>::try_from(&mut definition) {
+                place.transform(definition);
+            }
+            if let Some(key) = keys.get(&name) {
+                self.schemas.insert(key.clone(), definition);
             }
         }
-        self.schemas.insert(key.to_owned(), schema.to_value());
         json!({ "$ref": format!("#/components/schemas/{key}") })
     }
 
     /// A key for something, as the specification lets keys be; another one each time.
     fn key(&mut self, name: &str) -> String {
-        let word = word(name);
+        let word = match word(name) {
+            nothing if nothing.is_empty() => "unnamed".to_owned(),
+            word => word,
+        };
         let others = (2..).map(|n| format!("{word}-{n}"));
         let free = std::iter::once(word.clone()).chain(others).find(|key| !self.keys.contains(key));
         let key = free.unwrap_or(word);

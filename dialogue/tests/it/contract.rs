@@ -549,26 +549,86 @@ async fn a_client_learns_that_it_was_built_with_another_one() {
     assert_eq!(told("").await, Value::Null);
 }
 
-/// Every reference leads somewhere.
+/// Types whose names a key of the document cannot have.
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+struct Sizes {
+    #[validate(nested)]
+    size: Größe,
+    #[validate(nested)]
+    distance: Расстояние,
+    #[validate(nested)]
+    colour: Цвет,
+}
+
+macro_rules! nested {
+    ($($name:ident)*) => {$(
+        #[derive(Serialize, Deserialize, JsonSchema, Validate, dialogue::Payload)]
+        struct $name {
+            #[validate(range(exclusive_min = 0))]
+            n: i32,
+        }
+    )*};
+}
+
+nested!(Größe Расстояние Цвет);
+
+#[dialogue::room("площадь", events(Sizes))]
+mod plaza {}
+
+struct World;
+
+#[dialogue::app(rooms(plaza))]
+impl App for World {
+    type Credentials = TrustClientUserId;
+    type Identity = ClaimedUser;
+
+    async fn authenticate(
+        &self,
+        who: TrustClientUserId,
+        handshake: &Handshake,
+    ) -> Result<ClaimedUser, Deny> {
+        who.or_client_id(handshake)
+    }
+}
+
+#[test]
+fn types_may_have_names_in_any_script() {
+    let contract = Contract::of::<World>();
+    let sizes = contract.rooms[0].events[0].received.as_value();
+    for name in ["Größe", "Расстояние", "Цвет"] {
+        let n = &sizes["definitions"][name]["properties"]["n"];
+        assert_eq!(n["exclusiveMinimum"], 0, "{sizes:#}");
+    }
+    let document = contract.asyncapi();
+    assert!(references(&document, &document) > 10, "{document:#}");
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let with_n = schemas.values().filter(|schema| schema["properties"].get("n").is_some());
+    assert_eq!(with_n.count(), 6, "{document:#}");
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    assert!(schemas.keys().all(|key| !key.is_empty() && key.chars().all(allowed)), "{schemas:?}");
+}
+
+/// How many references there are. Every one leads somewhere.
+fn references(root: &Value, value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => {
+            let mut found = 0;
+            if let Some(Value::String(to)) = fields.get("$ref") {
+                let pointer = to.strip_prefix('#').unwrap();
+                assert!(root.pointer(pointer).is_some(), "{to}");
+                found += 1;
+            }
+            found + fields.values().map(|value| references(root, value)).sum::<usize>()
+        }
+        Value::Array(values) => values.iter().map(|value| references(root, value)).sum(),
+        _ => 0,
+    }
+}
+
 #[test]
 fn as_asyncapi_all_references_hold() {
-    fn check(root: &Value, value: &Value) -> usize {
-        match value {
-            Value::Object(fields) => {
-                let mut found = 0;
-                if let Some(Value::String(to)) = fields.get("$ref") {
-                    let pointer = to.strip_prefix('#').unwrap();
-                    assert!(root.pointer(pointer).is_some(), "{to}");
-                    found += 1;
-                }
-                found + fields.values().map(|value| check(root, value)).sum::<usize>()
-            }
-            Value::Array(values) => values.iter().map(|value| check(root, value)).sum(),
-            _ => 0,
-        }
-    }
     let document = Contract::of::<Post>().asyncapi();
-    assert!(check(&document, &document) > 10, "{document:#}");
+    assert!(references(&document, &document) > 10, "{document:#}");
     let channel = &document["channels"]["depot-depotId-shelf"];
     assert_eq!(channel["address"], "depot:{depotId}:{shelf}", "{document:#}");
     assert_eq!(document["operations"]["street-send"], Value::Null);
