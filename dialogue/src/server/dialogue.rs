@@ -123,7 +123,8 @@ impl<A: App> Builder<A> {
         self
     }
 
-    /// Says which pages may connect. Default: [`Cors::any`], where hooks see no cookies.
+    /// Says which pages may connect, and read what is served under `/dialogue/`. Default: [`Cors::any`],
+    /// where hooks see no cookies.
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = cors;
         self

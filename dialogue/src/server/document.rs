@@ -4,8 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::{
     body::Bytes,
-    extract::Request,
-    http::{Method, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -31,19 +30,23 @@ impl Document {
         Self { kind, text, tag: format!("\"{:x}\"", hasher.finish()) }
     }
 
-    pub(crate) fn answer(&self, request: &Request) -> Response {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return StatusCode::METHOD_NOT_ALLOWED.into_response();
-        }
+    pub(crate) fn answer(&self, asked: &HeaderMap) -> Response {
         let headers = [
             (header::CONTENT_TYPE, self.kind),
             (header::CACHE_CONTROL, "no-cache"),
             (header::ETAG, &self.tag),
         ];
-        let known = request.headers().get(header::IF_NONE_MATCH);
-        if known.is_some_and(|known| known == &*self.tag) {
+        if self.is_known(asked) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         (headers, self.text.clone()).into_response()
+    }
+
+    /// Whether the client has the text: `If-None-Match` compares weakly, and `*` is any text.
+    fn is_known(&self, asked: &HeaderMap) -> bool {
+        let lists = asked.get_all(header::IF_NONE_MATCH).iter();
+        let tags = lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+        let mut tags = tags.map(str::trim);
+        tags.any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.tag)
     }
 }

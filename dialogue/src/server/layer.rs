@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{self, Future},
     sync::LazyLock,
     task::{Context, Poll},
 };
@@ -93,13 +93,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let path = request.uri().path();
-        if let Some(document) = document(&self.held, path) {
-            let response = document.answer(&request);
-            return Box::pin(async { Ok(response) });
-        }
-        if path == READY_PATH {
-            let response = ready(&self.held, request.method());
-            return Box::pin(async { Ok(response) });
+        if path == READY_PATH || document(&self.held, path).is_some() {
+            let held = self.held.clone();
+            let answer = service_fn(move |request| future::ready(Ok(answer(&held, &request))));
+            return Box::pin(self.held.gate().layer.layer(answer).call(request));
         }
         let ours = path.strip_prefix(ENDPOINT_PATH);
         let ours = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -109,6 +106,17 @@ where
             async { Ok(response.await?.map(Body::new)) }
         };
         if ours { connect(&self.held, request, answer) } else { Box::pin({ answer }(request)) }
+    }
+}
+
+/// Answers what asks for a document, or whether the server is ready.
+fn answer<A: App>(dialogue: &Dialogue<A>, request: &Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
+    }
+    match document(dialogue, request.uri().path()) {
+        Some(document) => document.answer(request.headers()),
+        None => ready(dialogue),
     }
 }
 
@@ -179,10 +187,7 @@ fn has_session(query: &str) -> bool {
 }
 
 /// Whether new connections are welcome.
-fn ready<A: App>(dialogue: &Dialogue<A>, method: &Method) -> Response {
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
-    }
+fn ready<A: App>(dialogue: &Dialogue<A>) -> Response {
     if dialogue.stopping().is_draining() {
         return draining();
     }

@@ -33,7 +33,39 @@ async fn the_clients_script_is_served_and_cached() {
         "DELETE /dialogue/client.js HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
     )
     .await;
-    assert!(head.starts_with("HTTP/1.1 405"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 405") && head.contains("allow: GET, HEAD"), "{head}");
+}
+
+#[tokio::test]
+async fn a_script_is_known_by_any_of_the_tags_that_are_said() {
+    let server = server().await;
+    let status = async |known: &str| {
+        let known = format!("if-none-match: {known}\r\n");
+        let (head, _) = fetch(server.address, "/dialogue/client.js", &known).await;
+        head.split(' ').nth(1).unwrap().to_owned()
+    };
+    let (head, _) = fetch(server.address, "/dialogue/client.js", "").await;
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+    assert_eq!(status(&format!("\"other\", {tag}")).await, "304");
+    assert_eq!(status(&format!("\"other\"\r\nif-none-match: {tag}")).await, "304");
+    // A proxy that compresses makes a tag weak.
+    assert_eq!(status(&format!("W/{tag}")).await, "304");
+    assert_eq!(status("*").await, "304");
+    assert_eq!(status("\"other\", W/\"another\"").await, "200");
+}
+
+#[tokio::test]
+async fn a_servers_documents_have_heads_of_their_own() {
+    let server = server().await;
+    let paths = ["client.js", "contract.json", "asyncapi.json", "ready"];
+    for path in paths.map(|path| format!("/dialogue/{path}")) {
+        let head = format!("HEAD {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let (head, body) = request(server.address, &head).await;
+        let (whole, text) = fetch(server.address, &path, "").await;
+        assert!(head.starts_with("HTTP/1.1 200") && body.is_empty(), "{head}");
+        let length = format!("content-length: {}", text.len());
+        assert!(head.contains(&length) && whole.contains(&length), "{head}");
+    }
 }
 
 #[tokio::test]

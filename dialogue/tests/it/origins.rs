@@ -195,3 +195,37 @@ async fn what_is_no_origin_method_or_proxy_is_told_when_the_server_is_built() {
     let refused = Dialogue::builder(Shop).proxies(["proxy.local"]).build().await.map(drop);
     assert!(matches!(refused, Err(Error::Proxy(text)) if text == "proxy.local"));
 }
+
+const DOCUMENTS: [&str; 3] =
+    ["/dialogue/client.js", "/dialogue/contract.json", "/dialogue/asyncapi.json"];
+
+/// How a document is answered to a page, and whether a browser may ask for it in a way that needs leave.
+async fn document(server: &Server<Shop>, path: &str, origin: &str) -> [(u16, Option<String>); 2] {
+    let origin = format!("origin: {origin}\r\n");
+    let (head, _) = fetch(server.address, path, &origin).await;
+    let asks = "access-control-request-method: GET\r\nconnection: close\r\n\r\n";
+    let preflight = format!("OPTIONS {path} HTTP/1.1\r\nhost: x\r\n{origin}{asks}");
+    let (preflight, _) = request(server.address, &preflight).await;
+    [head, preflight].map(|head| {
+        let (status, allowed, _) = read(&head);
+        (status, allowed)
+    })
+}
+
+#[tokio::test]
+async fn pages_that_may_connect_may_import_the_client() {
+    let own = "https://myapp.com";
+    let any = shop(Cors::any()).await;
+    let listed = shop(Cors::origins([own])).await;
+    let same = shop(Cors::same_origin()).await;
+    for path in DOCUMENTS {
+        let answers = document(&any, path, own).await;
+        assert_eq!(answers, [(200, Some("*".into())), (200, Some("*".into()))], "{path}");
+        let answers = document(&listed, path, own).await;
+        assert_eq!(answers, [(200, Some(own.into())), (200, Some(own.into()))], "{path}");
+        // Whoever may not read it is told nothing.
+        let answers = document(&listed, path, "https://evil.example.com").await;
+        assert_eq!(answers, [(200, None), (200, None)], "{path}");
+        assert_eq!(document(&same, path, own).await, [(200, None), (200, None)], "{path}");
+    }
+}
