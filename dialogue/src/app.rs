@@ -98,6 +98,9 @@ pub trait App: Registry + Send + Sync + 'static {
     /// Does the room exist, as far as the client knows? One that it does not see is in no list of
     /// its, and answers like a room that does not exist. Default: it sees all.
     ///
+    /// The contract lists all rooms that the app declares, whoever reads it; where their names are a
+    /// secret, [do not publish it](crate::Builder::publish_contract).
+    ///
     /// A panic counts as no.
     fn sees(&self, client: &Client<Self>, room: &RoomInfo) -> bool {
         let _ = (client, room);

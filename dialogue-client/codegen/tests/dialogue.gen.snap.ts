@@ -2,7 +2,7 @@
 /* eslint-disable */
 
 /** Says which contract these types are from: the client's option `contract`. */
-export const CONTRACT_HASH = "7218109ed916e2d734774899e0afcb35";
+export const CONTRACT_HASH = "f3a19b7979af29dd68ab604fda928548";
 
 /**
  * An enum as serde writes it unless told otherwise.
@@ -100,6 +100,11 @@ export type Count = number;
  * A list.
  */
 export type Path = Point[];
+
+/**
+ * Several letters.
+ */
+export type Word = string;
 
 /**
  * What the server offers: the type argument of `createDialogueClient`.
@@ -275,6 +280,12 @@ export interface RuledInput {
    * Where it is.
    */
   room?: Room | null;
+  /**
+   * Its type is not one whose length JSON Schema knows.
+   *
+   * Rule: must have a length of at least 1 and at most 9.
+   */
+  word: Word;
 }
 
 /**
@@ -282,7 +293,7 @@ export interface RuledInput {
  */
 export interface Room {
   /**
-   * Rule: must be an IPv4 address.
+   * Rule: must be an IP address.
    */
   address: string;
 }
@@ -323,6 +334,12 @@ export interface Ruled {
    * Where it is.
    */
   room: Room | null;
+  /**
+   * Its type is not one whose length JSON Schema knows.
+   *
+   * Rule: must have a length of at least 1 and at most 9.
+   */
+  word: Word;
 }
 
 export interface StrictRoom {

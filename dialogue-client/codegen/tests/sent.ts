@@ -34,7 +34,7 @@ export const sent: { readonly [E in keyof Sent]: readonly Sent[E][] } = {
   nothing: [null],
   count: [7],
   path: [[], [{ x: 1, y: 2 }]],
-  ruled: [{ name: "a", nameAgain: "a", low: 1, high: 2, room: { address: "10.0.0.1" } }, { name: "a", nameAgain: "a", low: 1, high: 1 }],
+  ruled: [{ name: "a", nameAgain: "a", low: 1, high: 2, word: "w", room: { address: "10.0.0.1" } }, { name: "a", nameAgain: "a", low: 1, high: 1, word: "w" }],
 };
 
 /** None of them is one of the event's. */

@@ -1,5 +1,6 @@
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -15,6 +16,21 @@ export function shapes(command: "asyncapi" | "contract" | "values"): string {
 /** Has Rust parse values of events, by the events' names. Throws what it says of the first that it refuses. */
 export function parse(values: { readonly [event: string]: readonly unknown[] }): void {
   execFileSync(join(BINARIES, "shapes"), ["parse"], { input: JSON.stringify(values), stdio: "pipe" });
+}
+
+/** What the chat prints. */
+export function chat(...args: string[]): string {
+  return execFileSync(join(BINARIES, "chat"), args, { encoding: "utf8" });
+}
+
+/** Serves the chat. */
+export async function serve(): Promise<{ origin: string; stop: () => void }> {
+  const server = spawn(join(BINARIES, "chat"), { env: { ...process.env, PORT: "0" }, stdio: ["ignore", "pipe", "inherit"] });
+  for await (const line of createInterface(server.stdout)) {
+    const origin = line.split("listening on ")[1];
+    if (origin !== undefined) return { origin, stop: () => server.kill() };
+  }
+  throw new Error("the chat does not listen");
 }
 
 /** Runs `dialogue-codegen`, as it is built. */

@@ -146,7 +146,8 @@ impl<A: App> Builder<A> {
     }
 
     /// Whether anybody may read the app's [`Contract`]: at `/dialogue/contract.json`, and as `AsyncAPI` 3 at
-    /// `/dialogue/asyncapi.json`. Default: yes.
+    /// `/dialogue/asyncapi.json`. Default: yes. It lists every room that the app declares, also those that
+    /// [`App::sees`] hides from whoever reads it.
     ///
     /// If not, these paths are the app's own routes', which may give it to whom they know:
     ///

@@ -5,7 +5,12 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use axum::{Json, Router, http::StatusCode, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::get,
+};
 use dialogue::{
     App, Contract, Deny, Dialogue, Direction, Event, Handshake,
     auth::{ClaimedUser, TrustClientUserId},
@@ -520,17 +525,41 @@ async fn unpublished_its_paths_are_the_apps() {
     }
 
     let dialogue = builder().build().await.unwrap();
-    let own = dialogue.clone();
-    let may_read = async move |headers: axum::http::HeaderMap| match headers.get("x-secret") {
-        Some(_) => Ok(Json(own.contract().clone())),
-        None => Err(StatusCode::FORBIDDEN),
-    };
-    let routes = Router::new().route("/dialogue/contract.json", get(may_read));
+    let routes = Router::new()
+        .route("/dialogue/contract.json", get(own_contract))
+        .route("/dialogue/asyncapi.json", get(own_asyncapi))
+        .with_state(dialogue.clone());
     let server = Server::serving(dialogue, routes).await;
-    let (head, _) = fetch(server.address, "/dialogue/contract.json", "").await;
-    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
-    let (_, body) = fetch(server.address, "/dialogue/contract.json", "x-secret: 1\r\n").await;
-    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), json(server.dialogue.contract()));
+    let contract = server.dialogue.contract();
+    for (path, document) in [
+        ("/dialogue/contract.json", json(contract)),
+        ("/dialogue/asyncapi.json", contract.asyncapi()),
+    ] {
+        let (head, _) = fetch(server.address, path, "").await;
+        assert!(head.starts_with("HTTP/1.1 403"), "{head}");
+        let (_, body) = fetch(server.address, path, "x-secret: 1\r\n").await;
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), document);
+    }
+}
+
+fn may_read(headers: &HeaderMap) -> Result<(), StatusCode> {
+    headers.get("x-secret").map(drop).ok_or(StatusCode::FORBIDDEN)
+}
+
+async fn own_contract(
+    State(post): State<Dialogue<Post>>,
+    headers: HeaderMap,
+) -> Result<Json<Contract>, StatusCode> {
+    may_read(&headers)?;
+    Ok(Json(post.contract().clone()))
+}
+
+async fn own_asyncapi(
+    State(post): State<Dialogue<Post>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, StatusCode> {
+    may_read(&headers)?;
+    Ok(Json(post.contract().asyncapi()))
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 /* eslint-disable */
 
 /** Says which contract these types are from: the client's option `contract`. */
-export const CONTRACT_HASH = "3268d4facf7eb837602649effc7bfb54";
+export const CONTRACT_HASH = "952e342979451740bf33a0f0e17aa6fd";
 
 /**
  * What the server offers: the type argument of `createDialogueClient`.

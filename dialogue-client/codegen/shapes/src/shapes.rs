@@ -7,7 +7,7 @@ use dialogue::{Event, Payload};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use validator::{Validate, ValidationError};
+use validator::{Validate, ValidateLength, ValidationError};
 
 use crate::check;
 
@@ -179,15 +179,28 @@ pub(crate) struct Ruled {
     low: f64,
     #[validate(custom(function = finite))]
     high: f64,
+    /// Its type is not one whose length JSON Schema knows.
+    #[validate(length(min = 1, max = 9))]
+    word: Word,
     /// Where it is.
     #[validate(nested)]
     room: Option<Room>,
 }
 
+/// Several letters.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Word(String);
+
+impl ValidateLength<u64> for Word {
+    fn length(&self) -> Option<u64> {
+        self.0.length()
+    }
+}
+
 /// By its number.
 #[derive(Serialize, Deserialize, JsonSchema, Validate, Payload)]
 pub(crate) struct Room {
-    #[validate(ip(v4 = true))]
+    #[validate(ip)]
     address: String,
 }
 
@@ -313,6 +326,7 @@ pub(crate) fn values() -> serde_json::Result<BTreeMap<&'static str, Vec<Value>>>
         low: 0.5,
         high: 1.0,
         room: Some(Room { address: "10.0.0.1".into() }),
+        word: Word("word".into()),
     };
     let values = [
         ("nested", vec![value(&nested)]),
