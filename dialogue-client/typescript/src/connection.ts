@@ -6,7 +6,7 @@ import type { EventMessage } from "./event-message.js";
 import type { Unsubscribe } from "./handlers.js";
 import type { Auth, Credentials, DialogueClientOptions } from "./options.js";
 import { decodeConnectError, decodeRefusal } from "./refusal.js";
-import { concernOf, type RequestBody, type Requester, Requests } from "./request.js";
+import { notConnected, type RequestBody, type Requester, Requests } from "./request.js";
 import type { RoomInfo } from "./room-info.js";
 import type { End } from "./place.js";
 import { isUnanswered } from "./retry.js";
@@ -176,7 +176,7 @@ export class Connection implements Requester {
 
   request<Answer>(name: string, body?: RequestBody): Promise<Answer> {
     if (this.#phase !== "connected") {
-      return Promise.reject(new DialogueError("DISCONNECTED", "there is no connection to the server", concernOf(body)));
+      return Promise.reject(notConnected(body));
     }
     return this.#requests.send<Answer>(this.#socket, name, body, this.#timeoutMs);
   }

@@ -1,13 +1,7 @@
 import { type Handler, HandlersByName, type Unsubscribe } from "./handlers.js";
 
-const RESERVED: ReadonlySet<string> = new Set([
-  "connect",
-  "connect_error",
-  "disconnect",
-  "disconnecting",
-  "newListener",
-  "removeListener",
-]);
+/** The names that belong to Dialogue, or to Socket.IO. */
+const RESERVED = /^(dialogue:.*|connect|connect_error|disconnect|disconnecting|newListener|removeListener)$/s;
 
 /** The handlers of events that the server sends to this client alone, by event name. */
 export class DirectEvents {
@@ -15,7 +9,7 @@ export class DirectEvents {
 
   /** @throws TypeError for a name that belongs to Dialogue or Socket.IO, and that no such event can have. */
   on(event: string, handler: Handler<[payload: unknown]>): Unsubscribe {
-    if (event.startsWith("dialogue:") || RESERVED.has(event)) {
+    if (RESERVED.test(event)) {
       throw new TypeError(`\`${event}\` is not the name of an event that a server sends to one client`);
     }
     return this.#handlers.add(event, handler);

@@ -10,7 +10,7 @@ import { type JoinAnswer, Membership } from "./membership.js";
 import { iterateMessages } from "./message-iterator.js";
 import { Outbox, type OutboxLimits } from "./outbox.js";
 import type { End, Position } from "./place.js";
-import { concernOf, type RequestBody, type Requester } from "./request.js";
+import { concernOf, notConnected, type RequestBody, type Requester } from "./request.js";
 import type { EventsOptions, Receipt, TriggerOptions, TypedRoom } from "./room.js";
 import type { RoomState } from "./room-state.js";
 
@@ -96,7 +96,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
 
   /** Fails what waits for the room to be joined again: no connection is on its way. */
   forsake(): void {
-    this.#outbox.abandon(new DialogueError("DISCONNECTED", "there is no connection to the server", { roomId: this.roomId }));
+    this.#outbox.abandon(notConnected({ roomId: this.roomId }));
   }
 
   /** Asks once more for the join that is going on, if there is one: the room may be another by now. */
@@ -261,10 +261,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   #assertUsable(body: RequestBody): void {
-    const { state } = this.#owner.requester;
-    if (state === "disconnected") {
-      throw new DialogueError("DISCONNECTED", "there is no connection to the server", concernOf(body));
-    }
+    if (this.#owner.requester.state === "disconnected") throw notConnected(body);
     if (this.ended) throw this.#notIn(body);
   }
 

@@ -19,17 +19,21 @@ export interface MessageSource {
 
 /** Iterates over events from now on, not only from the first call of `next`. */
 export function iterateMessages(source: MessageSource, signal?: AbortSignal): AsyncIterableIterator<EventMessage> {
-  const waiting: EventMessage[] = [];
+  /** Each gives an event, or throws why there are no more. */
+  const waiting: (() => EventMessage)[] = [];
   let more = new Deferred<void>();
   let ended = false;
-  let failure: { readonly reason: unknown } | undefined;
 
   const end = (reason?: unknown) => {
     if (ended) return;
     ended = true;
-    if (reason !== undefined) failure = { reason };
     for (const off of offs) off();
     signal?.removeEventListener("abort", abort);
+    if (reason !== undefined) {
+      waiting.push(() => {
+        throw reason;
+      });
+    }
     more.resolve();
   };
   const abort = () => {
@@ -39,16 +43,16 @@ export function iterateMessages(source: MessageSource, signal?: AbortSignal): As
   const offs = [
     source.on((message) => {
       if (waiting.length === MOST_WAITING) {
-        const problem = `${MOST_WAITING} events wait for whoever iterates: read on with \`getHistory\`, and iterate anew`;
+        const problem = `${MOST_WAITING} events wait: read on with \`getHistory\`, and iterate anew`;
         end(new DialogueError("LIMIT_EXCEEDED", problem, source.concern));
       } else {
-        waiting.push(message);
+        waiting.push(() => message);
         more.resolve();
       }
     }),
     source.onEnd(end),
     source.onReset(() => {
-      const problem = "events were missed that cannot be had any more: read `history`, and iterate anew";
+      const problem = "events were missed for good: read `history`, and iterate anew";
       end(new DialogueError("MISSED", problem, source.concern));
     }),
   ];
@@ -61,18 +65,13 @@ export function iterateMessages(source: MessageSource, signal?: AbortSignal): As
     },
     async next() {
       while (waiting.length === 0 && !ended) await more.promise;
-      const value = waiting.shift();
+      const take = waiting.shift();
       if (waiting.length === 0 && !ended) more = new Deferred();
-      if (value) return { done: false, value };
-      const failed = failure;
-      failure = undefined;
-      if (failed) throw failed.reason;
-      return { done: true, value: undefined };
+      return take ? { done: false, value: take() } : { done: true, value: undefined };
     },
     async return() {
-      waiting.length = 0;
       end();
-      failure = undefined;
+      waiting.length = 0;
       return { done: true, value: undefined };
     },
   };

@@ -91,7 +91,7 @@ export class Outbox {
     this.#stored = stored;
     for (const entry of this.#entries) {
       if (entry.sentBy === undefined || entry.sentBy === this.#requester.userId) continue;
-      const message = `the connection was lost before \`${entry.body.event}\` was acknowledged, and its user is another now`;
+      const message = `\`${entry.body.event}\` was not acknowledged, and the user is another now`;
       this.#reject(entry, new DialogueError("DISCONNECTED", message, concernOf(entry.body)));
     }
     this.#flush();
@@ -177,5 +177,5 @@ export class Outbox {
 
 /** A key that no other trigger has. Not by `randomUUID`, which pages without TLS do not have. */
 function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

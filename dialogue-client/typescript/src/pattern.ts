@@ -36,12 +36,11 @@ export function fillPattern(pattern: string, parameters: Readonly<Record<string,
 }
 
 function encode(pattern: string, name: string, value: string | number | undefined): string {
-  if (value === undefined || value === "") {
-    throw new DialogueError("INVALID_REQUEST", `room \`${pattern}\` needs a value for \`${name}\``);
-  }
+  const text = `${value ?? ""}`;
   try {
-    return encodeURIComponent(value);
-  } catch (cause) {
-    throw new DialogueError("INVALID_REQUEST", `\`${name}\` of room \`${pattern}\` is not valid Unicode`, { cause });
+    if (text) return encodeURIComponent(text);
+  } catch {
+    // It has half of a character.
   }
+  throw new DialogueError("INVALID_REQUEST", `room \`${pattern}\` needs a text for \`${name}\``);
 }

@@ -32,13 +32,9 @@ export function decodeRefusal(refusal: unknown, concern: Concern = {}): Dialogue
 export function decodeConnectError(error: Error): DialogueError {
   try {
     const refusal: unknown = JSON.parse(error.message);
-    if (isRecord(refusal)) return decodeRefusal(refusal);
+    if (Object(refusal).code) return decodeRefusal(refusal);
   } catch {
     // Not worded by Dialogue: handed on as it is.
   }
   return new DialogueError("INTERNAL", error.message, { cause: error });
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

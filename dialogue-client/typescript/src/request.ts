@@ -2,7 +2,7 @@ import type { Socket } from "socket.io-client";
 import type { ConnectionState } from "./connection-state.js";
 import { Deferred } from "./deferred.js";
 import { DialogueError } from "./error.js";
-import { type Concern, decodeRefusal, isRecord } from "./refusal.js";
+import { type Concern, decodeRefusal } from "./refusal.js";
 
 /** The payload of a `dialogue:*` request. */
 export interface RequestBody {
@@ -42,11 +42,11 @@ export class Requests {
     };
     const settle = (timedOut: Error | null, reply: unknown) => {
       this.#waiting.delete(lose);
+      const { ok, ...fields } = Object(reply);
       if (timedOut) {
         answer.reject(new DialogueError("TIMEOUT", `no answer to \`${name}\` within ${timeoutMs} ms`, concern));
-      } else if (isRecord(reply) && reply.ok === true) {
-        const { ok: _, ...fields } = reply;
-        answer.resolve(fields as Answer);
+      } else if (ok === true) {
+        answer.resolve(fields);
       } else {
         answer.reject(decodeRefusal(reply, concern));
       }
@@ -66,6 +66,11 @@ export class Requests {
     for (const lose of this.#waiting) lose();
     this.#waiting.clear();
   }
+}
+
+/** Why a request is not made while there is no connection. */
+export function notConnected(body: RequestBody | undefined): DialogueError {
+  return new DialogueError("DISCONNECTED", "there is no connection to the server", concernOf(body));
 }
 
 /** The room and event that a request is about. */

@@ -8,13 +8,10 @@ export function serverOrigin(url: string | undefined): string {
     if (typeof location === "undefined") throw new TypeError("`url` is required outside a browser");
     return location.origin;
   }
-  const parsed = new URL(url);
-  const secure = /^(?:http|ws)(s?):$/.exec(parsed.protocol)?.[1];
-  if (secure === undefined) {
-    throw new TypeError(`\`url\` must start with http://, https://, ws:// or wss://, but is \`${url}\``);
+  const { protocol, host, pathname, search, hash } = new URL(url);
+  const secure = /^(?:http|ws)(s?):$/.exec(protocol)?.[1];
+  if (secure === undefined || pathname + search + hash !== "/") {
+    throw new TypeError(`\`url\` must be http(s):// or ws(s):// and a host, but is \`${url}\`: use \`path\` for a prefix`);
   }
-  if (parsed.pathname !== "/" || parsed.search !== "" || parsed.hash !== "") {
-    throw new TypeError(`\`url\` must be an origin without a path, but is \`${url}\`: use \`path\` for a prefix`);
-  }
-  return `http${secure}://${parsed.host}`;
+  return `http${secure}://${host}`;
 }

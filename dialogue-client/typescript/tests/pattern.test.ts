@@ -30,9 +30,9 @@ describe("filling a pattern", () => {
   });
 
   test.each([
-    ["missing", {}, "needs a value for `id`"],
-    ["empty", { id: "" }, "needs a value for `id`"],
-    ["half a surrogate pair", { id: "\ud800" }, "not valid Unicode"],
+    ["missing", {}, "needs a text for `id`"],
+    ["empty", { id: "" }, "needs a text for `id`"],
+    ["half a surrogate pair", { id: "\ud800" }, "needs a text for `id`"],
   ])("refuses a value that is %s", (_, parameters, message) => {
     expect(() => fillPattern("doc:{id}", parameters)).toThrow(
       expect.objectContaining({ code: "INVALID_REQUEST", message: expect.stringContaining(message) }),

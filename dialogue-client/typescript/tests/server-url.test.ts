@@ -24,7 +24,7 @@ describe("the server's origin", () => {
   });
 
   test.each(["ftp://example.com", "localhost:3000"])("cannot be %s", (url) => {
-    expect(() => serverOrigin(url)).toThrow("must start with");
+    expect(() => serverOrigin(url)).toThrow("must be http(s):// or ws(s):// and a host");
   });
 
   test.each(["http://example.com/chat", "http://example.com/?a=1"])("has no path or query: %s", (url) => {
