@@ -130,7 +130,10 @@ impl From<Failed> for Refusal {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::Refused(refusal) => refusal,
-            failed => Self::parse(&RequestError::from(failed).to_string()),
+            failed => {
+                let message = RequestError::from(failed).to_string();
+                Failure::new(ErrorCode::Internal, message).into()
+            }
         }
     }
 }

@@ -169,6 +169,10 @@ impl<R: RoomKey, K> Room<R, K> {
     /// lost, which is as good, or after [`Builder::request_timeout`](crate::Builder::request_timeout).
     /// Whoever joins again is let in after that.
     pub async fn leave(self) {
+        if self.state() == RoomState::Left {
+            // Another membership of that id is not this handle's.
+            return;
+        }
         let (reply, left) = oneshot::channel();
         let leave = Command::Leave { id: self.core.id.clone(), reply };
         let left = async {

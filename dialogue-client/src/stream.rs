@@ -146,7 +146,8 @@ impl Reader {
         let Opened { event, sender, dropped } = opened;
         // What a page has, and what came meanwhile, finds room together.
         let page = (sender.max_capacity() / 2).clamp(1, LARGEST_PAGE);
-        let place = Place::new(at, [event.into()], page.min(sender.max_capacity() - page));
+        let hold = page.min(sender.max_capacity() - page);
+        let place = Place::new(at, [event.into()], hold);
         let (refused, catching_up) = (false, CatchingUp::Idle);
         Self { id, event, refused, sender, dropped, place, page, catching_up }
     }
@@ -187,14 +188,18 @@ impl Reader {
 
     /// Events of the room may be missing.
     pub(crate) fn reset(&mut self, id: u64, at: At) {
-        let hold = self.page.min(self.sender.max_capacity() - self.page);
-        (self.id, self.place, self.catching_up) =
-            (id, Place::new(at, [self.event.into()], hold), CatchingUp::Idle);
+        (self.id, self.catching_up) = (id, CatchingUp::Idle);
+        self.place = self.place.anew(at);
+    }
+
+    /// Whether a page was asked for.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.catching_up == CatchingUp::Asked
     }
 
     /// What was asked for will not be answered.
     pub(crate) fn lost(&mut self) {
-        if self.catching_up == CatchingUp::Asked {
+        if self.has_asked() {
             self.idle();
         }
     }

@@ -286,6 +286,10 @@ pub struct Joined<'a> {
     /// Only for a join with `since`: whether `events` are all that was missed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
+    /// If `recovered`, the last event of each name that the member is subscribed to, where there is one:
+    /// what was lost before the place that the client named is told by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<BTreeMap<Cow<'static, str>, u64>>,
     /// What was missed, oldest first, if `recovered`; otherwise the room's recent events, newest first.
     pub events: Cow<'a, [Arc<RawMessage>]>,
     /// Whether `dialogue:getHistory` has older ones.
@@ -494,7 +498,7 @@ mod tests {
         let log = r#""epoch":"00000000000000ab","seq":3"#;
 
         let joined = format!(
-            r#"{{"roomId":"a\"b","roomName":"A","subscriptions":["note","*"],"stored":["note"],{log},"recovered":true,"events":{events},"more":false}}"#
+            r#"{{"roomId":"a\"b","roomName":"A","subscriptions":["note","*"],"stored":["note"],{log},"recovered":true,"last":{{"note":3}},"events":{events},"more":false}}"#
         );
         assert_eq!(through::<Joined<'_>>(&joined), joined);
         let page = format!(r#"{{"events":{events},"complete":true,{log}}}"#);

@@ -9,7 +9,7 @@ use super::Connection;
 use crate::{
     error::{Failed, Refusal},
     link::{About, Due, RoomId},
-    membership::{Membership, Waiter},
+    membership::{AGAIN, Membership, Waiter, is_gone},
     request::passes,
 };
 
@@ -58,7 +58,8 @@ impl Connection {
 
     /// The server lets the room go, unless it is asked again.
     pub(super) fn on_left(&mut self, id: RoomId, refusal: Option<&Refusal>) {
-        if let Some(wait) = refusal.and_then(passes) {
+        if let Some(refusal) = refusal.filter(|refusal| !is_gone(refusal)) {
+            let wait = passes(refusal).unwrap_or(AGAIN);
             self.link.timers.after(wait, Due::Again(About::Leave(id)));
         } else if let Some(Leaving { joins, .. }) = self.leaving.remove(&id) {
             self.join_anew(&id, joins);

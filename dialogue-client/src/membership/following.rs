@@ -122,10 +122,11 @@ impl Membership {
         hub: &Hub,
     ) -> Result<(), Over> {
         match answer.map(answer::read::<Subscriptions<'_>>) {
-            Ok(Ok(Subscriptions { subscriptions, epoch, seq })) => {
+            Ok(Ok(Subscriptions { subscriptions, seq, .. })) => {
                 self.subscriptions = subscriptions.into_owned();
                 let followed = self.followed();
-                if let Some(place) = self.place.as_mut().filter(|it| it.at().epoch == epoch) {
+                // In another log, the place is about to be one there.
+                if let Some(place) = &mut self.place {
                     let readers = self.readers.iter_mut();
                     let new = readers.filter(|reader| !place.follows(reader.event));
                     new.for_each(|reader| reader.skip_to(seq));
@@ -157,7 +158,10 @@ impl Membership {
                     self.fetch(after, link);
                 }
             }
-            Need::CatchUp(id) if !link.waits_for(&self.about(Need::CatchUp(id))) => {
+            Need::CatchUp(id)
+                if self.readers.iter().any(|reader| reader.id == id && reader.has_asked())
+                    && !link.waits_for(&self.about(Need::CatchUp(id))) =>
+            {
                 self.catch_up(id, link);
             }
             Need::Subscribe(event) if self.joined && self.rest().any(|rest| *rest == *event) => {
@@ -272,14 +276,16 @@ impl Membership {
         of_it.for_each(|reader| reader.refused = true);
     }
 
-    /// Whether a join is refused for a stream's event alone: it can do without.
+    /// Whether a join is refused for one of its events alone, which the room may have no more: it can do
+    /// without.
     pub(super) fn is_without(&mut self, refusal: &Refusal) -> bool {
         let event = refusal.event.as_deref().filter(|_| refusal.code == ErrorCode::EventNotAllowed);
-        let Some(event) = event.filter(|event| self.rest().any(|rest| rest == *event)) else {
-            return false;
-        };
+        let Some(event) = event else { return false };
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|own| own != event);
+        let named = self.subscriptions.len() < before || self.rest().any(|rest| rest == event);
         self.refuse(event);
-        true
+        named
     }
 
     /// Something about the handles has changed.
@@ -324,6 +330,6 @@ fn range(answer: Result<&RawValue, Refusal>) -> Result<Range, Refusal> {
 }
 
 /// The server has taken the client out of the room.
-fn is_gone(refusal: &Refusal) -> bool {
+pub(crate) fn is_gone(refusal: &Refusal) -> bool {
     [ErrorCode::NotInRoom, ErrorCode::RoomNotFound].contains(&refusal.code)
 }

@@ -18,11 +18,13 @@ use crate::{
     feed::{Listeners, lock},
     hub::Hub,
     link::{About, Due, Link, Need, RoomId},
-    place::{At, Place},
+    place::{At, End, Place},
     request::{Outbox, Request, passes},
     room::Core,
     stream::Reader,
 };
+
+pub(crate) use self::following::is_gone;
 
 /// How many messages are held while something is fetched that comes before them.
 const HOLD: usize = 256;
@@ -32,7 +34,7 @@ const PAGE: usize = 100;
 const UNUSED: Duration = Duration::from_secs(1);
 /// How long to wait before asking again, if the server does not say: twice as long after each refusal, up
 /// to the latter.
-const AGAIN: Duration = Duration::from_millis(500);
+pub(crate) const AGAIN: Duration = Duration::from_millis(500);
 const MOST: Duration = Duration::from_secs(5);
 
 pub(crate) struct Membership {
@@ -195,8 +197,8 @@ impl Membership {
             Ok(Err(unreadable)) => return Err(Over(unreadable)),
             Err(refusal) => return self.on_refused(refusal, link, hub),
         };
-        let Joined { room_name, subscriptions, stored, epoch, seq, recovered, events, .. } = joined;
-        let at = At { epoch, seq };
+        let Joined { room_name, subscriptions, stored, recovered, last, events, .. } = joined;
+        let at = At { epoch: joined.epoch, seq: joined.seq };
         self.open(link);
         self.joined = true;
         self.refused.clear();
@@ -207,8 +209,9 @@ impl Membership {
         let followed = self.followed();
         match &mut self.place {
             Some(place) => {
-                let recovered = recovered == Some(true);
-                let steps = place.joined(at, recovered, events.into_owned(), followed);
+                let recovered = (recovered == Some(true)).then(|| events.into_owned());
+                let end = End { at, last: last.unwrap_or_default() };
+                let steps = place.joined(end, recovered, followed);
                 self.take(steps, link, hub);
             }
             // What the room sends of the past is for whoever reads history.

@@ -93,6 +93,11 @@ impl Place {
         Self { at, seen, held: None, hold }
     }
 
+    /// Another one like this, somewhere else.
+    pub(crate) fn anew(&self, at: At) -> Self {
+        Self::new(at, self.seen.keys().cloned(), self.hold)
+    }
+
     pub(crate) fn at(&self) -> At {
         self.at
     }
@@ -134,25 +139,28 @@ impl Place {
         self.seen.values_mut().for_each(|seen| *seen = seq.max(*seen));
     }
 
-    /// Takes in the answer to a join that named [`Place::since`], and what is followed from then on.
+    /// Takes in the answer to a join that named [`Place::since`]: what was missed, if the server can tell
+    /// it, and what is followed from then on.
     pub(crate) fn joined(
         &mut self,
-        end: At,
-        recovered: bool,
-        events: Vec<Arc<RawMessage>>,
+        end: End,
+        recovered: Option<Vec<Arc<RawMessage>>>,
         names: impl IntoIterator<Item = Cow<'static, str>>,
     ) -> Vec<Step> {
         self.follow(names, self.since().seq);
         let from = self.held.take().map_or(self.at.seq, |held| held.from);
-        if !recovered || end.epoch != self.at.epoch {
-            return vec![self.reset(end)];
+        let Some(events) = recovered else { return vec![self.reset(end.at)] };
+        if end.at.epoch != self.at.epoch {
+            // Nothing is stored there, so that nothing can be missing.
+            self.move_to(end.at);
+            return Vec::new();
         }
         let mut steps = Vec::with_capacity(events.len());
         match self.see_all(events, &mut steps) {
-            Verdict::Seen => self.is_told(from, end.seq),
+            Verdict::Seen => steps.extend(self.end(end)),
             Verdict::Gap { after } if after < from => steps.push(self.fall_behind(after)),
             // A recovery is whole, or it is none.
-            Verdict::Gap { .. } | Verdict::Foreign => steps.push(self.reset(end)),
+            Verdict::Gap { .. } | Verdict::Foreign => steps.push(self.reset(end.at)),
         }
         steps
     }
@@ -229,6 +237,12 @@ impl Place {
             // Something before what is kept was not seen, and is kept no more.
             _ => {
                 steps.push(self.reset(end));
+                if let Some(held) = &mut self.held {
+                    // Others are of a log that is no more.
+                    held.messages.retain(|message| {
+                        message.position.is_some_and(|position| position.epoch == end.epoch)
+                    });
+                }
                 None
             }
         };
@@ -292,9 +306,13 @@ impl Place {
     }
 
     fn reset(&mut self, at: At) -> Step {
+        self.move_to(at);
+        Step::Reset(at)
+    }
+
+    fn move_to(&mut self, at: At) {
         self.at = at;
         self.seen.values_mut().for_each(|seen| *seen = at.seq);
-        Step::Reset(at)
     }
 }
 

@@ -51,9 +51,15 @@ fn end(epoch: &str, last: &[(&'static str, u64)]) -> End {
     }
 }
 
-/// What comes of a join that names what is followed already.
-fn joined(place: &mut Place, end: At, recovered: bool, events: Vec<Arc<RawMessage>>) -> String {
-    told(&place.joined(end, recovered, events, NAMES.map(Into::into)))
+/// What comes of a join that names what is followed already, and is told what was missed.
+fn joined(place: &mut Place, seq: u64, missed: Vec<Arc<RawMessage>>) -> String {
+    let end = End { at: at(OLD, seq), last: BTreeMap::new() };
+    told(&place.joined(end, Some(missed), NAMES.map(Into::into)))
+}
+
+/// What comes of one that is not.
+fn joined_anew(place: &mut Place, end: End) -> String {
+    told(&place.joined(end, None, NAMES.map(Into::into)))
 }
 
 /// A place at 2 of the old log, which holds two messages at most.
@@ -245,7 +251,7 @@ fn a_recovered_join_replays_in_order_and_drops_what_was_held() {
     let mut place = place();
     assert_eq!(told(&place.live(tick(5, 4))), ">2");
     let missed = vec![tick(3, 2), tock(4, 1), tick(5, 3)];
-    assert_eq!(joined(&mut place, at(OLD, 6), true, missed), "3 4 5");
+    assert_eq!(joined(&mut place, 6, missed), "3 4 5");
     assert_eq!((place.at(), place.behind()), (at(OLD, 6), None));
     assert_eq!(told(&place.live(tick(7, 5))), "7");
 }
@@ -258,7 +264,7 @@ fn a_join_goes_on_from_before_what_is_known_to_be_missing() {
     assert_eq!(told(&place.live(tick(5, 3))), ">2");
     assert_eq!(place.since(), at(OLD, 2));
     let missed = vec![tick(3, 2), tock(4, 1), tick(5, 3), tick(6, 5)];
-    assert_eq!(joined(&mut place, at(OLD, 6), true, missed), "3 5 6");
+    assert_eq!(joined(&mut place, 6, missed), "3 5 6");
     assert_eq!((place.since(), place.behind()), (at(OLD, 6), None));
 }
 
@@ -268,7 +274,7 @@ fn a_join_that_tells_what_was_missing_before_it_has_that_fetched() {
     // 3 is missing, and nothing says so before the connection is lost.
     assert_eq!(told(&place.live(tock(4, 1))), "4");
     assert_eq!(place.since(), at(OLD, 4));
-    assert_eq!(joined(&mut place, at(OLD, 5), true, vec![tick(5, 3)]), ">2");
+    assert_eq!(joined(&mut place, 5, vec![tick(5, 3)]), ">2");
     let range = vec![tick(3, 2), tock(4, 1), tick(5, 3)];
     assert_eq!(told(&place.page(page(OLD, range, true, 5))), "3 5");
 }
@@ -278,14 +284,13 @@ fn a_join_that_names_more_than_before_lacks_nothing_of_it() {
     let mut place = Place::new(at(OLD, 2), ["tick".into()], 2);
     assert_eq!(told(&place.live(tick(9, 2))), "9");
     let missed = vec![tick(11, 9), tock(12, 5)];
-    assert_eq!(joined(&mut place, at(OLD, 12), true, missed), "11 12");
+    assert_eq!(joined(&mut place, 12, missed), "11 12");
 }
 
 #[test]
 fn a_join_that_is_not_recovered_is_a_reset() {
     let mut place = place();
-    let recent = vec![tick(9, 8)];
-    assert_eq!(joined(&mut place, at(OLD, 9), false, recent), "!9");
+    assert_eq!(joined_anew(&mut place, end(OLD, &[("tick", 9)])), "!9");
     assert_eq!(told(&place.live(tick(9, 8))), "");
     assert_eq!(told(&place.live(tick(10, 9))), "10");
 }
@@ -293,8 +298,35 @@ fn a_join_that_is_not_recovered_is_a_reset() {
 #[test]
 fn a_join_to_another_log_is_a_reset_even_to_a_smaller_seq() {
     let mut place = place();
-    assert_eq!(joined(&mut place, at(NEW, 1), true, vec![]), "!1");
+    assert_eq!(joined_anew(&mut place, end(NEW, &[("tick", 1)])), "!1");
     assert_eq!(told(&place.live(event(NEW, "tick", 2, 1))), "2");
+}
+
+#[test]
+fn a_join_to_another_log_that_lacks_nothing_is_no_reset() {
+    let mut place = place();
+    let end = End { at: at(NEW, 0), last: BTreeMap::new() };
+    assert_eq!(told(&place.joined(end, Some(vec![]), NAMES.map(Into::into))), "");
+    assert_eq!(place.since(), at(NEW, 0));
+}
+
+#[test]
+fn a_join_tells_what_was_lost_before_its_place_and_has_it_fetched() {
+    let mut place = place();
+    // 3 is missing, and nothing says so before the connection is lost.
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    let end = end(OLD, &[("tick", 3), ("tock", 4)]);
+    assert_eq!(told(&place.joined(end, Some(vec![]), NAMES.map(Into::into))), ">2");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2), tock(4, 1)], true, 4))), "3");
+}
+
+#[test]
+fn what_was_held_of_a_log_that_is_no_more_is_dropped() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    assert_eq!(told(&place.live(event(NEW, "tick", 2, 1))), "");
+    assert_eq!(told(&place.page(page(NEW, vec![], true, 1))), "!1 2");
+    assert_eq!(place.behind(), None);
 }
 
 #[test]

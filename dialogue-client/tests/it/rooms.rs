@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dialogue::{EventMessage, Position, Rate};
-use dialogue_client::{ClientError, CreateRoom, ErrorCode, JoinError, RoomState, State};
+use dialogue_client::{Client, ClientError, CreateRoom, ErrorCode, JoinError, RoomState, State};
 use futures_util::FutureExt;
 
 use crate::{
@@ -103,6 +103,32 @@ async fn who_left_triggers_no_more() {
     let error = other.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap_err();
     assert_eq!(error.to_string(), "the room was left; join it again");
     assert_eq!(other.on::<Tick>().next().await, None);
+}
+
+#[tokio::test]
+async fn a_handle_of_a_room_that_was_left_does_not_leave_the_one_that_was_joined_anew() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let other = square.clone();
+    square.leave().await;
+    let anew = ann.join(square::Room).await.unwrap();
+    other.leave().await;
+    anew.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(anew.state(), RoomState::Joined);
+}
+
+#[tokio::test]
+async fn leaving_is_tried_again_whatever_the_server_refuses_it_with() {
+    let mut limits = limits();
+    limits.requests = Some(Rate::per_second(10).burst(1));
+    let mut server = Server::with(limits).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    server.proxy.replace("\"code\":\"RATE_LIMITED\"", "\"code\":\"INTERNAL\"    ");
+    ann.rooms().await.unwrap();
+    square.leave().await;
+    server.noted(&Noted::Left("ann".into(), "square".into())).await;
 }
 
 #[tokio::test]
@@ -253,6 +279,52 @@ async fn a_stream_that_the_room_refuses_costs_nothing_else() {
         }
     }
     assert_eq!(events, ["tick", "chime"]);
+}
+
+/// Replaces the server while a client does not get through, and has its mayor build a shed there.
+async fn rebuild(server: &mut Server, away: &Client, name: &str) {
+    server.proxy.close();
+    server.restart().await;
+    soon(away.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    let mayor = connect_past(server, "mayor").await;
+    mayor.create_room(CreateRoom::new("shed", name)).await.unwrap();
+    server.proxy.open();
+    soon(away.states().wait_for(|state| *state == State::Connected)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_room_that_has_an_event_no_more_is_joined_again_without_it() {
+    let mut server = Server::start().await;
+    let (mayor, ann) = (server.connect("mayor").await, server.connect("ann").await);
+    mayor.create_room(CreateRoom::new("shed", "Shed")).await.unwrap();
+    let shed = ann.join_id::<building::Room>("shed").await.unwrap();
+    let (_ticks, mut blinks, mut errors) = (shed.on::<Tick>(), shed.on::<Blink>(), ann.errors());
+    shed.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    rebuild(&mut server, &ann, "Empty shed").await;
+    shed.trigger(Blink { n: 1 }).await.unwrap();
+    assert_eq!(soon(blinks.next()).await.unwrap().data.n, 1);
+    loop {
+        if let ClientError::Room { refusal, .. } = &*soon(errors.next()).await.unwrap() {
+            assert_eq!(
+                (refusal.code, refusal.event.as_deref()),
+                (ErrorCode::EventNotAllowed, Some("tick"))
+            );
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_stored_nothing_is_missed() {
+    let mut server = Server::start().await;
+    let (mayor, ann) = (server.connect("mayor").await, server.connect("ann").await);
+    mayor.create_room(CreateRoom::new("shed", "Empty shed")).await.unwrap();
+    let shed = ann.join_id::<building::Room>("shed").await.unwrap();
+    let (mut blinks, mut resets) = (shed.on::<Blink>(), shed.resets());
+    rebuild(&mut server, &ann, "Empty shed").await;
+    shed.trigger(Blink { n: 1 }).await.unwrap();
+    assert_eq!(soon(blinks.next()).await.unwrap().data.n, 1);
+    assert!(resets.next().now_or_never().is_none());
 }
 
 #[tokio::test]

@@ -72,18 +72,19 @@ export class Feed {
     this.#place = new Place(position, names);
   }
 
-  /** Goes on from {@link since} with everything of these names that was missed, oldest first, up to `position`. */
-  resume(missed: readonly EventMessage[], position: Position, names: readonly string[]): void {
+  /** Goes on from {@link since} with everything of these names that was missed, oldest first, up to the end. */
+  resume(missed: readonly EventMessage[], end: End, names: readonly string[]): void {
     const place = this.#place!;
-    const from = place.seq;
-    place.follow(names, from);
+    // Nothing is stored there.
+    if (end.epoch !== place.epoch) return this.begin(end, names);
+    place.follow(names, place.seq);
+    // What was lost before the place that the join named is missing still.
+    this.#end = end;
     for (const message of missed) {
       const verdict = place.take(message);
       if (verdict === "next") this.#owner.deliver(message);
-      // Something is missing from before what the join was asked for.
       else if (verdict === "gap") return void (this.#behind = true);
     }
-    place.told(from, position.seq);
   }
 
   /** Hands over what was held, and from then on what comes. */

@@ -205,11 +205,11 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#membership.end(state, refusal);
   }
 
-  #joined({ roomName, events, recovered, epoch, seq }: JoinAnswer): void {
+  #joined({ roomName, events, recovered, epoch, seq, last }: JoinAnswer): void {
     const again = this.#feed.since !== undefined;
     this.roomName = roomName;
     if (recovered) {
-      this.#feed.resume(events, { epoch, seq }, this.#followed);
+      this.#feed.resume(events, { epoch, seq, last: last! }, this.#followed);
     } else {
       this.#feed.begin({ epoch, seq }, this.#followed);
       this.history = events;

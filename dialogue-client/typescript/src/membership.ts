@@ -1,7 +1,7 @@
 import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
-import type { Position } from "./place.js";
+import type { End, Position } from "./place.js";
 import type { RequestBody } from "./request.js";
 import { retryDelay } from "./retry.js";
 import type { RoomState } from "./room-state.js";
@@ -14,6 +14,8 @@ export interface JoinAnswer extends Position {
   readonly stored: readonly string[];
   /** Whether `events` are all that was missed; absent for a first join. */
   readonly recovered?: boolean;
+  /** Where they are, the last event of each name that the client is subscribed to. */
+  readonly last?: End["last"];
   /** The room's newest events, newest first; those that were missed, oldest first. */
   readonly events: readonly EventMessage[];
 }

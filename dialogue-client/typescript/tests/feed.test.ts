@@ -43,7 +43,7 @@ describe("gap-name: an event is missing, and one of another name comes before th
     const { feed: room, delivered } = feed();
     for (const message of [LOG[0]!, LOG[2]!, LOG[3]!]) room.push(message);
     room.hold();
-    room.resume(LOG.slice(1), { epoch: "e", seq: 4 }, ["a", "b"]);
+    room.resume(LOG.slice(1), { epoch: "e", seq: 4, last: { a: 4, b: 3 } }, ["a", "b"]);
     room.release();
     expect(delivered).toEqual(["a1", "b3", "a2", "a4"]);
   });
@@ -62,7 +62,7 @@ describe("gap-name: an event is missing, and one of another name comes before th
     for (const message of [LOG[0]!, LOG[2]!]) room.push(message);
     room.hold();
     expect(room.since).toEqual({ epoch: "e", seq: 3 });
-    room.resume(LOG.slice(3), { epoch: "e", seq: 4 }, ["a", "b"]);
+    room.resume(LOG.slice(3), { epoch: "e", seq: 4, last: { a: 4, b: 3 } }, ["a", "b"]);
     room.release();
     await settled();
     expect(asked).toEqual([1]);
@@ -92,6 +92,31 @@ describe("gap-position-names: an event is missing that none of its name follows"
   });
 });
 
+describe("resume-lost-before: an event was lost before the place that a join names", () => {
+  test("the join tells by the last of its name, and it is fetched", async () => {
+    const { feed: room, delivered, asked } = feed(LOG.slice(0, 3));
+    for (const message of [LOG[0]!, LOG[2]!]) room.push(message);
+    room.hold();
+    room.resume([], { epoch: "e", seq: 3, last: { a: 2, b: 3 } }, ["a", "b"]);
+    room.release();
+    await settled();
+    expect(asked).toEqual([1]);
+    expect(delivered).toEqual(["a1", "b3", "a2"]);
+    expect(room.since).toEqual({ epoch: "e", seq: 3 });
+  });
+});
+
+describe("resume-nothing: a room that stores nothing has another log by now", () => {
+  test("nothing is fetched, and it goes on there", async () => {
+    const { feed: room, delivered, asked } = feed([], []);
+    room.hold();
+    room.resume([], { epoch: "f", seq: 0, last: {} }, []);
+    room.release();
+    await settled();
+    expect([delivered, asked, room.since]).toEqual([[], [], { epoch: "f", seq: 0 }]);
+  });
+});
+
 describe("subscribe-later: a name is subscribed to while events of others come", () => {
   test("what it had before is not missing, and does not hide what another name lacks", async () => {
     const { feed: room, delivered, asked } = feed([...LOG, stored("b6", 3), stored("a7", 4)], ["a"]);
@@ -108,7 +133,7 @@ describe("subscribe-later: a name is subscribed to while events of others come",
     const { feed: room, delivered } = feed(LOG, ["a"]);
     for (const message of LOG.slice(0, 2)) room.push(message);
     room.hold();
-    room.resume([stored("b3", 1), stored("a4", 2)], { epoch: "e", seq: 4 }, ["a", "b"]);
+    room.resume([stored("b3", 1), stored("a4", 2)], { epoch: "e", seq: 4, last: { a: 4, b: 3 } }, ["a", "b"]);
     room.release();
     expect(delivered).toEqual(["a1", "a2", "b3", "a4"]);
   });

@@ -69,6 +69,8 @@ async fn who_comes_back_is_told_everything_that_it_missed_oldest_first() {
     assert_eq!(texts(&back["events"]), ["4", "5", "6", "7"]);
     assert_eq!(places(&back["events"]), [(4, 3), (5, 4), (6, 0), (7, 5)]);
     assert_eq!((&back["epoch"], &back["seq"]), (&joined["epoch"], &json!(7)));
+    // By name, since a place says nothing of what was lost before it.
+    assert_eq!((&back["last"], joined.get("last")), (&json!({ "message": 7, "notice": 6 }), None));
     // What comes next is next.
     say(&server, 8..=8).await;
     assert_eq!(ann.message().await["seq"], 8);

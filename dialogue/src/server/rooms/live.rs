@@ -224,6 +224,7 @@ impl<A: App> Live<A> {
             return Ok(Admission::Stale);
         };
         let (epoch, seq) = (log.epoch, log.seq);
+        let last = (recovered == Some(true)).then(|| log.heads(&subscriptions).collect());
         client.note_joined(self, limits.rooms_per_connection)?;
 
         let joined = Joined {
@@ -234,6 +235,7 @@ impl<A: App> Live<A> {
             epoch,
             seq,
             recovered,
+            last,
             events: (&events).into(),
             more,
         };

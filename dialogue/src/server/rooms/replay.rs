@@ -77,7 +77,7 @@ impl Base {
             for event in subscribed(live, subscriptions) {
                 let part = Part::Newest { event, skip: 0 };
                 let query = Query { part, limit, bytes: dialogue.limits().page_bytes };
-                let (read_to, page) = live.read(dialogue, query, Age::Remembered).await?;
+                let (_, read_to, page) = live.read(dialogue, query, Age::Remembered).await?;
                 seq = seq.min(read_to);
                 pages.push(page);
             }
@@ -113,7 +113,7 @@ impl Base {
         let limits = dialogue.limits();
         let part = Part::After { seq: since.seq, events };
         let query = Query { part, limit: limits.recovery_events, bytes: limits.recovery_bytes };
-        let (seq, page) = live.read(dialogue, query, Age::Remembered).await?;
+        let (_, seq, page) = live.read(dialogue, query, Age::Remembered).await?;
         if page.more {
             return Ok(None);
         }
@@ -229,22 +229,20 @@ impl<A: App> Live<A> {
         query: Query,
     ) -> Result<(Epoch, u64, Arc<Page>), Unavailable> {
         self.open_log(dialogue.store()).await?;
-        let (seq, page) = if self.is_stored() {
-            self.read(dialogue, query, Age::Current).await?
-        } else {
-            (0, Arc::default())
-        };
-        Ok((self.with_log(|log| log.epoch)?, seq, page))
+        if self.is_stored() {
+            return self.read(dialogue, query, Age::Current).await;
+        }
+        Ok((self.with_log(|log| log.epoch)?, 0, Arc::default()))
     }
 
-    /// Reads a part of the log, which is open, or takes part in what another reads. Says up to where it
-    /// is read at least.
+    /// Reads a part of the log, which is open, or takes part in what another reads. Says of which log, and
+    /// up to where it is read at least.
     pub(crate) async fn read(
         self: &Arc<Self>,
         dialogue: &Dialogue<A>,
         query: Query,
         age: Age,
-    ) -> Result<(u64, Arc<Page>), Unavailable> {
+    ) -> Result<(Epoch, u64, Arc<Page>), Unavailable> {
         let (epoch, seq) = self.with_log(|log| (log.epoch, log.seq))?;
         if let Some(entry) = self.reads.find(&query)
             && self.with_log(|log| entry.is(age, log))?
@@ -253,7 +251,7 @@ impl<A: App> Live<A> {
             if page.is_err() {
                 self.reads.remove(&query, &entry.reading);
             }
-            return Ok((entry.seq, page?));
+            return Ok((entry.epoch, entry.seq, page?));
         }
         let (store, room) = (dialogue.store().clone(), self.id().clone());
         let asked = query.clone();
@@ -273,7 +271,7 @@ impl<A: App> Live<A> {
         if !shared || page.is_err() {
             self.reads.remove(&query, &reading);
         }
-        Ok((seq, page?))
+        Ok((epoch, seq, page?))
     }
 
     /// Asks the log, which is open.
