@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { parseContract } from "./contract.js";
 import { generate } from "./generate.js";
@@ -44,7 +44,11 @@ async function main(): Promise<void> {
 }
 
 /** Writes a file as a whole, or not at all where it is the same: whoever watches it sees no half of it. */
-async function write(file: string, text: string): Promise<void> {
+async function write(path: string, text: string): Promise<void> {
+  const file = await realpath(path).catch(() => path);
+  const found = await stat(file).catch(() => undefined);
+  // A pipe or a device is neither read nor replaced.
+  if (found && !found.isFile()) return await writeFile(file, text);
   if ((await contents(file)) === text) return;
   const temporary = `${file}.${process.pid}.tmp`;
   try {

@@ -66,7 +66,18 @@ export function objectOf(schema: Schema): JsonObject {
 }
 
 /** The keywords that say nothing of what a value may be. */
-const ANNOTATIONS: readonly string[] = ["$comment", "$id", "$schema", "definitions", "description", "examples", "title"];
+const ANNOTATIONS: readonly string[] = [
+  "$comment",
+  "$id",
+  "$schema",
+  "definitions",
+  "deprecated",
+  "description",
+  "examples",
+  "readOnly",
+  "title",
+  "writeOnly",
+];
 
 /** How many items a list may have for its type to name each. */
 const TUPLE = 16;

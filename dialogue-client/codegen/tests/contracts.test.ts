@@ -52,7 +52,7 @@ test("what would end a comment is no end of one", async () => {
 });
 
 test("what may be any JSON is of any type, whatever is said of it", async () => {
-  const properties = { bare: true, empty: {}, documented: { description: "Any JSON." }, defaulted: { default: null } };
+  const properties = { bare: true, empty: {}, documented: { description: "Any JSON.", deprecated: true, readOnly: true }, defaulted: { default: null } };
   const fields = { title: "Fields", type: "object", properties, required: Object.keys(properties) };
   const contract = hall(
     { name: "fields", received: fields },

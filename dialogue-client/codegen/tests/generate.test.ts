@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, open, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -117,6 +117,14 @@ describe("dialogue-codegen", () => {
     expect(await opened.readFile("utf8")).toBe("of an older contract");
     await opened.close();
     expect(await readdir(inside)).toEqual(["dialogue.gen.ts"]);
+
+    const link = join(inside, "link.ts");
+    await symlink(file, link);
+    await writeFile(file, "of an older contract");
+    await codegen(contract, "-o", link);
+    expect(await readFile(file, "utf8")).toBe(await readFile(MODULE, "utf8"));
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(await codegen(contract, "-o", "/dev/null")).toMatchObject({ code: 0 });
     expect(await codegen(contract, "-o", join(inside, "no/such/folder.ts"))).toMatchObject({ code: 1 });
   });
 

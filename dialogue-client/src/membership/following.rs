@@ -123,15 +123,14 @@ impl Membership {
     ) -> Result<(), Over> {
         match answer.map(answer::read::<Subscriptions<'_>>) {
             Ok(Ok(Subscriptions { subscriptions, seq, .. })) => {
+                let before = self.followed();
                 self.subscriptions = subscriptions.into_owned();
-                let followed = self.followed();
+                let new = self.followed_besides(&before);
+                let readers = self.readers.iter_mut();
+                let of_them = readers.filter(|it| new.iter().any(|name| name == it.event));
+                of_them.for_each(|reader| reader.skip_to(seq));
                 // In another log, the place is about to be one there.
-                if let Some(place) = &mut self.place {
-                    let readers = self.readers.iter_mut();
-                    let new = readers.filter(|reader| !place.follows(reader.event));
-                    new.for_each(|reader| reader.skip_to(seq));
-                    place.follow(followed, seq);
-                }
+                self.place.iter_mut().for_each(|place| place.follow(new.clone(), seq));
             }
             Ok(Err(_)) => {}
             Err(refusal) if passes(&refusal).is_some() || is_gone(&refusal) => {
@@ -205,6 +204,13 @@ impl Membership {
     /// The names whose events are stored and come.
     pub(super) fn followed(&self) -> Vec<Cow<'static, str>> {
         self.stored.iter().filter(|event| self.is_subscribed(event)).cloned().collect()
+    }
+
+    /// Those that are not among others.
+    pub(super) fn followed_besides(&self, others: &[Cow<'static, str>]) -> Vec<Cow<'static, str>> {
+        let mut followed = self.followed();
+        followed.retain(|name| !others.contains(name));
+        followed
     }
 
     pub(super) fn is_subscribed(&self, event: &str) -> bool {

@@ -202,11 +202,12 @@ impl Membership {
         self.open(link);
         self.joined = true;
         self.refused.clear();
+        let before = self.followed();
         (self.name, self.subscriptions) = (room_name.into(), subscriptions.into_owned());
         self.stored = stored.into_owned();
         self.state.send_replace(RoomState::Joined);
         self.subscribe_to_rest(link);
-        let followed = self.followed();
+        let followed = self.followed_besides(&before);
         match &mut self.place {
             Some(place) => {
                 let recovered = (recovered == Some(true)).then(|| events.into_owned());

@@ -112,26 +112,21 @@ impl Place {
         At { seq: self.behind().unwrap_or(self.at.seq), ..self.at }
     }
 
-    pub(crate) fn follows(&self, name: &str) -> bool {
-        self.seen.contains_key(name)
-    }
-
     /// Up to where nothing of a name is missing.
     pub(crate) fn seen(&self, name: &str) -> u64 {
         self.seen.get(name).copied().unwrap_or(self.at.seq)
     }
 
-    /// Follows these names alone: what those that are new had up to a place is not missing.
+    /// Follows these names, too: what they had up to a place is not missing.
     pub(crate) fn follow(
         &mut self,
         names: impl IntoIterator<Item = Cow<'static, str>>,
         after: u64,
     ) {
-        let seen = |name: Cow<'static, str>| {
-            let seen = self.seen.get(&name).copied().unwrap_or(after);
-            (name, seen)
-        };
-        self.seen = names.into_iter().map(seen).collect();
+        for name in names {
+            let seen = self.seen.entry(name).or_insert(after);
+            *seen = after.max(*seen);
+        }
     }
 
     /// Nothing that is missing up to there is wanted.
@@ -140,7 +135,7 @@ impl Place {
     }
 
     /// Takes in the answer to a join that named [`Place::since`]: what was missed, if the server can tell
-    /// it, and what is followed from then on.
+    /// it, and what is followed from then on, too.
     pub(crate) fn joined(
         &mut self,
         end: End,

@@ -356,7 +356,7 @@ function credentialsOf(auth: Auth = {}, timeoutMs: number): Promise<Credentials>
   return new Promise((resolve, reject) => {
     const late = new DialogueError("TIMEOUT", `\`auth\` gave no credentials within ${timeoutMs} ms`);
     const deadline = setTimeout(() => reject(late), timeoutMs);
-    const ask = async () => (typeof auth === "function" ? await auth() : auth);
+    const ask = async () => JSON.parse(JSON.stringify(typeof auth === "function" ? await auth() : auth));
     const failed = (cause: unknown) => {
       reject(new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause }));
     };

@@ -56,7 +56,7 @@ export class Feed {
     else if (this.#place?.isBehind(end)) void this.#fetch();
   }
 
-  /** Stored events of these names come, from a place on where they are new. */
+  /** Stored events of these names come, too, from a place on. */
   follow(names: readonly string[], after: number): void {
     this.#place?.follow(names, after);
   }
@@ -72,32 +72,28 @@ export class Feed {
     this.#place = new Place(position, names);
   }
 
-  /** Goes on from {@link since} with everything of these names that was missed, oldest first, up to the end. */
+  /** Goes on from {@link since} with everything that was missed, oldest first, up to the end; in another log, with these names. */
   resume(missed: readonly EventMessage[], end: End, names: readonly string[]): void {
     const place = this.#place!;
     // Nothing is stored there.
     if (end.epoch !== place.epoch) return this.begin(end, names);
-    place.follow(names, place.seq);
     // What was lost before the place that the join named is missing still.
     this.#end = end;
     for (const message of missed) {
       const verdict = place.take(message);
       if (verdict === "next") this.#owner.deliver(message);
-      else if (verdict === "gap") return void (this.#behind = true);
+      else if (verdict === "gap") return void this.#fetch();
     }
   }
 
   /** Hands over what was held, and from then on what comes. */
   release(): void {
-    while (this.#held) {
+    while (this.#held && !this.#fetching) {
       const message = this.#held.shift();
       if (message) {
         if (!this.#take(message)) return;
-      } else if (this.#behind) {
-        return void this.#fetch();
-      } else {
-        this.#held = undefined;
-      }
+      } else if (this.#behind) void this.#fetch();
+      else this.#held = undefined;
     }
     const end = this.#end;
     this.#end = undefined;

@@ -227,8 +227,9 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
     const change = async () => {
       const { subscriptions, seq } = await this.#request<SubscriptionsAnswer>(request, fields);
+      const before = this.#followed;
       this.#membership.subscriptions = subscriptions;
-      this.#feed.follow(this.#followed, seq);
+      this.#feed.follow(this.#followed.filter((name) => !before.includes(name)), seq);
     };
     return this.#owner.errors.watch(this.#onceIn(fields, () => this.#membership.change(change())));
   }

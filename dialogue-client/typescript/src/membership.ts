@@ -148,18 +148,19 @@ export class Membership {
 
   async #join(): Promise<void> {
     const answer = await this.#ask();
-    if (this.ended) return;
+    if (!answer || this.ended) return;
     this.subscriptions = answer.subscriptions;
     this.stored = answer.stored;
     this.#owner.joined(answer);
   }
 
-  async #ask(): Promise<JoinAnswer> {
-    this.#asked = true;
+  async #ask(): Promise<JoinAnswer | undefined> {
     try {
-      let answer: JoinAnswer;
+      let answer: JoinAnswer | undefined;
       do {
         while (this.#changes.size > 0) await Promise.allSettled(this.#changes);
+        if (this.ended) return;
+        this.#asked = true;
         this.#doubtful = false;
         const fields = { subscribe: this.subscriptions, since: this.#owner.since() };
         answer = await this.#owner.request<JoinAnswer>("dialogue:join", fields);

@@ -25,7 +25,7 @@ export class Place {
   readonly epoch: Epoch;
   #seq: number;
   /** Up to where nothing is missing, of each name. */
-  #seen = new Map<string, number>();
+  readonly #seen = new Map<string, number>();
 
   constructor({ epoch, seq }: Position, names: readonly string[]) {
     this.epoch = epoch;
@@ -38,9 +38,9 @@ export class Place {
     return this.#seq;
   }
 
-  /** Follows these names alone: what those that are new had up to a place is not missing. */
+  /** Follows these names, too: what they had up to a place is not missing. */
   follow(names: readonly string[], after: number): void {
-    this.#seen = new Map(names.map((name) => [name, this.#seen.get(name) ?? after]));
+    for (const name of names) this.#seen.set(name, Math.max(this.#seen.get(name) ?? 0, after));
   }
 
   /** Judges a stored event: moves on to it, or back to where something is missing. */
@@ -62,10 +62,15 @@ export class Place {
   /** Whether something is missing, or this is another log: moves back to where something is. */
   isBehind({ epoch, seq, last }: End): boolean {
     if (epoch !== this.epoch) return true;
-    const missing = [...this.#seen].filter(([name, seen]) => last[name]! > seen);
-    if (!missing.length) this.told(0, seq);
-    for (const [, seen] of missing) this.#seq = Math.min(this.#seq, seen);
-    return missing.length > 0;
+    let behind = false;
+    for (const [name, seen] of this.#seen) {
+      if (last[name]! > seen) {
+        behind = true;
+        this.#seq = Math.min(this.#seq, seen);
+      }
+    }
+    if (!behind) this.told(0, seq);
+    return behind;
   }
 
   /**

@@ -121,10 +121,7 @@ export interface TypedRoom<R extends RoomContract> {
    */
   trigger<E extends TriggerName<R>>(event: E, ...args: TriggerArguments<R["triggers"][E]>): Promise<Receipt>;
 
-  /**
-   * Receives one more event from now on. If it is stored, those that are newer
-   * than the last stored event of the room that the client knows may come, too.
-   */
+  /** Receives one more event from the server's answer on. */
   subscribe(event: EventName<R>): Promise<void>;
 
   /** Receives every event of the room from now on. */

@@ -231,6 +231,14 @@ describe("credentials", () => {
     expect(client.state).toBe("disconnected");
   });
 
+  test("that are no JSON reject as those that cannot be had", async () => {
+    client = createDialogueClient({ url: server.url, auth: { userId: 5n } });
+    client.onError(() => {});
+    const error: unknown = await client.connect().catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(DialogueError);
+    expect(error).toMatchObject({ code: "UNAUTHENTICATED", cause: expect.any(TypeError) });
+  });
+
   test("are offered once, whoever asks to be connected meanwhile", async () => {
     let offer: (credentials: object) => void;
     const auth = vi.fn(() => new Promise<object>((resolve) => (offer = resolve)));

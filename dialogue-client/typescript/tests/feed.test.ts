@@ -57,6 +57,18 @@ describe("gap-name: an event is missing, and one of another name comes before th
     expect(delivered).toEqual(["a1", "b3", "a2", "a4", "b5", "b6", "a7"]);
   });
 
+  test("a join that shows it has it fetched before what came meanwhile", async () => {
+    const { feed: room, delivered, asked } = feed([...LOG, stored("b5", 3), stored("c6", 0)], ["a", "b", "c"]);
+    for (const message of [LOG[0]!, LOG[2]!]) room.push(message);
+    room.hold();
+    room.push(stored("c6", 0));
+    room.resume([LOG[3]!, stored("b5", 3)], { epoch: "e", seq: 5, last: { a: 4, b: 5 } }, ["a", "b", "c"]);
+    room.release();
+    await settled();
+    expect(asked).toEqual([1]);
+    expect(delivered).toEqual(["a1", "b3", "a2", "a4", "b5", "c6"]);
+  });
+
   test("a join that shows it has it fetched", async () => {
     const { feed: room, delivered, asked } = feed();
     for (const message of [LOG[0]!, LOG[2]!]) room.push(message);
@@ -121,12 +133,21 @@ describe("subscribe-later: a name is subscribed to while events of others come",
   test("what it had before is not missing, and does not hide what another name lacks", async () => {
     const { feed: room, delivered, asked } = feed([...LOG, stored("b6", 3), stored("a7", 4)], ["a"]);
     room.push(LOG[0]!);
-    room.follow(["a", "b"], 5);
+    room.follow(["b"], 5);
     room.push(stored("b6", 3));
     room.push(stored("a7", 4));
     await settled();
     expect(asked).toEqual([1]);
     expect(delivered).toEqual(["a1", "b6", "a2", "a4", "a7"]);
+  });
+
+  test("an event that comes before that is known is no gap, and neither is the next", async () => {
+    const { feed: room, delivered, asked } = feed([], ["a"]);
+    room.push(stored("b6", 3));
+    room.follow(["b"], 5);
+    room.push(stored("b7", 6));
+    await settled();
+    expect([delivered, asked]).toEqual([["b6", "b7"], []]);
   });
 
   test("by a join, it lacks nothing from before it", () => {

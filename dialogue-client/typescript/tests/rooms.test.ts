@@ -144,6 +144,33 @@ test("a room is joined again with the subscriptions that it had", async () => {
   });
 });
 
+test("a room that is left while it waits for a subscription to be joined again is not joined", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general");
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const subscribing = room.subscribe("typing");
+  const rejoining = all.rejoin();
+  void room.leave();
+  sent[1]!.answer.resolve({ subscriptions: ["message", "typing"], epoch: 1, seq: 0 });
+  await Promise.all([subscribing, rejoining]);
+  await macrotask();
+  expect(sent.map(({ name }) => name)).toEqual(["dialogue:join", "dialogue:subscribe", "dialogue:leave"]);
+});
+
+test("a room that the server takes away while it waits for a subscription is left", async () => {
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general");
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  void room.subscribe("typing");
+  const rejoining = all.rejoin();
+  all.remove("general");
+  sent[1]!.answer.resolve({ subscriptions: ["message", "typing"], epoch: 1, seq: 0 });
+  await rejoining;
+  expect([room.state, sent.length]).toEqual(["left", 2]);
+});
+
 test("a room that is being joined on a new connection already is not joined again on it", async () => {
   const { rooms: all, sent } = rooms();
   const states: string[] = [];
