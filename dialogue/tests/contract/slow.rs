@@ -151,8 +151,8 @@ async fn what_waits_for_stalled_readers_is_bounded() {
     let blink = json!({ "roomId": "square", "event": "blink", "data": data });
     let mut memory = Vec::new();
     // As much as may wait for one of them, and then ten times as much.
-    const MORE: usize = 1_500;
-    for blinks in [150, MORE] {
+    let (few, many) = (150, 1_500);
+    for blinks in [few, many] {
         for _ in 0..blinks {
             assert_eq!(noisy.ask("dialogue:trigger", blink.clone()).await.unwrap()["ok"], true);
         }
@@ -160,7 +160,7 @@ async fn what_waits_for_stalled_readers_is_bounded() {
     }
     let grown = memory[1].saturating_sub(memory[0]);
     // Even if all of them wait for the same.
-    let unbounded = MORE * BALLAST / 1024;
+    let unbounded = many * BALLAST / 1024;
     assert!(grown < unbounded / 3, "{grown} KiB more, of {unbounded}");
     drop(stalled);
 }
