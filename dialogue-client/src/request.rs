@@ -72,6 +72,11 @@ pub(crate) fn passes(refusal: &Refusal) -> Option<Duration> {
     passes.contains(&refusal.code).then(|| refusal.retry_after.unwrap_or(AGAIN))
 }
 
+/// The server has taken the client out of the room.
+pub(crate) fn is_gone(refusal: &Refusal) -> bool {
+    [ErrorCode::NotInRoom, ErrorCode::RoomNotFound].contains(&refusal.code)
+}
+
 impl Entry {
     /// It is not in flight, and not to be sent: nobody waits for it, or it could happen twice.
     fn is_over(&self) -> bool {

@@ -9,8 +9,8 @@ use super::Connection;
 use crate::{
     error::{Failed, Refusal},
     link::{About, Due, RoomId},
-    membership::{AGAIN, Membership, Waiter, is_gone},
-    request::passes,
+    membership::{AGAIN, Membership, Waiter},
+    request::{is_gone, passes},
 };
 
 /// A room that the server was asked to let go of, on this connection.

@@ -16,7 +16,7 @@ use crate::{
     hub::Hub,
     link::{Due, Link, Need},
     place::{At, End, Place, Range, Step},
-    request::passes,
+    request::{is_gone, passes},
     stream::Reader,
 };
 
@@ -130,7 +130,9 @@ impl Membership {
                 let of_them = readers.filter(|it| new.iter().any(|name| name == it.event));
                 of_them.for_each(|reader| reader.skip_to(seq));
                 // In another log, the place is about to be one there.
-                self.place.iter_mut().for_each(|place| place.follow(new.clone(), seq));
+                if let Some(place) = &mut self.place {
+                    place.follow(new, seq);
+                }
             }
             Ok(Err(_)) => {}
             Err(refusal) if passes(&refusal).is_some() || is_gone(&refusal) => {
@@ -333,9 +335,4 @@ fn range(answer: Result<&RawValue, Refusal>) -> Result<Range, Refusal> {
     let page = answer::read(answer?).map_err(Refusal::from)?;
     let Page { events, complete, epoch, seq } = page;
     Ok(Range { events: events.into_owned(), complete, end: At { epoch, seq } })
-}
-
-/// The server has taken the client out of the room.
-pub(crate) fn is_gone(refusal: &Refusal) -> bool {
-    [ErrorCode::NotInRoom, ErrorCode::RoomNotFound].contains(&refusal.code)
 }

@@ -24,8 +24,6 @@ use crate::{
     stream::Reader,
 };
 
-pub(crate) use self::following::is_gone;
-
 /// How many messages are held while something is fetched that comes before them.
 const HOLD: usize = 256;
 /// How many events to fetch at once.
