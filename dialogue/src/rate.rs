@@ -63,6 +63,16 @@ impl Rate {
         self.sane()
     }
 
+    /// As many times for `n` together.
+    #[cfg(feature = "server")]
+    pub(crate) fn times(self, n: u32) -> Self {
+        let interval = (self.interval / n.max(1)).max(Duration::from_nanos(1));
+        Self {
+            interval,
+            burst: self.burst.saturating_mul(NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN)),
+        }
+    }
+
     const fn sane(self) -> Self {
         assert!(!self.interval.is_zero(), "a rate allows at most one per nanosecond");
         // Sums of such times must fit where they are kept.

@@ -98,6 +98,8 @@ fn fuzzer() -> &'static Fuzzer {
             let mut limits = Limits::default();
             (limits.triggers, limits.requests, limits.history) = (None, None, None);
             (limits.creations, limits.connects, limits.joins) = (None, None, None);
+            (limits.connects_per_address, limits.connects_in_all) = (None, None);
+            (limits.triggers_per_address, limits.triggers_in_all) = (None, None);
             limits.rooms_per_user = usize::MAX;
             let dialogue = Dialogue::builder(Fuzzed).limits(limits).build().await.unwrap();
             let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,7 +2,9 @@
 
 use tracing::Span;
 
-use super::{Client, decode::Request, gateway::Frame, session};
+use serde::Serialize;
+
+use super::{Client, decode::Request, gateway::Frame, packet::Packet, session};
 use crate::{App, Event, protocol};
 
 /// A message of a client, as the transport hands it over.
@@ -25,4 +27,14 @@ pub fn decode<E: Event>(Message(frame): &Message, depth: usize) -> Option<E> {
     let request = Request::parse(frame, depth).ok()?;
     let trigger: protocol::Trigger<'_> = request.decode().ok()?;
     serde_json::from_str(trigger.data?.get()).ok()
+}
+
+/// Encodes a message and hands it to a client's connection.
+///
+/// # Panics
+///
+/// If the message is not JSON.
+pub fn deliver<A: App>(client: &Client<A>, message: &impl Serialize) {
+    let packet = Packet::of_room(message, 480).expect("a message is JSON");
+    let _ = client.connection().deliver(packet);
 }

@@ -13,8 +13,10 @@ use std::{
 
 use super::{
     AnyRoom, ClientId, DisconnectReason, Handshake, Limits, RateLimited,
-    gateway::{Connection, Packet, Unsent, socketio::Socket},
+    gateway::{Connection, socketio::Socket},
     hook::BoxFuture,
+    outgoing::Unsent,
+    packet::Packet,
     rate::Pace,
     rooms::{
         erased::{ErasedRoom, Keyed},
@@ -292,7 +294,7 @@ impl<A: App> Client<A> {
             .map_err(SendError::Invalid)
             .and_then(|()| Packet::direct(E::SPEC.name, &event).map_err(|_| SendError::NotJson));
         Box::pin(async move {
-            let sent = self.connection().send(&packet?).await;
+            let sent = self.connection().send(packet?).await;
             if sent { Ok(()) } else { Err(SendError::Closed) }
         })
     }
@@ -306,7 +308,7 @@ impl<A: App> Client<A> {
     pub(crate) fn end(&self, reason: DisconnectReason) {
         self.connection().inbox.close(reason);
         if reason.is_servers() {
-            self.connection().unlisten_all();
+            self.connection().deafen();
         }
     }
 
@@ -321,7 +323,7 @@ impl<A: App> Client<A> {
     /// Tells the client something that it may miss: before it was greeted, or if it is too slow.
     pub(crate) fn tell(&self, packet: &Packet) {
         if self.0.greeted.load(Ordering::Acquire)
-            && let Err(Unsent::Full) = self.connection().try_send(packet)
+            && let Err(Unsent::Full) = self.connection().try_send(packet.clone())
         {
             tracing::debug!(client = %self.id(), "a reader is too slow");
         }
@@ -329,9 +331,9 @@ impl<A: App> Client<A> {
 
     /// Tells the client something as soon as it can hear it.
     pub(crate) fn tell_surely(&self, packet: Packet) {
-        if let Err(Unsent::Full) = self.connection().try_send(&packet) {
+        if let Err(Unsent::Full) = self.connection().try_send(packet.clone()) {
             let client = self.clone();
-            tokio::spawn(async move { client.connection().send(&packet).await });
+            tokio::spawn(async move { client.connection().send(packet).await });
         }
     }
 

@@ -1,51 +1,255 @@
-//! How many connections an address has.
+//! What an address has: connections, bytes, and how often it may do what costs the server much.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use super::{RateLimited, rate::Pace, tally::Tally};
+use dashmap::DashMap;
+use socketioxide::socket::Sid;
+
+use super::{
+    Limits, RateLimited,
+    budget::{Budget, Holding},
+    outgoing::Outgoing,
+    rate::Pace,
+    tally::Tally,
+};
 use crate::Rate;
 
-/// Counts the connections of each address. Those of an IPv6 network of 64 bits, which one host may
-/// choose from as it likes, count as one address's.
+/// How many addresses' shares an IPv6 network of 48 bits has: one customer of a provider may hold all of
+/// its 65,536 networks of 64 bits.
+const NETWORK: u32 = 4;
+/// For how long an address that has no connection is remembered, at least.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// How many addresses are kept without looking for those that no longer matter.
+const FEW: usize = 1_024;
+
+/// Counts connections, in all and of each address. IPv6 addresses are counted per network of 64 bits,
+/// because one host can use any address in it, and per network of 48 bits, which has more.
 #[derive(Clone)]
 pub(crate) struct Crowd {
-    present: Arc<Tally<IpAddr>>,
+    present: Arc<Present>,
     most: usize,
+    total: usize,
+}
+
+#[derive(Default)]
+struct Present {
+    addresses: Tally<IpAddr>,
+    networks: Tally<IpAddr>,
+    total: AtomicUsize,
 }
 
 impl Crowd {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { present: Arc::new(Tally::new()), most }
+    /// At most `most` connections of an address, and `total` in all.
+    pub(crate) fn new(most: usize, total: usize) -> Self {
+        Self { present: Arc::default(), most, total }
     }
 
-    /// A place for one more connection, if the address may have one.
-    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
-        let address = network(address);
-        let entered = self.present.add(address, self.most);
-        entered.then(|| Place { crowd: self.clone(), address })
+    /// A place for one more connection, if it and its address may have one.
+    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
+        let Present { addresses, networks, total } = &*self.present;
+        let count = |n: usize| n.checked_add(1).filter(|n| *n <= self.total);
+        total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).ok()?;
+        let mut place = Place { present: self.present.clone(), address: None, network: None };
+        if let Some(address) = address {
+            let (address, network) = (prefix(address, 64), network(address));
+            if !addresses.add(address, self.most) {
+                return None;
+            }
+            place.address = Some(address);
+            if let Some(network) = network {
+                if !networks.add(network, self.most.saturating_mul(NETWORK as usize)) {
+                    return None;
+                }
+                place.network = Some(network);
+            }
+        }
+        Some(place)
     }
 
+    /// How many addresses have connections.
     pub(crate) fn len(&self) -> usize {
-        self.present.keys()
+        self.present.addresses.keys()
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
+/// An IPv6 address without what comes after so many bits; another one as it is.
+fn prefix(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+        IpAddr::V6(address) => {
+            IpAddr::V6((u128::from(address) & (u128::MAX << (128 - bits))).into())
+        }
         v4 @ IpAddr::V4(_) => v4,
     }
 }
 
+/// The IPv6 network of 48 bits that an address is in.
+fn network(address: IpAddr) -> Option<IpAddr> {
+    address.to_canonical().is_ipv6().then(|| prefix(address, 48))
+}
+
 /// The place of one connection; dropping it gives it up.
 pub(crate) struct Place {
-    crowd: Crowd,
-    address: IpAddr,
+    present: Arc<Present>,
+    address: Option<IpAddr>,
+    network: Option<IpAddr>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.crowd.present.remove(self.address);
+        self.present.total.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            self.present.addresses.remove(address);
+        }
+        if let Some(network) = self.network {
+            self.present.networks.remove(network);
+        }
+    }
+}
+
+/// What the connections of one address have together.
+pub(crate) struct Address {
+    budget: Arc<Budget>,
+    connects: Pace,
+    triggers: Pace,
+    network: Option<Arc<Address>>,
+    /// When a transport was last opened.
+    last: Mutex<Instant>,
+}
+
+impl Address {
+    /// With the limits of `times` addresses.
+    fn new(limits: &Limits, times: u32, network: Option<Arc<Self>>) -> Self {
+        let parent = network.as_ref().map(|network| network.budget.clone());
+        let rate = |rate: Option<Rate>| Pace::new(rate.map(|rate| rate.times(times)));
+        Self {
+            budget: Budget::new(limits.address_bytes.saturating_mul(times as usize), parent),
+            connects: rate(limits.connects_per_address),
+            triggers: rate(limits.triggers_per_address),
+            network,
+            last: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn check(&self, pace: impl Fn(&Self) -> &Pace) -> Result<(), RateLimited> {
+        pace(self).check()?;
+        self.network.as_ref().map_or(Ok(()), |network| pace(network).check())
+    }
+
+    fn last(&self) -> Instant {
+        // No code that can panic runs under the lock.
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All transports, and what is known of the addresses that they come from.
+pub(crate) struct Transports {
+    crowd: Crowd,
+    known: DashMap<(IpAddr, u32), Arc<Address>>,
+    /// How many addresses there may be before those that no longer matter are looked for.
+    sweep_at: AtomicUsize,
+    /// The transports that polls may name.
+    polling: Arc<DashMap<Sid, Weak<Opened>>>,
+    connects: Arc<Pace>,
+    triggers: Arc<Pace>,
+    process: Arc<Budget>,
+    /// Transports whose address is not known share the process's budget.
+    unknown: Arc<Address>,
+    limits: Limits,
+}
+
+impl Transports {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let mut unbounded = limits.clone();
+        (unbounded.address_bytes, unbounded.connects_per_address) = (usize::MAX, None);
+        unbounded.triggers_per_address = None;
+        Self {
+            crowd: Crowd::new(limits.connections_per_address, limits.connections),
+            known: DashMap::new(),
+            sweep_at: AtomicUsize::new(FEW),
+            polling: Arc::default(),
+            connects: Arc::new(Pace::new(limits.connects_in_all)),
+            triggers: Arc::new(Pace::new(limits.triggers_in_all)),
+            process: Budget::new(limits.total_bytes, None),
+            unknown: Arc::new(Address::new(&unbounded, 1, None)),
+            limits: limits.clone(),
+        }
+    }
+
+    /// Opens a transport, if it and its address may have one more.
+    pub(crate) fn open(&self, address: Option<IpAddr>) -> Option<Transport> {
+        let place = self.crowd.enter(address)?;
+        let address = address.map_or_else(|| self.unknown.clone(), |address| self.address(address));
+        let outgoing = Outgoing::new(&self.limits, address.budget.clone(), self.process.clone());
+        Some(Transport(Arc::new(Opened {
+            _place: place,
+            address,
+            connects: Pace::new(self.limits.connects),
+            connects_in_all: self.connects.clone(),
+            triggers_in_all: self.triggers.clone(),
+            outgoing: Arc::new(outgoing),
+            process: self.process.clone(),
+            early: AtomicUsize::new(0),
+            named: Mutex::default(),
+        })))
+    }
+
+    fn address(&self, address: IpAddr) -> Arc<Address> {
+        self.sweep();
+        let get = |key: (IpAddr, u32), make: &dyn Fn() -> Address| {
+            let known = self.known.entry(key).or_insert_with(|| Arc::new(make())).clone();
+            *known.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            known
+        };
+        let limits = &self.limits;
+        let network = network(address)
+            .map(|network| get((network, 48), &|| Address::new(limits, NETWORK, None)));
+        get((prefix(address, 64), 64), &|| Address::new(limits, 1, network.clone()))
+    }
+
+    /// Forgets addresses without connections whose rates have come back, now and then.
+    fn sweep(&self) {
+        if self.known.len() < self.sweep_at.load(Ordering::Relaxed) {
+            return;
+        }
+        let comes_back = |rate: Option<Rate>| {
+            rate.map_or(Duration::ZERO, |rate| rate.interval() * rate.at_once().get())
+        };
+        let rates = [self.limits.connects_per_address, self.limits.triggers_per_address];
+        let remembered = rates.map(comes_back).into_iter().fold(REMEMBERED, Duration::max);
+        self.known.retain(|_, address| {
+            Arc::strong_count(address) > 1 || address.last().elapsed() < remembered
+        });
+        self.sweep_at.store(FEW.max(2 * self.known.len()), Ordering::Relaxed);
+    }
+
+    /// Polls may name a transport from here on, for as long as it is there.
+    pub(crate) fn name(&self, sid: Sid, transport: &Transport) {
+        self.polling.insert(sid, Arc::downgrade(&transport.0));
+        let named = (sid, Arc::downgrade(&self.polling));
+        // No code that can panic runs under the lock.
+        *transport.0.named.lock().unwrap_or_else(PoisonError::into_inner) = Some(named);
+    }
+
+    /// The transport of polls.
+    pub(crate) fn find(&self, sid: Sid) -> Option<Transport> {
+        self.polling.get(&sid).and_then(|found| found.upgrade()).map(Transport)
+    }
+
+    /// The budget of the process.
+    pub(crate) fn process(&self) -> &Arc<Budget> {
+        &self.process
+    }
+
+    /// How many addresses have transports.
+    pub(crate) fn addresses(&self) -> usize {
+        self.crowd.len()
     }
 }
 
@@ -55,39 +259,154 @@ impl Drop for Place {
 pub(crate) struct Transport(Arc<Opened>);
 
 struct Opened {
-    _place: Option<Place>,
+    _place: Place,
+    address: Arc<Address>,
     connects: Pace,
+    connects_in_all: Arc<Pace>,
+    triggers_in_all: Arc<Pace>,
+    outgoing: Arc<Outgoing>,
+    process: Arc<Budget>,
+    /// How many bytes polls brought before there was a session.
+    early: AtomicUsize,
+    /// How polls name it, and where.
+    named: Mutex<Option<(Sid, Weak<DashMap<Sid, Weak<Opened>>>)>>,
 }
 
 impl Transport {
-    pub(crate) fn new(place: Option<Place>, connects: Option<Rate>) -> Self {
-        Self(Arc::new(Opened { _place: place, connects: Pace::new(connects) }))
-    }
-
     /// Lets a session begin on it once more.
     pub(crate) fn check_connect(&self) -> Result<(), RateLimited> {
-        self.0.connects.check()
+        self.0.connects.check()?;
+        self.check_authenticate()
+    }
+
+    /// Lets its address authenticate once more.
+    pub(crate) fn check_authenticate(&self) -> Result<(), RateLimited> {
+        self.0.address.check(|address| &address.connects)?;
+        self.0.connects_in_all.check()
+    }
+
+    /// Lets its address trigger once more.
+    pub(crate) fn check_trigger(&self) -> Result<(), RateLimited> {
+        self.0.address.check(|address| &address.triggers)?;
+        self.0.triggers_in_all.check()
+    }
+
+    /// What waits for the client.
+    pub(crate) fn outgoing(&self) -> &Arc<Outgoing> {
+        &self.0.outgoing
+    }
+
+    /// For what the client makes the server hold, besides what waits for it.
+    pub(crate) fn holding(&self) -> Holding {
+        Holding::new(self.0.address.budget.clone()).and(self.0.process.clone())
+    }
+
+    /// Counts what polls bring before there is a session; returns how much it is.
+    pub(crate) fn count_early(&self, bytes: usize) -> usize {
+        self.0.early.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.outgoing.close();
+        let named = self.named.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some((sid, names)) = named.take()
+            && let Some(names) = names.upgrade()
+        {
+            names.remove(&sid);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Crowd;
+    use super::*;
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
 
     #[test]
     fn an_address_has_so_many_places_and_gets_them_back() {
-        let crowd = Crowd::new(2);
-        let v4 = "192.0.2.1".parse().unwrap();
+        let crowd = Crowd::new(2, 100);
+        let v4 = ip("192.0.2.1");
         let (first, _second) = (crowd.enter(v4).unwrap(), crowd.enter(v4).unwrap());
         assert!(crowd.enter(v4).is_none());
-        assert!(crowd.enter("::ffff:192.0.2.1".parse().unwrap()).is_none());
-        assert!(crowd.enter("192.0.2.2".parse().unwrap()).is_some());
+        assert!(crowd.enter(ip("::ffff:192.0.2.1")).is_none());
+        assert!(crowd.enter(ip("192.0.2.2")).is_some());
         drop(first);
         assert!(crowd.enter(v4).is_some());
-        let _v6 =
-            ["2001:db8::1", "2001:db8::2"].map(|one| crowd.enter(one.parse().unwrap()).unwrap());
-        assert!(crowd.enter("2001:db8::3".parse().unwrap()).is_none());
-        assert!(crowd.enter("2001:db8:0:1::3".parse().unwrap()).is_some());
+        let _v6 = ["2001:db8::1", "2001:db8::2"].map(|one| crowd.enter(ip(one)).unwrap());
+        assert!(crowd.enter(ip("2001:db8::3")).is_none());
+        assert!(crowd.enter(ip("2001:db8:0:1::3")).is_some());
         assert_eq!(crowd.len(), 2);
+    }
+
+    #[test]
+    fn an_ipv6_network_of_48_bits_has_places_for_four_of_64() {
+        let crowd = Crowd::new(2, 100);
+        let of = |network: u32, n: u32| ip(&format!("2001:db8:0:{network:x}::{n}"));
+        let places: Vec<_> = (0..5).flat_map(|network| (0..2).map(move |n| (network, n))).collect();
+        let entered: Vec<_> =
+            places.iter().filter_map(|(network, n)| crowd.enter(of(*network, *n))).collect();
+        assert_eq!(entered.len(), 8);
+        assert!(crowd.enter(ip("2001:db8:1::1")).is_some(), "another network");
+        drop(entered);
+        assert!(crowd.enter(of(9, 9)).is_some());
+        assert_eq!(crowd.present.total.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn connections_are_counted_in_all_wherever_they_come_from() {
+        let crowd = Crowd::new(10, 2);
+        let _held = [crowd.enter(ip("192.0.2.1")).unwrap(), crowd.enter(None).unwrap()];
+        assert!(crowd.enter(ip("192.0.2.2")).is_none());
+        assert_eq!(crowd.len(), 1);
+    }
+
+    #[test]
+    fn connections_of_an_address_share_its_rate_also_after_they_ended() {
+        let mut limits = Limits::default();
+        (limits.connects, limits.connects_in_all) = (None, None);
+        limits.connects_per_address = Some(Rate::new(2, Duration::from_hours(1)));
+        let transports = Transports::new(&limits);
+        let open = |address: &str| transports.open(ip(address)).unwrap();
+        for allowed in [true, true, false] {
+            assert_eq!(open("192.0.2.1").check_connect().is_ok(), allowed);
+        }
+        assert!(open("192.0.2.2").check_connect().is_ok());
+        // A network of 48 bits has the rate of four addresses.
+        let allowed = (0..10).filter(|n| {
+            let address = format!("2001:db8:0:{n}::1");
+            open(&address).check_connect().is_ok()
+        });
+        assert_eq!(allowed.count(), 8);
+    }
+
+    #[test]
+    fn what_connections_of_an_address_hold_is_bounded_together() {
+        let limits = Limits { address_bytes: 100_000, ..Limits::default() };
+        let transports = Transports::new(&limits);
+        let open = |address: &str| transports.open(ip(address)).unwrap();
+        let mut first = open("192.0.2.1").holding();
+        let mut second = open("192.0.2.1").holding();
+        assert!(first.set(80_000));
+        assert!(!second.set(80_000));
+        assert!(open("192.0.2.2").holding().set(80_000));
+        drop(first);
+        assert!(second.set(80_000));
+    }
+
+    #[test]
+    fn a_transport_is_found_by_its_name_for_as_long_as_it_is_there() {
+        let transports = Transports::new(&Limits::default());
+        let (sid, transport) = (Sid::new(), transports.open(None).unwrap());
+        assert!(transports.find(sid).is_none());
+        transports.name(sid, &transport);
+        assert!(transports.find(sid).is_some());
+        drop(transport);
+        assert!(transports.find(sid).is_none());
+        assert!(transports.polling.is_empty());
     }
 }

@@ -16,7 +16,7 @@ use super::{
     AnyRoom, Client, ClientId, Cors, DialogueLayer, Limits, RateLimited, RateLimiter, RoomConfig,
     UserRooms,
     clients::Clients,
-    crowd::Crowd,
+    crowd::Transports,
     document::Document,
     gateway::{Endpoint, Gateway, socketio},
     hook::{self, BoxFuture},
@@ -75,7 +75,7 @@ pub(crate) struct Inner<A: App> {
     hub: Hub<A>,
     clients: Clients<A>,
     /// Transports by address.
-    transports: Crowd,
+    transports: Transports,
     /// How often each user asks for history.
     history: Option<RateLimiter>,
     stop: Stop,
@@ -175,7 +175,7 @@ impl<A: App> Builder<A> {
         let published = publish_contract.then(|| Published::new(&contract));
         let limits = limits.sane();
         let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
-        let transports = Crowd::new(limits.connections_per_address);
+        let transports = Transports::new(&limits);
         let history = limits.history.map(RateLimiter::new);
         let store = match store {
             Some(store) => store(&limits),
@@ -471,7 +471,7 @@ impl<A: App> Dialogue<A> {
     pub fn stats(&self) -> Stats {
         let mut stats = self.0.hub.stats();
         self.0.clients.count_into(&mut stats);
-        stats.addresses = self.0.transports.len();
+        stats.addresses = self.0.transports.addresses();
         stats.stored = self.0.store.in_memory();
         stats
     }
@@ -511,7 +511,7 @@ impl<A: App> Dialogue<A> {
         &self.0.proxies
     }
 
-    pub(crate) fn transports(&self) -> &Crowd {
+    pub(crate) fn transports(&self) -> &Transports {
         &self.0.transports
     }
 

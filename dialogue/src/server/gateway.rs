@@ -5,31 +5,26 @@
 //!   first message is registered in the connect middleware, which runs before it;
 //! - async message handlers are spawned, which loses the order; one that implements the trait itself is
 //!   called in line, by the task that reads from the transport;
-//! - the buffer of a socket counts packets and refuses one too many, so what must arrive is tried
-//!   again until the socket is gone;
-//! - broadcasting to a room encodes once.
+//! - its own queue for a client counts packets and tells nobody when they leave, so it carries nothing
+//!   but its own: packets wait in [`super::outgoing`].
 
 use std::{
     convert::Infallible,
     fmt,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use dashmap::DashSet;
-use futures_util::FutureExt;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 use socketioxide::{
-    BroadcastError, ParserConfig, SendError, SocketError, SocketIo,
+    ParserConfig, SendError, SocketError, SocketIo,
     adapter::{Adapter, LocalAdapter},
-    extract::{AckSender, SocketRef},
-    handler::{ConnectHandler, FromConnectParts, FromMessageParts, MessageHandler, Value},
+    extract::SocketRef,
+    handler::{ConnectHandler, FromConnectParts, MessageHandler, Value},
     layer::SocketIoLayer,
-    operators::BroadcastOperators,
     service::SocketIoService,
     socket::{DisconnectReason as SocketDisconnectReason, Sid, Socket},
 };
@@ -37,9 +32,12 @@ use tracing::Instrument;
 
 use super::{
     Handshake, Limits,
+    budget::Budget,
     crowd::Transport,
     dialogue::Inner,
     inbox::{Inbox, Untaken},
+    outgoing::Unsent,
+    packet::{Body, Packet},
     session::{self, Proven},
 };
 use crate::{
@@ -122,11 +120,32 @@ pub(crate) struct Frame {
     pub(crate) ack: Option<i64>,
 }
 
+/// Up to how many bytes a message is copied as it arrives.
+const COPIED: usize = 4_096;
+
 impl Frame {
     /// A message that came over no transport.
     #[cfg(any(test, feature = "bench"))]
     pub(crate) fn new(text: String, ack: Option<i64>) -> Self {
         Self { value: Value::Str(text.into(), None), ack }
+    }
+
+    /// A message that arrived. A short one is copied: it is a slice of a buffer that was read at once,
+    /// which stays for as long as any of its slices.
+    fn arrived(value: Value, ack: Option<i64>) -> Self {
+        match value {
+            Value::Str(text, None) if text.len() <= COPIED => {
+                Self { value: Value::Str(text.as_str().to_owned().into(), None), ack }
+            }
+            value => Self { value, ack },
+        }
+    }
+
+    /// What it holds, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        /// What a frame takes besides its text.
+        const PLACE: usize = 128;
+        self.len() + PLACE
     }
 
     /// The JSON text; none if the message has binary attachments.
@@ -137,7 +156,7 @@ impl Frame {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         match &self.value {
             Value::Str(text, attachments) => {
                 text.len() + attachments.iter().flatten().map(bytes_len).sum::<usize>()
@@ -151,50 +170,16 @@ fn bytes_len(bytes: impl AsRef<[u8]>) -> usize {
     bytes.as_ref().len()
 }
 
-/// Something for one connection.
-pub(crate) struct Packet {
-    to: Address,
-    body: Box<RawValue>,
-}
-
-enum Address {
-    Ack(i64),
-    Event(&'static str),
-}
-
-impl Packet {
-    pub(crate) fn event(name: &'static str, body: &impl Serialize) -> Self {
-        Self { to: Address::Event(name), body: encode(body) }
-    }
-
-    /// An event with a payload of the app's.
-    pub(crate) fn direct(name: &'static str, body: &impl Serialize) -> serde_json::Result<Self> {
-        Ok(Self { to: Address::Event(name), body: to_raw_value(body)? })
-    }
-
-    pub(crate) fn ack(id: i64, body: &impl Serialize) -> Self {
-        Self { to: Address::Ack(id), body: encode(body) }
-    }
-}
-
-fn encode(body: &impl Serialize) -> Box<RawValue> {
-    // Bodies are the protocol's own types: string keys, no custom serialisation that fails.
-    to_raw_value(body).expect("the protocol's types are JSON")
-}
-
-/// Why a packet was not sent.
-pub(crate) enum Unsent {
-    /// As many packets wait as may.
-    Full,
-    /// The connection is gone.
-    Closed,
-}
-
 /// One connection, as the rest of the server sees it.
 pub(crate) struct Connection {
     socket: Arc<Socket>,
     pub(crate) id: ClientId,
     pub(crate) inbox: Arc<Inbox>,
+    transport: Transport,
+    /// Which session of the transport's.
+    session: u64,
+    /// Whether it receives no more events.
+    deaf: AtomicBool,
 }
 
 impl Connection {
@@ -202,24 +187,67 @@ impl Connection {
         &self.socket
     }
 
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Sends the greeting, which packets wait for.
+    pub(crate) async fn greet(&self, greeting: &impl Serialize) {
+        let full = |sent| matches!(sent, Err(SendError::Socket(SocketError::InternalChannelFull)));
+        let greet = || (!full(self.socket.emit(event::CONNECTED, greeting))).then_some(());
+        self.retry(greet).await;
+    }
+
     /// Sends once, if there is room.
-    pub(crate) fn try_send(&self, packet: &Packet) -> Result<(), Unsent> {
-        try_send(&self.socket, packet)
+    pub(crate) fn try_send(&self, packet: Packet) -> Result<(), Unsent> {
+        self.transport.outgoing().push(self.session, packet)
+    }
+
+    /// Sends an event of a room once, if there is room and the connection still receives any.
+    pub(crate) fn deliver(&self, packet: Packet) -> Result<(), Unsent> {
+        if self.deaf.load(Ordering::Relaxed) { Err(Unsent::Closed) } else { self.try_send(packet) }
+    }
+
+    /// The connection receives no more events.
+    pub(crate) fn deafen(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
     }
 
     /// Sends an event once, if there is room: only then is it encoded.
-    pub(crate) fn try_event(&self, name: &str, body: &impl Serialize) -> Result<(), Unsent> {
-        outcome(self.socket.emit(name, body))
+    pub(crate) fn try_event(
+        &self,
+        name: &'static str,
+        body: &impl Serialize,
+    ) -> Result<(), Unsent> {
+        self.try_encoded(|| Packet::event(name, body))
     }
 
     /// Acknowledges once, if there is room: only then is it encoded.
     pub(crate) fn try_ack(&self, id: i64, body: &impl Serialize) -> Result<(), Unsent> {
-        outcome(ack_sender(&self.socket, id).send(body))
+        self.try_encoded(|| Packet::ack(id, body))
+    }
+
+    fn try_encoded(&self, packet: impl FnOnce() -> Packet) -> Result<(), Unsent> {
+        let outgoing = self.transport.outgoing();
+        if !outgoing.has_room() {
+            return Err(Unsent::Full);
+        }
+        self.try_send(packet().counted(outgoing.process()))
+    }
+
+    /// Acknowledges once, if there is room, with a body that other answers share: only then is it made.
+    pub(crate) fn try_ack_of(
+        &self,
+        id: i64,
+        body: impl FnOnce(&Arc<Budget>) -> Body,
+    ) -> Result<(), Unsent> {
+        self.try_encoded(|| Packet::ack_of(id, body(self.transport.outgoing().process())))
     }
 
     /// Sends, waiting for room as long as the connection lives. Returns whether it did.
-    pub(crate) async fn send(&self, packet: &Packet) -> bool {
-        let sent = self.retry(|| match self.try_send(packet) {
+    pub(crate) async fn send(&self, packet: Packet) -> bool {
+        let packet = packet.counted(self.transport.outgoing().process());
+        let sent = self.retry(|| match self.try_send(packet.clone()) {
             Err(Unsent::Full) => None,
             sent => Some(sent.is_ok()),
         });
@@ -230,54 +258,41 @@ impl Connection {
     pub(crate) async fn acknowledge(&self, id: i64, body: &impl Serialize) {
         // Mostly there is room.
         if let Err(Unsent::Full) = self.try_ack(id, body) {
-            self.send(&Packet::ack(id, body)).await;
+            self.send(Packet::ack(id, body)).await;
         }
     }
 
-    /// Tries until it succeeds: for what the connection's buffer has no room for. Gives up, with
+    /// Tries until it succeeds: for what the connection's queue has no room for. Gives up, with
     /// `None`, once the server's own code has ended the connection.
     pub(crate) async fn retry<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-        ask_again(Duration::from_millis(50), || match attempt() {
+        let attempt = || match attempt() {
             None if self.inbox.is_closed_by_server() => Some(None),
             done => done.map(Some),
-        })
-        .await
+        };
+        self.transport.outgoing().retry(attempt).await
     }
 
-    /// Receives what is broadcast to these channels.
-    pub(crate) fn listen(&self, channels: Vec<String>) {
-        self.socket.join(channels);
+    /// Waits while more than a few answers wait for the client: it reads them before more is done for it.
+    pub(crate) async fn caught_up(&self) {
+        self.transport.outgoing().keeps_up().await;
     }
 
-    pub(crate) fn unlisten(&self, channels: Vec<String>) {
-        self.socket.leave(channels);
+    /// Whether few answers wait for the client.
+    pub(crate) fn keeps_up(&self) -> bool {
+        self.transport.outgoing().is_kept_up_with()
     }
 
-    pub(crate) fn unlisten_all(&self) {
-        self.socket.leave_all();
-    }
-
-    /// Ends the session, once the buffer has room for the farewell or the transport is gone. The
-    /// transport stays until the client closes it, or stops answering: socketioxide closes none.
+    /// Ends the session, once everything before it has left, or the transport is gone. The transport
+    /// stays until the client closes it, or stops answering: socketioxide closes none.
     pub(crate) async fn close(&self) {
-        ask_again(Duration::from_secs(1), || {
-            (!self.socket.connected() || self.socket.clone().disconnect().is_ok()).then_some(())
-        })
-        .await;
-        // A channel joined while the socket went away would keep its id.
-        self.unlisten_all();
-    }
-}
-
-/// Asks until there is an answer, less and less often: socketioxide cannot be waited on.
-async fn ask_again<T>(most: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(most);
+        let outgoing = self.transport.outgoing();
+        let ended = || {
+            let gone = !self.socket.connected();
+            (gone || (outgoing.is_empty() && self.socket.clone().disconnect().is_ok()))
+                .then_some(())
+        };
+        outgoing.retry(ended).await;
+        outgoing.end(self.session);
     }
 }
 
@@ -300,30 +315,6 @@ impl Drop for Seat {
     }
 }
 
-fn try_send(socket: &Arc<Socket>, packet: &Packet) -> Result<(), Unsent> {
-    outcome(match packet.to {
-        Address::Event(name) => socket.emit(name, &*packet.body),
-        Address::Ack(id) => ack_sender(socket, id).send(&*packet.body),
-    })
-}
-
-/// A sender is used up by a failed attempt: each gets its own.
-fn ack_sender(socket: &Arc<Socket>, id: i64) -> AckSender {
-    let Ok(sender) = AckSender::from_message_parts(socket, &mut empty(), &Some(id));
-    sender
-}
-
-fn outcome(sent: Result<(), SendError>) -> Result<(), Unsent> {
-    sent.map_err(|error| match error {
-        SendError::Socket(SocketError::InternalChannelFull) => Unsent::Full,
-        SendError::Socket(_) | SendError::Serialize(_) => Unsent::Closed,
-    })
-}
-
-fn empty() -> Value {
-    Value::Str("".into(), None)
-}
-
 /// How much is read from a WebSocket at once, in bytes. Every connection keeps a buffer of this size,
 /// the idle ones too; most requests fit.
 const READ_BUFFER: usize = 1_024;
@@ -333,25 +324,20 @@ pub(crate) type Endpoint = SocketIoLayer;
 /// What [`Endpoint`] makes of the service below.
 pub(crate) type EndpointService<S> = SocketIoService<S>;
 
-/// Where broadcasts leave.
-pub(crate) struct Gateway {
-    io: SocketIo,
-    /// The next broadcast that leaves somebody out.
-    next: AtomicU64,
-}
+/// The Socket.IO server.
+pub(crate) struct Gateway(SocketIo);
 
 impl Gateway {
     /// Sets up the endpoint. Sessions hold `inner` only while they live.
     pub(crate) fn open<A: App>(inner: &Weak<Inner<A>>, limits: &Limits) -> (Endpoint, Self) {
         let parser = ParserConfig::common()
-            .max_incoming_binary_buf_size(limits.payload)
+            .max_incoming_binary_buf_size(limits.attachment_bytes)
             .max_incoming_binaries(limits.attachments);
         let (layer, io) = SocketIo::builder()
             .max_payload(limits.payload as u64)
             .ws_max_message_size(limits.payload)
             .ws_max_frame_size(limits.payload)
             .with_parser(parser)
-            .max_buffer_size(limits.outgoing_packets)
             .ws_read_buffer_size(READ_BUFFER)
             .connect_timeout(limits.handshake_time)
             .build_layer();
@@ -360,61 +346,16 @@ impl Gateway {
         let middleware =
             move |socket: SocketRef, Auth(auth): Auth| admit(inner, seats, socket, auth);
         io.ns("/", (|Owned(socket): Owned| run::<A>(socket)).with(middleware));
-        (layer, Self { io, next: AtomicU64::new(0) })
+        (layer, Self(io))
     }
 
     pub(crate) fn io(&self) -> &SocketIo {
-        &self.io
+        &self.0
     }
 
     /// Closes all transports. Nobody is let in any more.
     pub(crate) async fn close(&self) {
-        self.io.close().await;
-    }
-
-    /// Sends an event to everyone who listens to one of the channels, encoding once, but not to
-    /// those who are excepted. Returns how many had no room for it; which, the transport does not say.
-    pub(crate) fn broadcast(
-        &self,
-        channels: impl IntoIterator<Item = String>,
-        except: &[&Connection],
-        body: &(impl Serialize + ?Sized),
-    ) -> usize {
-        let no_channel: [String; 0] = [];
-        let to = channels.into_iter().fold(self.io.within(no_channel), BroadcastOperators::within);
-        if except.is_empty() {
-            return Self::emit(to, body);
-        }
-        // Who is left out is what listens to a channel that nobody else ever has.
-        let left_out = format!("except\n{}", self.next.fetch_add(1, Ordering::Relaxed));
-        for connection in except {
-            connection.socket.join(left_out.clone());
-        }
-        let missed = Self::emit(to.except(left_out.clone()), body);
-        for connection in except {
-            connection.socket.leave(left_out.clone());
-        }
-        missed
-    }
-
-    fn emit(to: BroadcastOperators, body: &(impl Serialize + ?Sized)) -> usize {
-        let sent = to.emit(event::EVENT, body);
-        // The local adapter sends while it is first polled.
-        match sent.now_or_never() {
-            Some(Ok(())) => 0,
-            Some(Err(BroadcastError::Socket(errors))) => {
-                let full = |error: &&SocketError| matches!(error, SocketError::InternalChannelFull);
-                errors.iter().filter(full).count()
-            }
-            Some(Err(error)) => {
-                tracing::error!(%error, "an event was not broadcast");
-                0
-            }
-            None => {
-                tracing::error!("a broadcast waited");
-                0
-            }
-        }
+        self.0.close().await;
     }
 }
 
@@ -425,6 +366,8 @@ struct Admitted<A: App> {
     id: ClientId,
     inbox: Arc<Inbox>,
     seat: Seat,
+    transport: Transport,
+    session: u64,
 }
 
 /// How it gets from one to the other: socketioxide's extensions must clone.
@@ -451,45 +394,31 @@ async fn admit<A: App>(
     }
     let seat = Seat::take(&seats, socket.id)
         .ok_or_else(|| refused("the last session on this transport has not ended yet"))?;
-    if let Some(transport) = socket.req_parts().extensions.get::<Transport>() {
-        transport.check_connect().map_err(|limited| Refused(limited.into()))?;
-    }
-    let (id, inbox) = (ClientId::random(), Arc::new(Inbox::new(dialogue.limits())));
-    receive(&socket, &inbox);
+    // The layer opens every transport.
+    let transport = socket.req_parts().extensions.get::<Transport>().cloned();
+    let transport = transport.ok_or_else(|| refused("the transport is not known"))?;
+    transport.check_connect().map_err(|limited| Refused(limited.into()))?;
+    let session = transport.outgoing().begin();
+    let (id, inbox) =
+        (ClientId::random(), Arc::new(Inbox::new(dialogue.limits(), transport.holding())));
+    receive(&socket, &inbox, &transport, session);
     let handshake = Handshake::new(id, socket.req_parts(), dialogue.proxies());
     let proven =
         session::authenticate(&dialogue, auth.as_deref(), &handshake).await.map_err(Refused)?;
-    let admitted = Admitted { dialogue, proven, id, inbox, seat };
+    let admitted = Admitted { dialogue, proven, id, inbox, seat, transport, session };
     socket.extensions.insert(Slot(Arc::new(Mutex::new(Some(admitted)))));
     Ok(())
 }
 
 /// Puts every message into the inbox, in the order of the wire.
-fn receive(socket: &SocketRef, inbox: &Arc<Inbox>) {
-    socket.on_fallback(Receiver(inbox.clone()));
-    let inbox = inbox.clone();
+fn receive(socket: &SocketRef, inbox: &Arc<Inbox>, transport: &Transport, session: u64) {
+    let (inbox, transport) = (inbox.clone(), transport.clone());
+    let closed = inbox.clone();
+    socket.on_fallback(Receiver { inbox, transport, session });
     socket.on_disconnect(move |reason: SocketDisconnectReason| {
-        inbox.close(reason.into());
+        closed.close(reason.into());
         async {}
     });
-}
-
-/// Answers a request that is not taken on. Where not even the answer finds room, the client neither
-/// listens nor waits: it is disconnected.
-fn refuse(socket: &Arc<Socket>, inbox: &Inbox, ack: Option<i64>, untaken: Untaken) {
-    let failure = match untaken {
-        Untaken::Overflow => {
-            Failure::new(ErrorCode::LimitExceeded, "too many requests wait; await answers")
-        }
-        Untaken::Draining => JoinError::Draining.into(),
-    };
-    let packet = match ack {
-        Some(id) => Packet::ack(id, &Ack { ok: false, body: failure }),
-        None => Packet::event(event::ERROR, &failure),
-    };
-    if try_send(socket, &packet).is_err() {
-        inbox.close(DisconnectReason::ServerClosed);
-    }
 }
 
 /// The connect handler: already a task of its own, it is the session.
@@ -498,8 +427,11 @@ async fn run<A: App>(socket: Arc<Socket>) {
         return;
     };
     let admitted = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Admitted { dialogue, proven, id, inbox, seat }) = admitted else { return };
-    let connection = Connection { socket, id, inbox };
+    let Some(Admitted { dialogue, proven, id, inbox, seat, transport, session }) = admitted else {
+        return;
+    };
+    let deaf = AtomicBool::new(false);
+    let connection = Connection { socket, id, inbox, transport, session, deaf };
     // `?` escapes what would break a line.
     let span = tracing::info_span!("connection", client = %id, user = ?proven.user_id);
     session::run(dialogue, connection, proven).instrument(span).await;
@@ -512,7 +444,8 @@ struct Refused(Failure);
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(encode(&self.0).get())
+        // The protocol's own types are JSON.
+        f.write_str(&serde_json::to_string(&self.0).unwrap_or_default())
     }
 }
 
@@ -542,15 +475,39 @@ impl FromConnectParts<LocalAdapter> for Owned {
 }
 
 /// Takes in messages as they come, without a task for each.
-struct Receiver(Arc<Inbox>);
+struct Receiver {
+    inbox: Arc<Inbox>,
+    transport: Transport,
+    session: u64,
+}
+
+impl Receiver {
+    /// Answers a request that is not taken on. Where not even the answer finds room, the client neither
+    /// listens nor waits: it is disconnected.
+    fn refuse(&self, ack: Option<i64>, untaken: Untaken) {
+        let failure = match untaken {
+            Untaken::Overflow => {
+                Failure::new(ErrorCode::LimitExceeded, "too many requests wait; await answers")
+            }
+            Untaken::Draining => JoinError::Draining.into(),
+        };
+        let packet = match ack {
+            Some(id) => Packet::ack(id, &Ack { ok: false, body: failure }),
+            None => Packet::event(event::ERROR, &failure),
+        };
+        if self.transport.outgoing().push(self.session, packet).is_err() {
+            self.inbox.close(DisconnectReason::ServerClosed);
+        }
+    }
+}
 
 /// What tells it from socketioxide's own kinds of handlers.
 struct InPlace;
 
 impl MessageHandler<LocalAdapter, InPlace> for Receiver {
-    fn call(&self, socket: Arc<Socket>, value: Value, ack: Option<i64>) {
-        if let Err(untaken) = self.0.push(Frame { value, ack }) {
-            refuse(&socket, &self.0, ack, untaken);
+    fn call(&self, _: Arc<Socket>, value: Value, ack: Option<i64>) {
+        if let Err(untaken) = self.inbox.push(Frame::arrived(value, ack)) {
+            self.refuse(ack, untaken);
         }
     }
 }

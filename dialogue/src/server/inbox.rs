@@ -15,6 +15,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Limits,
+    budget::Holding,
     gateway::{DisconnectReason, Frame},
     hook::BoxFuture,
 };
@@ -35,10 +36,11 @@ pub(crate) struct Inbox {
     max_bytes: usize,
 }
 
-#[derive(Default)]
 struct Queue {
     frames: VecDeque<Frame>,
+    /// What the frames hold, against the budget of the client's address, too.
     bytes: usize,
+    held: Holding,
     worker: Worker,
     /// A request that the transport began, and that has to wait for something.
     begun: Option<BoxFuture<'static, ()>>,
@@ -106,9 +108,10 @@ pub(crate) enum Untaken {
 }
 
 impl Inbox {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// An empty queue, whose bytes are charged to `held`.
+    pub(crate) fn new(limits: &Limits, held: Holding) -> Self {
         Self {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue::new(held)),
             ready: Notify::new(),
             ended: Notify::new(),
             session: OnceLock::new(),
@@ -134,12 +137,16 @@ impl Inbox {
         if queue.sealed {
             return Err(Untaken::Draining);
         }
-        let bytes = queue.bytes + frame.len();
-        if queue.frames.len() >= self.max_frames || bytes > self.max_bytes {
-            return Err(Untaken::Overflow);
-        }
         let now = Instant::now();
         if queue.worker != Worker::Nobody || queue.recent.is_enough(now) {
+            let bytes = queue.bytes + frame.weight();
+            let behind = !queue.frames.is_empty();
+            if queue.frames.len() >= self.max_frames
+                || (behind && bytes > self.max_bytes)
+                || !queue.held.set(bytes)
+            {
+                return Err(Untaken::Overflow);
+            }
             queue.bytes = bytes;
             queue.frames.push_back(frame);
             queue.wake(&self.ready);
@@ -182,7 +189,9 @@ impl Inbox {
             Err(frame) => {
                 let mut queue = self.lock();
                 if !queue.closed.is_some_and(DisconnectReason::is_servers) {
-                    queue.bytes += frame.len();
+                    queue.bytes += frame.weight();
+                    let bytes = queue.bytes;
+                    queue.held.set_anyway(bytes);
                     queue.frames.push_front(frame);
                 }
             }
@@ -205,6 +214,7 @@ impl Inbox {
         if reason.is_servers() {
             queue.frames = VecDeque::new();
             queue.bytes = 0;
+            queue.held.set_anyway(0);
             queue.closed = queue.closed.filter(|first| first.is_servers());
         }
         queue.closed.get_or_insert(reason);
@@ -269,6 +279,21 @@ impl Inbox {
 }
 
 impl Queue {
+    fn new(held: Holding) -> Self {
+        Self {
+            frames: VecDeque::new(),
+            bytes: 0,
+            held,
+            worker: Worker::default(),
+            begun: None,
+            renewed: false,
+            session_began: None,
+            recent: Recent::default(),
+            sealed: false,
+            closed: None,
+        }
+    }
+
     fn next(&mut self, now: Instant) -> Option<Next> {
         if self.worker == Worker::Transport {
             return None;
@@ -309,7 +334,8 @@ impl Queue {
 
     fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
-        self.bytes -= frame.len();
+        self.bytes -= frame.weight();
+        self.held.set_anyway(self.bytes);
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }
@@ -340,7 +366,7 @@ impl Recent {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    use super::*;
+    use super::{super::budget::Budget, *};
 
     /// How long a slow request takes.
     const SLOW: Duration = Duration::from_micros(100);
@@ -374,10 +400,14 @@ mod tests {
         }
     }
 
+    fn unbounded() -> Holding {
+        Holding::new(Budget::new(usize::MAX, None))
+    }
+
     /// A queue whose session waits.
     fn waiting() -> (Arc<Inbox>, Arc<Script>) {
         let (inbox, script) =
-            (Arc::new(Inbox::new(&Limits::default())), Arc::new(Script::default()));
+            (Arc::new(Inbox::new(&Limits::default(), unbounded())), Arc::new(Script::default()));
         script.inbox.set(Arc::downgrade(&inbox)).unwrap();
         inbox.attach(&script);
         assert_eq!(next(&inbox), "nothing");
@@ -415,7 +445,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn before_the_session_waits_and_while_it_works_requests_queue() {
         let script = Arc::new(Script::default());
-        let inbox = Inbox::new(&Limits::default());
+        let inbox = Inbox::new(&Limits::default(), unbounded());
         inbox.attach(&script);
         push(&inbox, "a");
         assert_eq!(next(&inbox), "a");

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::{self, Future},
+    future,
     sync::LazyLock,
     task::{Context, Poll},
 };
@@ -18,8 +18,11 @@ use tower::{Layer, Service, service_fn};
 use super::{
     crowd::Transport,
     document::Document,
+    endpoint::{self, Asked},
     gateway::{Endpoint, EndpointService},
+    head,
     hook::BoxFuture,
+    polling,
 };
 use crate::{App, Dialogue};
 
@@ -101,11 +104,11 @@ where
         let ours = path.strip_prefix(ENDPOINT_PATH);
         let ours = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let mut endpoint = self.endpoint.clone();
-        let answer = move |request| {
-            let response = Service::<Request>::call(&mut endpoint, request);
-            async { Ok(response.await?.map(Body::new)) }
-        };
-        if ours { connect(&self.held, request, answer) } else { Box::pin({ answer }(request)) }
+        if ours {
+            return connect(&self.held, request, endpoint);
+        }
+        let response = Service::<Request>::call(&mut endpoint, request);
+        Box::pin(async { Ok(response.await?.map(Body::new)) })
     }
 }
 
@@ -132,18 +135,25 @@ fn document<'a, A: App>(dialogue: &'a Dialogue<A>, path: &str) -> Option<&'a Doc
 
 /// Lets a request of Socket.IO's through to its endpoint, if the page that it comes from may
 /// connect, and if it arrives in time.
-fn connect<A: App, F>(
+fn connect<A, S, B>(
     dialogue: &Dialogue<A>,
     mut request: Request,
-    endpoint: impl FnMut(Request) -> F,
+    endpoint: EndpointService<S>,
 ) -> BoxFuture<'static, Result<Response, Infallible>>
 where
-    F: Future<Output = Result<Response, Infallible>> + Send + 'static,
+    A: App,
+    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: HttpBody<Data = axum::body::Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync,
 {
-    let gate = dialogue.gate();
+    let now = |response: Response| Box::pin(future::ready(Ok(response)));
+    let (gate, limits) = (dialogue.gate(), dialogue.limits());
+    if endpoint::is_too_long(&request, limits) {
+        return now(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response());
+    }
     if !gate.admits(request.headers(), request.uri()) {
-        let refusal = (StatusCode::FORBIDDEN, "pages of this origin may not connect");
-        return Box::pin(async move { Ok(refusal.into_response()) });
+        return now((StatusCode::FORBIDDEN, "pages of this origin may not connect").into_response());
     }
     if !gate.cookies {
         request.headers_mut().remove(header::COOKIE);
@@ -152,24 +162,28 @@ where
             request.headers_mut().remove(header::AUTHORIZATION);
         }
     }
-    if !has_session(request.uri().query().unwrap_or_default()) {
+    let asked = Asked::of(&request);
+    let transport = if asked.opens() {
         if dialogue.stopping().is_draining() {
-            return Box::pin(async { Ok(draining()) });
+            return now(draining());
         }
-        let limits = dialogue.limits();
         let address = dialogue.proxies().client(request.headers(), request.extensions());
-        let place = match address.map(|address| dialogue.transports().enter(address)) {
-            Some(None) => {
-                let refusal = (StatusCode::TOO_MANY_REQUESTS, "too many connections");
-                return Box::pin(async move { Ok(refusal.into_response()) });
-            }
-            place => place.flatten(),
+        let Some(transport) = dialogue.transports().open(address) else {
+            return now((StatusCode::TOO_MANY_REQUESTS, "too many connections").into_response());
         };
-        request.extensions_mut().insert(Transport::new(place, limits.connects));
-    }
+        head::copy(&mut request);
+        request.extensions_mut().insert(transport.clone());
+        Some(transport)
+    } else {
+        asked.names().and_then(|sid| dialogue.transports().find(sid))
+    };
     let upload = request.method() == Method::POST;
-    let time = dialogue.limits().request_time;
-    let answered = gate.layer.layer(service_fn(endpoint)).call(request);
+    let time = limits.request_time;
+    let held = dialogue.clone();
+    let answer = move |request| {
+        answer_endpoint(held.clone(), asked, transport.clone(), request, endpoint.clone())
+    };
+    let answered = gate.layer.layer(service_fn(answer)).call(request);
     Box::pin(async move {
         if !upload {
             return answered.await;
@@ -181,9 +195,40 @@ where
     })
 }
 
-/// Whether a request is of a transport that is open already.
-fn has_session(query: &str) -> bool {
-    query.split('&').any(|parameter| parameter.starts_with("sid="))
+/// Answers a request of Socket.IO's.
+async fn answer_endpoint<A, S, B>(
+    dialogue: Dialogue<A>,
+    asked: Asked,
+    transport: Option<Transport>,
+    request: Request,
+    mut endpoint: EndpointService<S>,
+) -> Result<Response, Infallible>
+where
+    A: App,
+    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: HttpBody<Data = axum::body::Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let limits = dialogue.limits();
+    let mut engine = |request: Request| {
+        let response = Service::<Request>::call(&mut endpoint, request);
+        async { Ok(response.await?.map(Body::new)) }
+    };
+    Ok(match (asked, transport) {
+        (Asked::Wrong, _) => engine(request).await?,
+        (Asked::Open, Some(transport)) => {
+            endpoint::open(dialogue.transports(), &transport, engine(request)).await
+        }
+        (Asked::Poll(_), Some(transport)) => {
+            polling::poll(&transport, limits.payload, engine(request)).await
+        }
+        (Asked::Upload(_), Some(transport)) => engine(polling::upload(&transport, request)).await?,
+        (Asked::WebSocket(sid), Some(transport)) => {
+            endpoint::upgrade(endpoint, limits, transport, request, sid.is_some())
+        }
+        (_, None) => endpoint::unknown(),
+    })
 }
 
 /// Whether new connections are welcome.

@@ -20,8 +20,14 @@ pub struct Limits {
     /// The longest message from a client, in bytes, on any transport. A longer one closes the
     /// connection. Default: 1,000,000.
     pub payload: usize,
-    /// Binary attachments of one message, which count towards `payload`. Default: 10.
+    /// Binary attachments of one message. Dialogue's own requests have none; handlers of the app's on
+    /// [`Dialogue::io`](crate::Dialogue::io) may take some. Default: 10.
     pub attachments: usize,
+    /// The bytes of the attachments of one message, which are held until all are there. Default: 16,384.
+    pub attachment_bytes: usize,
+    /// The bytes of the head of a request of Socket.IO's, which stays as long as the connection; a longer
+    /// one is answered 431. Default: 16,384.
+    pub head: usize,
     /// The bytes of an event's `meta`, as a client sends it. Default: 4,096.
     pub meta: usize,
     /// How deep the JSON of a message may nest. Default: 128.
@@ -38,11 +44,29 @@ pub struct Limits {
     /// is answered 429 where it comes through a trusted proxy, and closed otherwise. Default: 1,000,
     /// or a quarter of `connections`, if that is less.
     pub connections_per_address: usize,
+    /// The bytes that the server keeps because of the clients of one address, beyond 4,096 for each
+    /// connection and direction: what waits for them, and what they sent and is not handled. An IPv6
+    /// network of 48 bits may have four times as many. At the limit, clients wait, are set aside as slow
+    /// consumers, or are closed. Default: 24,000,000.
+    pub address_bytes: usize,
+    /// The bytes that the server keeps because of all clients together, each text once, however many
+    /// clients it waits for. Default: 512,000,000.
+    pub total_bytes: usize,
     /// How often one transport may connect, by which is meant to authenticate. Default: 1/s, 10 at
     /// once.
     pub connects: Option<Rate>,
+    /// How often the transports of one address may authenticate. An IPv6 network of 48 bits may four
+    /// times as often. Default: 100/s, 1,000 at once.
+    pub connects_per_address: Option<Rate>,
+    /// How often all transports together may authenticate. Default: 5,000/s, 20,000 at once.
+    pub connects_in_all: Option<Rate>,
     /// How often one connection may trigger events. Default: 100/s, 200 at once.
     pub triggers: Option<Rate>,
+    /// How often the connections of one address may trigger events. An IPv6 network of 48 bits may four
+    /// times as often. Default: 2,000/s, 10,000 at once.
+    pub triggers_per_address: Option<Rate>,
+    /// How often all connections together may trigger events. Default: 100,000/s, 200,000 at once.
+    pub triggers_in_all: Option<Rate>,
     /// How often one user may ask for history. Default: 5/s, 20 at once.
     pub history: Option<Rate>,
     /// How often one connection may join rooms, whose answers may be long. Default: 10/s, 200 at once.
@@ -62,13 +86,21 @@ pub struct Limits {
     /// After how long without another event the members of a room are told where its log ends, so that
     /// nobody waits for what it missed. Default: 10 s.
     pub quiet_time: Duration,
+    /// For how long a client may take nothing of what is being written to it, before its connection is
+    /// closed. Default: 20 s.
+    pub write_time: Duration,
     /// Packets that wait for a slow reader, per connection. With more, it is moved aside: it hears of
     /// nothing until it has room again, and is then told where the room's log ends. Default: 128.
     pub outgoing_packets: usize,
+    /// The bytes of the packets that wait for a slow reader, per connection; one that waits alone may have
+    /// more. With more, it is set aside in the same way. Its next request is handled once an eighth of
+    /// them or less wait. Default: 1,000,000.
+    pub outgoing_bytes: usize,
     /// Requests that wait for their turn, per connection; one more is answered `LIMIT_EXCEEDED`.
     /// Default: 16,384.
     pub waiting_requests: usize,
-    /// The bytes of the requests that wait, per connection. Default: 8,000,000.
+    /// The bytes of the requests that wait, per connection; one that waits alone may have more. Default:
+    /// 4,000,000.
     pub waiting_bytes: usize,
     /// Events that wait for a room's `#[on]` handlers; with more, triggers into the room wait. Twice
     /// as many again may wait of those that `#[on]` handlers trigger. Default: 1,024.
@@ -101,14 +133,22 @@ impl Default for Limits {
         Self {
             payload: 1_000_000,
             attachments: 10,
+            attachment_bytes: 16_384,
+            head: 16_384,
             meta: 4_096,
             depth: 128,
             handshake_time: Duration::from_secs(5),
             request_time: Duration::from_secs(30),
             connections,
             connections_per_address: (connections / 4).min(1_000),
+            address_bytes: 24_000_000,
+            total_bytes: 512_000_000,
             connects: Some(Rate::per_second(1).burst(10)),
+            connects_per_address: Some(Rate::per_second(100).burst(1_000)),
+            connects_in_all: Some(Rate::per_second(5_000).burst(20_000)),
             triggers: Some(Rate::per_second(100).burst(200)),
+            triggers_per_address: Some(Rate::per_second(2_000).burst(10_000)),
+            triggers_in_all: Some(Rate::per_second(100_000).burst(200_000)),
             history: Some(Rate::per_second(5).burst(20)),
             joins: Some(Rate::per_second(10).burst(200)),
             creations: Some(Rate::per_second(1).burst(20)),
@@ -117,9 +157,11 @@ impl Default for Limits {
             stop_time: Duration::from_secs(10),
             store_time: Duration::from_secs(10),
             quiet_time: Duration::from_secs(10),
+            write_time: Duration::from_secs(20),
             outgoing_packets: 128,
+            outgoing_bytes: 1_000_000,
             waiting_requests: 16_384,
-            waiting_bytes: 8_000_000,
+            waiting_bytes: 4_000_000,
             waiting_events: 1_024,
             waiting_appends: 10_000,
             rooms_per_connection: 100,
@@ -165,6 +207,7 @@ impl Limits {
             &mut self.stop_time,
             &mut self.store_time,
             &mut self.quiet_time,
+            &mut self.write_time,
         ] {
             *time = (*time).min(LONG);
         }

@@ -5,7 +5,6 @@ use std::{
     io,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -25,7 +24,6 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 use tower::{Service, ServiceExt};
@@ -42,8 +40,9 @@ use super::{
 /// that finds no place there tries again a second later. The system may allow less (on Linux,
 /// `net.core.somaxconn`); a plain listener has 128.
 const AHEAD: i32 = 4_096;
-/// How long written data may stay unacknowledged before the connection is given up.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+/// How long written data may stay unacknowledged before the connection is given up: a window that is
+/// closed for some seconds is no dead client.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// How long requests that are not Socket.IO's may take to be answered after everything else ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// What a connection hears that finds no place.
@@ -52,7 +51,7 @@ const BUSY: &[u8] =
 
 /// Prepares a listener for realtime connections: 4,096 of them may wait to be accepted (on Unix, as far
 /// as the system allows), as many do after a restart; small packets leave at once; and (on Linux) a
-/// reader that is gone or stuck is disconnected within ten seconds, where a plain listener would wait for
+/// reader that is gone or stuck is disconnected within 30 seconds, where a plain listener would wait for
 /// it without end.
 ///
 /// ```no_run
@@ -108,8 +107,9 @@ pub(crate) async fn serve<S>(
     // Only HTTP/1: to find out that a connection speaks HTTP/2 takes as long as it likes.
     let mut http = Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.handshake_time);
-    let total = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
-    let crowd = Crowd::new(limits.connections_per_address);
+    // The most that is read of a head, and read and written at once; hyper takes no less.
+    http.max_buf_size(limits.head.max(8_192));
+    let crowd = Crowd::new(limits.connections_per_address, limits.connections);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -118,7 +118,7 @@ pub(crate) async fn serve<S>(
             _ = stop.stopped() => break,
         };
         prepare(&mut stream);
-        let Some(held) = hold(&total, &crowd, proxies, address) else {
+        let Some(held) = hold(&crowd, proxies, address) else {
             // It fits into the empty buffer of a new socket; who writes at this moment may miss it.
             let _ = SockRef::from(&stream).send(BUSY);
             continue;
@@ -196,28 +196,17 @@ fn is_connections(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
 }
 
-type Places = (OwnedSemaphorePermit, Option<Place>);
-
-/// Places for one more connection. A trusted proxy has as many as it brings: its clients are
-/// counted when they connect.
-fn hold(
-    total: &Arc<Semaphore>,
-    crowd: &Crowd,
-    proxies: &Proxies,
-    address: SocketAddr,
-) -> Option<Places> {
-    let place = if proxies.trust(address.ip().to_canonical()) {
-        None
-    } else {
-        Some(crowd.enter(address.ip())?)
-    };
-    Some((total.clone().try_acquire_owned().ok()?, place))
+/// A place for one more connection. A trusted proxy has as many as it brings: its clients are counted
+/// when they connect.
+fn hold(crowd: &Crowd, proxies: &Proxies, address: SocketAddr) -> Option<Place> {
+    let trusted = proxies.trust(address.ip().to_canonical());
+    crowd.enter((!trusted).then(|| address.ip()))
 }
 
-/// A connection and its places, which it holds as a WebSocket, too.
+/// A connection and its place, which it holds as a WebSocket, too.
 struct Held {
     stream: TcpStream,
-    _held: Places,
+    _held: Place,
 }
 
 impl AsyncRead for Held {

@@ -10,10 +10,14 @@ use std::{
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::packet::Packet;
 use crate::{
     Event, EventMessage, Issues, Meta, Position, RawMessage,
     room::{EventPayload, RoomEvent},
 };
+
+/// How many bytes are made room for when a message is encoded: what most have.
+const ENCODED: usize = 480;
 
 /// How a room's row makes a message of its event from JSON.
 pub(crate) type Decode = fn(Envelope, &RawValue) -> Result<Box<dyn AnyMessage>, Issues>;
@@ -122,7 +126,7 @@ pub(crate) trait AnyMessage: Any + Send + Sync {
     fn meta_mut(&mut self) -> &mut Option<Meta>;
     fn position_mut(&mut self) -> &mut Option<Position>;
     fn check(&self) -> Result<(), Issues>;
-    fn encode(&self) -> serde_json::Result<Box<RawValue>>;
+    fn encode(&self) -> serde_json::Result<Packet>;
 
     /// The message with its payload as JSON.
     fn to_raw(&self) -> serde_json::Result<RawMessage>;
@@ -186,8 +190,8 @@ impl<T: Data> AnyMessage for EventMessage<T> {
         self.data.check()
     }
 
-    fn encode(&self) -> serde_json::Result<Box<RawValue>> {
-        to_raw_value(self)
+    fn encode(&self) -> serde_json::Result<Packet> {
+        Packet::of_room(self, ENCODED)
     }
 
     fn to_raw(&self) -> serde_json::Result<RawMessage> {

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "bench")]
 pub mod bench;
+mod budget;
 mod client;
 mod clients;
 mod context;
@@ -13,10 +14,13 @@ mod crowd;
 mod decode;
 pub(crate) mod dialogue;
 mod document;
+mod endpoint;
+mod frames;
 mod gateway;
 #[allow(missing_docs, reason = "only expansions see it, through `__private`")]
 pub(crate) mod handlers;
 mod handshake;
+mod head;
 pub(crate) mod hook;
 mod inbox;
 mod layer;
@@ -25,6 +29,9 @@ mod listener;
 pub(crate) mod log;
 pub(crate) mod message;
 mod origin;
+mod outgoing;
+mod packet;
+mod polling;
 mod rate;
 mod requests;
 pub(crate) mod rooms;
@@ -32,6 +39,7 @@ pub(crate) mod schema;
 mod session;
 mod stop;
 mod tally;
+mod websocket;
 
 #[cfg(feature = "dev-log")]
 pub use self::log::log_events;

@@ -10,9 +10,10 @@ use tracing::Instrument;
 use super::{
     AnyRoom, Client,
     decode::{Request, invalid},
-    gateway::{Frame, Packet},
+    gateway::Frame,
     hook,
     message::Envelope,
+    packet::Packet,
     rooms::{
         live::{Change, Live},
         membership::{self, Answer},
@@ -48,7 +49,7 @@ pub(crate) async fn handle<A: App>(client: &Client<A>, frame: Frame) {
         Some(id) => Packet::ack(id, &Ack { ok: false, body: failure }),
         None => Packet::event(event::ERROR, &failure),
     };
-    client.connection().send(&packet).await;
+    client.connection().send(packet).await;
 }
 
 async fn route<A: App>(client: &Client<A>, frame: &Frame) -> Result<(), Failure> {
@@ -99,9 +100,10 @@ async fn dispatch<A: App>(
 
 /// Lets a client ask only so often, for what it asks.
 fn check_pace<A: App>(client: &Client<A>, request: &str) -> Result<(), Failure> {
-    let paces = client.paces();
+    let (paces, transport) = (client.paces(), client.connection().transport());
     let checked = match request {
-        event::TRIGGER => paces.triggers.check(),
+        event::TRIGGER => paces.triggers.check().and_then(|()| transport.check_trigger()),
+        event::AUTHENTICATE => paces.requests.check().and_then(|()| transport.check_authenticate()),
         event::JOIN => paces.joins.check(),
         event::GET_HISTORY => client.dialogue().check_history(client.user_id()),
         event::CREATE_ROOM | event::DELETE_ROOM => paces.creations.check(),
@@ -331,7 +333,7 @@ async fn get_history<A: App>(
         let response = protocol::HistoryResponse { room_id, event_name, events, start, end };
         Packet::event(event::HISTORY_RESPONSE, &response)
     };
-    client.connection().send(&packet).await;
+    client.connection().send(packet).await;
     Ok(())
 }
 
@@ -345,7 +347,7 @@ async fn list_rooms<A: App>(client: &Client<A>, ack: Option<i64>) -> Result<(), 
         }
         None => Packet::event(event::ROOMS, &rooms),
     };
-    client.connection().send(&packet).await;
+    client.connection().send(packet).await;
     Ok(())
 }
 

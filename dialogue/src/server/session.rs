@@ -10,9 +10,10 @@ use tracing::{Instrument, Span};
 
 use super::{
     Client, DisconnectReason, Handshake,
-    gateway::{Connection, Frame, Packet},
+    gateway::{Connection, Frame},
     hook::{self, BoxFuture},
     inbox::{Next, PAUSE, Session},
+    packet::Packet,
     requests,
     rooms::membership,
 };
@@ -105,7 +106,11 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
         };
         match next {
             Next::Request(frame) => {
-                Box::pin(answer(&client, requests::handle(&client, frame))).await;
+                let request = async {
+                    client.connection().caught_up().await;
+                    requests::handle(&client, frame).await;
+                };
+                Box::pin(answer(&client, request)).await;
             }
             Next::Begun(request) => Box::pin(answer(&client, request)).await,
             Next::Renewed => {}
@@ -126,6 +131,10 @@ impl<A: App> Session for Handler<A> {
     fn begin(&self, frame: Frame) -> Result<BoxFuture<'static, ()>, Frame> {
         // The session ends before it handles what came too late.
         if self.client.expires_at().is_some_and(|at| at <= SystemTime::now()) {
+            return Err(frame);
+        }
+        // The session waits until the client has read its answers.
+        if !self.client.connection().keeps_up() {
             return Err(frame);
         }
         Ok(begin(self.client.clone(), frame, self.span.clone()))
@@ -150,7 +159,7 @@ async fn expire<A: App>(client: &Client<A>) {
         }
     }
     // A client that is too slow to hear why finds out when it connects again.
-    let _ = client.connection().try_send(&Packet::event(event::ERROR, &expired()));
+    let _ = client.connection().try_send(Packet::event(event::ERROR, &expired()));
     client.end(DisconnectReason::TokenExpired);
 }
 
@@ -193,7 +202,7 @@ async fn greet<A: App>(client: &Client<A>) {
             .filter(|built_with| *built_with != contract)
             .map(|_| contract.into()),
     };
-    client.connection().send(&Packet::event(event::CONNECTED, &connected)).await;
+    client.connection().greet(&connected).await;
     client.note_greeted();
     tracing::debug!("connected");
     let connected = Box::pin(async { app.connected(client).await });
@@ -223,7 +232,7 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     if reason == DisconnectReason::ServerStopped {
         // All transports are closed together. Socket.IO's clients come back from that by themselves, and
         // not from being disconnected.
-        client.connection().unlisten_all();
+        client.connection().deafen();
     } else {
         client.connection().close().await;
     }

@@ -5,7 +5,7 @@ use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 use futures_util::FutureExt;
 use tokio::{sync::watch, time::Instant};
 
-use super::{DisconnectReason, gateway::Packet};
+use super::{DisconnectReason, packet::Packet};
 use crate::{
     App, Dialogue,
     protocol::{Draining, event},

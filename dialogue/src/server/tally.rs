@@ -13,6 +13,12 @@ pub(crate) struct Tally<K> {
     total: AtomicUsize,
 }
 
+impl<K: Eq + Hash> Default for Tally<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Eq + Hash> Tally<K> {
     pub(crate) fn new() -> Self {
         Self { counts: DashMap::new(), total: AtomicUsize::new(0) }

@@ -281,3 +281,12 @@ impl Error for StoreError {
         self.0.source()
     }
 }
+
+/// How many bytes an event takes where it is kept, about: the weight that every bound counts with.
+pub(crate) fn weight(message: &RawMessage) -> usize {
+    /// What an event takes besides its texts: its place, its position, their names in JSON.
+    const PLACE: usize = 256;
+    let meta = message.meta.as_ref().map_or(0, |meta| 64 * meta.len());
+    let texts = [&*message.event, &*message.room_id, &*message.from, message.data.get()];
+    texts.map(str::len).iter().sum::<usize>() + meta + PLACE
+}

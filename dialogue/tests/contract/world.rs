@@ -38,6 +38,8 @@ pub fn limits() -> Limits {
     let mut limits = Limits::default();
     (limits.triggers, limits.requests, limits.history) = (None, None, None);
     (limits.creations, limits.connects, limits.joins) = (None, None, None);
+    (limits.connects_per_address, limits.connects_in_all) = (None, None);
+    (limits.triggers_per_address, limits.triggers_in_all) = (None, None);
     limits.connections_per_address = 10_000;
     limits
 }

@@ -6,15 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use super::{
-    super::{
-        Client, ClientId,
-        gateway::{Connection, Gateway, Packet, Unsent},
-    },
-    live::{Live, State, channel},
+    super::{Client, ClientId, outgoing::Unsent, packet::Packet},
+    live::{Live, State},
     log::Log,
     on::{self, Job},
     subscriptions::Subscriptions,
@@ -22,15 +16,13 @@ use super::{
 use crate::{
     App, Dialogue, name,
     protocol::{At, event},
-    store::Stored,
+    store::{self, Stored},
 };
 
 /// For how long a member that was too slow is left alone before it may hear of the room again; twice
 /// as long each time that it was too slow again soon after.
 const ASIDE: Duration = Duration::from_millis(50);
 const LONGEST_ASIDE: Duration = Duration::from_secs(5);
-/// How often all members of a room are searched for those who are too slow.
-const SEARCH: Duration = Duration::from_millis(100);
 /// After how long a member that kept up is as good as any other.
 const FORGIVEN: Duration = Duration::from_secs(30);
 
@@ -45,10 +37,6 @@ pub(crate) struct Slowness {
 }
 
 impl Slowness {
-    pub(super) fn is_aside(self) -> bool {
-        self.aside
-    }
-
     /// Notes that the member is too slow; returns for how long to leave it alone.
     fn set_aside(&mut self) -> Duration {
         if self.last.is_none_or(|last| last.elapsed() > FORGIVEN) {
@@ -67,18 +55,6 @@ pub(crate) struct Quiet {
     last: Option<Instant>,
     /// Whether somebody waits for the quiet.
     awaited: bool,
-    /// Since when a member may have missed what it was not told of: it is told in time even if it never
-    /// gets quiet.
-    owed: Option<Instant>,
-    /// When all members were last searched for those who are too slow.
-    searched: Option<Instant>,
-}
-
-/// What became of a broadcast.
-pub(super) struct Delivered {
-    pub(super) recipients: usize,
-    /// How many of them had no room for it.
-    missed: usize,
 }
 
 impl<A: App> Live<A> {
@@ -86,22 +62,21 @@ impl<A: App> Live<A> {
     /// follows in the same order. Returns how many it goes to; `None` if it may not go out at this
     /// moment, or the room is closed.
     pub(super) fn send(
-        &self,
-        dialogue: &Dialogue<A>,
+        self: &Arc<Self>,
         except: &[Client<A>],
         event: &str,
-        body: &RawValue,
+        packet: &Packet,
         may: impl FnOnce(&State<A>) -> bool,
         then: impl FnOnce(usize),
     ) -> Option<usize> {
-        let state = self.lock();
+        let mut state = self.lock();
         if state.closed || !may(&state) {
             return None;
         }
         // Whoever has no room for it misses it.
-        let delivered = self.deliver(&state, dialogue.gateway(), event, except, body);
-        then(delivered.recipients);
-        Some(delivered.recipients)
+        let recipients = self.deliver(&mut state, event, except, packet);
+        then(recipients);
+        Some(recipients)
     }
 
     /// Has handlers see an event after it was broadcast.
@@ -111,32 +86,32 @@ impl<A: App> Live<A> {
         }
     }
 
+    /// Hands a packet to the subscribers of an event. Those who have no room for it are set aside.
+    /// Returns how many it goes to.
     fn deliver(
-        &self,
-        state: &State<A>,
-        gateway: &Gateway,
+        self: &Arc<Self>,
+        state: &mut State<A>,
         event: &str,
         except: &[Client<A>],
-        body: &(impl Serialize + ?Sized),
-    ) -> Delivered {
-        let audiences = [event, name::EVERY_EVENT];
-        let count = |name: &str| state.subscribers.get(name).copied().unwrap_or(0);
-        let mut recipients: usize = audiences.iter().map(|name| count(name)).sum();
-        let excepted: Vec<&Connection> = except
-            .iter()
-            .filter(|client| {
-                let member = state.members.get(&client.id());
-                member.is_some_and(|member| member.subscriptions.covers(event))
-            })
-            .map(Client::connection)
-            .collect();
-        recipients -= excepted.len();
-        if recipients == 0 {
-            return Delivered { recipients, missed: 0 };
+        packet: &Packet,
+    ) -> usize {
+        let (mut recipients, mut slow) = (0, Vec::new());
+        for (id, member) in &state.members {
+            let left_out = || except.iter().any(|client| client.id() == *id);
+            if !member.subscriptions.covers(event) || left_out() {
+                continue;
+            }
+            recipients += 1;
+            if !member.slowness.aside
+                && let Err(Unsent::Full) = member.client.connection().deliver(packet.clone())
+            {
+                slow.push(*id);
+            }
         }
-        let heard = audiences.into_iter().filter(|name| count(name) > 0);
-        let channels = heard.map(|name| channel(self.number(), name));
-        Delivered { recipients, missed: gateway.broadcast(channels, &excepted, body) }
+        for id in slow {
+            self.set_aside(state, id);
+        }
+        recipients
     }
 
     /// Hands a stored event to its subscribers, which makes it the last that they were told of. Returns
@@ -148,21 +123,27 @@ impl<A: App> Live<A> {
         stored: &Stored,
         except: &[Client<A>],
     ) -> usize {
-        let delivered = self.deliver(state, dialogue.gateway(), &stored.event, except, &**stored);
+        let subscribed = [&*stored.event, name::EVERY_EVENT];
+        let mut recipients = 0;
+        if subscribed.iter().any(|name| state.subscribers.contains_key(*name)) {
+            let room = store::weight(stored);
+            match Packet::of_room(&**stored, room) {
+                Ok(packet) => {
+                    let packet = packet.counted(dialogue.transports().process());
+                    recipients = self.deliver(state, &stored.event, except, &packet);
+                }
+                // What is stored was JSON before.
+                Err(error) => tracing::error!(%error, "an event was not delivered"),
+            }
+        }
         if let Some(log) = &mut state.log {
             log.follow(stored.clone());
         }
-        let now = Instant::now();
-        if delivered.missed > 0 {
-            self.find_slow(state, &stored.event, delivered.missed);
-            // Somebody else may have been found in place of one who missed it.
-            state.quiet.owed.get_or_insert(now);
-        }
-        state.quiet.last = Some(now);
+        state.quiet.last = Some(Instant::now());
         if !std::mem::replace(&mut state.quiet.awaited, true) {
             tokio::spawn(await_quiet(Arc::downgrade(self), dialogue.limits().quiet_time));
         }
-        delivered.recipients
+        recipients
     }
 
     /// Tells all members where the log ends: something may have happened that they were not told.
@@ -176,49 +157,25 @@ impl<A: App> Live<A> {
         }
     }
 
-    /// The transport says only how many subscribers of an event had no room for it. Who has no room
-    /// for its position either is one of them; whoever has learns of what it missed by it. Not more often
-    /// than readers can be slow: what is left is told later.
-    fn find_slow(self: &Arc<Self>, state: &mut State<A>, event: &str, mut missed: usize) {
-        let (suspects, others): (Vec<ClientId>, Vec<ClientId>) = state
-            .members
-            .iter()
-            .filter(|(_, member)| !member.slowness.aside && member.subscriptions.covers(event))
-            .map(|(id, _)| *id)
-            .partition(|id| state.slow.contains(id));
-        let searched = state.quiet.searched.is_some_and(|last| last.elapsed() < SEARCH);
-        let others = if searched { Vec::new() } else { others };
-        if !others.is_empty() {
-            state.quiet.searched = Some(Instant::now());
-        }
-        for id in suspects.into_iter().chain(others) {
-            if missed == 0 {
-                break;
-            }
-            missed -= usize::from(self.tell_or_set_aside(state, id));
+    /// Tells a member where the log ends. One that has no room for it is set aside.
+    fn tell_or_set_aside(self: &Arc<Self>, state: &mut State<A>, id: ClientId) {
+        let Some(member) = state.members.get(&id).filter(|member| !member.slowness.aside) else {
+            return;
+        };
+        let Some(log) = &state.log else { return };
+        let position = self.position(log, &member.subscriptions);
+        if let Err(Unsent::Full) = member.client.connection().try_send(position) {
+            self.set_aside(state, id);
         }
     }
 
-    /// Tells a member where the log ends. One that has no room for it is moved aside; returns whether
-    /// it was.
-    fn tell_or_set_aside(self: &Arc<Self>, state: &mut State<A>, id: ClientId) -> bool {
-        let Some(member) = state.members.get_mut(&id).filter(|member| !member.slowness.aside)
-        else {
-            return false;
-        };
-        let Some(log) = &state.log else { return false };
-        let position = self.position(log, &member.subscriptions);
-        let Err(Unsent::Full) = member.client.connection().try_send(&position) else {
-            return false;
-        };
+    /// Sets a slow consumer aside: it receives nothing of the room until it has room to be told where
+    /// the log ends.
+    fn set_aside(self: &Arc<Self>, state: &mut State<A>, id: ClientId) {
+        let Some(member) = state.members.get_mut(&id) else { return };
         let pause = member.slowness.set_aside();
-        let names = member.subscriptions.names().iter();
-        let channels = names.map(|name| channel(self.number(), name)).collect();
-        member.client.connection().unlisten(channels);
-        state.slow.insert(id);
         tracing::debug!(client = %id, room = ?self.id(), "a reader is too slow");
         tokio::spawn(bring_back(self.clone(), member.client.clone(), pause));
-        true
     }
 
     /// Lets a member that was moved aside hear of the room again, if it has room to be told where the
@@ -231,8 +188,8 @@ impl<A: App> Live<A> {
         };
         let Some(log) = &state.log else { return true };
         let position = self.position(log, &member.subscriptions);
-        match client.connection().try_send(&position) {
-            Ok(()) => state.take_back(self.number(), client.id()),
+        match client.connection().try_send(position) {
+            Ok(()) => state.take_back(client.id()),
             Err(Unsent::Full) => return false,
             // Its session is about to end.
             Err(Unsent::Closed) => {}
@@ -252,26 +209,21 @@ impl<A: App> Live<A> {
     /// to wait.
     fn tell_if_quiet(self: &Arc<Self>, quiet_time: Duration) -> Option<Duration> {
         let mut state = self.lock();
-        let since = state.quiet.owed.or(state.quiet.last)?;
-        let left = quiet_time.saturating_sub(since.elapsed());
+        let left = quiet_time.saturating_sub(state.quiet.last?.elapsed());
         if !left.is_zero() {
             return Some(left);
         }
-        let told_early = state.quiet.owed.take().is_some();
-        state.quiet.awaited = told_early;
+        state.quiet.awaited = false;
         self.tell_position(&mut state);
-        told_early.then_some(quiet_time)
+        None
     }
 }
 
 impl<A: App> State<A> {
     /// Lets a member that was moved aside, if it was, hear of the room again.
-    pub(super) fn take_back(&mut self, room: u64, id: ClientId) {
-        if let Some(member) = self.members.get_mut(&id)
-            && std::mem::take(&mut member.slowness.aside)
-        {
-            let names = member.subscriptions.names().iter();
-            member.client.connection().listen(names.map(|name| channel(room, name)).collect());
+    pub(super) fn take_back(&mut self, id: ClientId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.slowness.aside = false;
         }
     }
 }

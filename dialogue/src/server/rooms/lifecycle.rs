@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::{StreamExt, stream};
 
 use super::{
-    super::{Client, ClientId, gateway::Packet, hook},
+    super::{Client, ClientId, hook, packet::Packet},
     any::AnyRoom,
     append::Undeleted,
     hub::Held,
@@ -68,7 +68,7 @@ async fn erase<A: App>(room: AnyRoom<A>) -> Result<(), DeleteError> {
         let _order = dialogue.hub().one_at_a_time();
         let info = live.info();
         let members = dialogue.hub().delete(&live).ok_or(DeleteError::RoomNotFound)?;
-        let members = live.deafen(members);
+        let members = live.dismiss_all(members);
         let packet = || {
             let deleted = Membership { room_id: room.id().into(), room_name: None };
             Packet::event(event::ROOM_DELETED, &deleted)

@@ -2,26 +2,32 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
+use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use super::{
-    super::{Client, ClientId, Limits, Stats, gateway::Unsent},
+    super::{
+        Client, ClientId, Limits, Stats,
+        budget::Budget,
+        outgoing::Unsent,
+        packet::{Body, SharedBody},
+    },
     append::Appends,
     deliver::{Quiet, Slowness},
     erased::ErasedRoom,
     log::Log,
-    membership::Answer,
+    membership::{self, Answer},
     on::Handlers,
-    replay::{Base, Past, Reads},
+    replay::{Base, Past, Reading, Reads},
     subscriptions::{Names, Subscriptions},
 };
 use crate::{
-    App, JoinError, RoomSpec, SubscribeError,
+    App, Epoch, JoinError, RoomSpec, SubscribeError,
     protocol::{self, Ack, Joined, RoomInfo},
     store::erased::{AnyStore, Unavailable},
 };
@@ -52,8 +58,26 @@ pub(super) struct State<A: App> {
     pub(super) log: Option<Log>,
     pub(super) appends: Appends<A>,
     pub(super) quiet: Quiet,
-    /// Members that were too slow lately.
-    pub(super) slow: HashSet<ClientId>,
+    answered: Answered,
+}
+
+/// The last answer to a join: others that are the same share its text.
+#[derive(Default)]
+struct Answered(Option<(Like, SharedBody)>);
+
+/// What makes two answers the same: the log's epoch and end, what was read of it, the subscriptions.
+type Like = (Epoch, u64, Reading, Subscriptions);
+
+impl Answered {
+    fn body(&mut self, like: Like, joined: &impl Serialize, process: &Arc<Budget>) -> Body {
+        let last = self.0.as_ref().filter(|(last, _)| *last == like);
+        if let Some(body) = last.and_then(|(_, body)| body.get()) {
+            return body;
+        }
+        let body = Body::new(joined, process);
+        self.0 = Some((like, body.share()));
+        body
+    }
 }
 
 /// A client in a room.
@@ -100,7 +124,7 @@ impl<A: App> Live<A> {
             log: None,
             appends: Appends::new(),
             quiet: Quiet::default(),
-            slow: HashSet::new(),
+            answered: Answered::default(),
         };
         Self {
             room,
@@ -220,35 +244,42 @@ impl<A: App> Live<A> {
         }
         let subscriptions = state.intended(spec, client, named);
         let Some(log) = &state.log else { return Ok(Admission::Stale) };
-        let Some(Past { recovered, events, more }) = base.up_to(log, &subscriptions, limits) else {
+        let Some(past) = base.up_to(log, &subscriptions, limits) else {
             return Ok(Admission::Stale);
         };
-        let (epoch, seq) = (log.epoch, log.seq);
-        let last = (recovered == Some(true)).then(|| log.heads(&subscriptions).collect());
         client.note_joined(self, limits.rooms_per_connection)?;
 
+        let Past { recovered, events, more } = &past;
         let joined = Joined {
             room_id: (&**self.id()).into(),
             room_name: spec.name.unwrap_or(self.id()).into(),
             subscriptions: subscriptions.names().into(),
             stored,
-            epoch,
-            seq,
-            recovered,
-            last,
-            events: (&events).into(),
-            more,
+            epoch: log.epoch,
+            seq: log.seq,
+            recovered: *recovered,
+            last: (*recovered == Some(true)).then(|| log.heads(&subscriptions).collect()),
+            events: events.into(),
+            more: *more,
         };
-        let sent = answer.try_send(client.connection(), &joined, spec.sync_history);
+        let sent = match *answer {
+            Answer::Ack(id) => {
+                let like = (log.epoch, log.seq, base.reading(), subscriptions.clone());
+                let joined = Ack { ok: true, body: joined };
+                let answered = &mut state.answered;
+                client.connection().try_ack_of(id, |process| answered.body(like, &joined, process))
+            }
+            Answer::Events => membership::tell(client.connection(), &joined, spec.sync_history),
+        };
         if let Err(Unsent::Full) = sent {
             if first {
                 client.note_left(self);
             }
             return Ok(Admission::Unanswered);
         }
-        state.change_subscriptions(self.number, client, subscriptions);
+        state.change_subscriptions(client, subscriptions);
         // It has just been told everything.
-        state.take_back(self.number, client.id());
+        state.take_back(client.id());
         Ok(if first { Admission::First } else { Admission::Again })
     }
 
@@ -258,9 +289,8 @@ impl<A: App> Live<A> {
         if !state.members.contains_key(&client.id()) {
             return false;
         }
-        state.change_subscriptions(self.number, client, Subscriptions::default());
+        state.change_subscriptions(client, Subscriptions::default());
         state.members.remove(&client.id());
-        state.slow.remove(&client.id());
         client.note_left(self);
         true
     }
@@ -307,7 +337,7 @@ impl<A: App> Live<A> {
                 return None;
             }
         }
-        state.change_subscriptions(self.number, client, subscriptions);
+        state.change_subscriptions(client, subscriptions);
         Some(Ok(()))
     }
 
@@ -346,16 +376,13 @@ impl<A: App> Live<A> {
         Some(state.members.drain().map(|(_, member)| member).collect())
     }
 
-    /// Makes those who were in a closed room hear nothing of it. It sends nothing more, so nothing
-    /// depends on when this happens.
-    pub(crate) fn deafen(self: &Arc<Self>, members: Vec<Member<A>>) -> Vec<Client<A>> {
-        let deafened = members.into_iter().map(|Member { client, subscriptions, .. }| {
-            let names = subscriptions.names().iter();
-            client.connection().unlisten(names.map(|name| channel(self.number, name)).collect());
+    /// Those who were in a closed room are its members no more.
+    pub(crate) fn dismiss_all(self: &Arc<Self>, members: Vec<Member<A>>) -> Vec<Client<A>> {
+        let dismissed = members.into_iter().map(|Member { client, .. }| {
             client.note_left(self);
             client
         });
-        deafened.collect()
+        dismissed.collect()
     }
 
     /// Whether no event waits for the store or for handlers, and none is being stored or handled.
@@ -408,13 +435,8 @@ impl<A: App> State<A> {
         }
     }
 
-    /// Makes a member's subscriptions, and what its connection listens to, the given ones.
-    fn change_subscriptions(
-        &mut self,
-        room: u64,
-        client: &Client<A>,
-        subscriptions: Subscriptions,
-    ) {
+    /// Makes a member's subscriptions the given ones.
+    fn change_subscriptions(&mut self, client: &Client<A>, subscriptions: Subscriptions) {
         let (present, slowness) = match self.members.remove(&client.id()) {
             Some(member) => (member.subscriptions, member.slowness),
             None => (Subscriptions::default(), Slowness::default()),
@@ -424,12 +446,6 @@ impl<A: App> State<A> {
             missing.cloned().collect()
         };
         let (gone, new) = (differ(&present, &subscriptions), differ(&subscriptions, &present));
-        if !gone.is_empty() {
-            client.connection().unlisten(gone.iter().map(|name| channel(room, name)).collect());
-        }
-        if !new.is_empty() && !slowness.is_aside() {
-            client.connection().listen(new.iter().map(|name| channel(room, name)).collect());
-        }
         for name in gone {
             if let Some(count) = self.subscribers.get_mut(&name) {
                 *count -= 1;
@@ -444,10 +460,4 @@ impl<A: App> State<A> {
         let member = Member { client: client.clone(), subscriptions, slowness };
         self.members.insert(client.id(), member);
     }
-}
-
-/// What the subscribers of an event in a room listen to. The room's number, unlike its id, is never
-/// another room's: who is in a room that was deleted hears nothing of the next one of its id.
-pub(super) fn channel(room: u64, event: &str) -> String {
-    format!("{room}\n{event}")
 }

@@ -3,11 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    super::{
-        Client,
-        gateway::{Connection, Packet, Unsent},
-        hook,
-    },
+    super::{Client, gateway::Connection, hook, outgoing::Unsent, packet::Packet},
     any::AnyRoom,
     erased::ErasedRoom,
     live::{Admission, Live},
@@ -16,7 +12,7 @@ use super::{
 };
 use crate::{
     App, Deny, JoinError, SyncHistory,
-    protocol::{Ack, History, Joined, Membership, Since, event},
+    protocol::{History, Joined, Membership, Since, event},
     store::erased::Unavailable,
 };
 
@@ -31,30 +27,23 @@ pub(crate) enum Answer {
     Events,
 }
 
-impl Answer {
-    /// Sends it, if the connection has room: it may be large, and is encoded only then.
-    pub(crate) fn try_send(
-        &self,
-        connection: &Connection,
-        joined: &Joined<'_>,
-        sync: SyncHistory,
-    ) -> Result<(), Unsent> {
-        match *self {
-            Self::Ack(id) => connection.try_ack(id, &Ack { ok: true, body: joined }),
-            Self::Events => {
-                let Joined { room_id, room_name, events, .. } = joined;
-                let room_id = Cow::Borrowed(&**room_id);
-                let room_name = Some(Cow::Borrowed(&**room_name));
-                let membership = Membership { room_id: room_id.clone(), room_name };
-                connection.try_event(event::JOINED, &membership)?;
-                if sync == SyncHistory::Nothing && events.is_empty() {
-                    return Ok(());
-                }
-                let events = Cow::Borrowed(&**events);
-                connection.try_event(event::HISTORY, &History { room_id, events })
-            }
-        }
+/// Tells a client that it joined, and what of the past it is sent, if the connection has room: that may
+/// be long, and is encoded only then.
+pub(super) fn tell(
+    connection: &Connection,
+    joined: &Joined<'_>,
+    sync: SyncHistory,
+) -> Result<(), Unsent> {
+    let Joined { room_id, room_name, events, .. } = joined;
+    let room_id = Cow::Borrowed(&**room_id);
+    let room_name = Some(Cow::Borrowed(&**room_name));
+    let membership = Membership { room_id: room_id.clone(), room_name };
+    connection.try_event(event::JOINED, &membership)?;
+    if sync == SyncHistory::Nothing && events.is_empty() {
+        return Ok(());
     }
+    let events = Cow::Borrowed(&**events);
+    connection.try_event(event::HISTORY, &History { room_id, events })
 }
 
 /// Tells a client that it left, if it did not ask for an acknowledgement.
@@ -171,7 +160,7 @@ pub(crate) async fn leave<A: App>(client: &Client<A>, live: &Arc<Live<A>>, answe
     if dismissed {
         let (client, live) = (client.clone(), live.clone());
         hook::finish(async move {
-            client.connection().send(&answer).await;
+            client.connection().send(answer).await;
             has_left(&client, live).await;
         })
         .await;

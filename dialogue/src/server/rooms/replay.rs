@@ -50,7 +50,22 @@ pub(crate) struct Past {
     pub(crate) more: bool,
 }
 
+/// What makes the answers of two joiners equal, where the log is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    recovered: Option<bool>,
+    since: Option<u64>,
+}
+
 impl Base {
+    /// What the answer depends on besides the log and the subscriptions.
+    pub(super) fn reading(&self) -> Reading {
+        match self.past {
+            Read::Missed { since, .. } => Reading { recovered: Some(true), since: Some(since) },
+            Read::Recent { recovered, .. } => Reading { recovered, since: None },
+        }
+    }
+
     /// Reads what a joiner with these subscriptions is to be told: from the store only what the room
     /// does not remember.
     pub(crate) async fn read<A: App>(
@@ -199,7 +214,7 @@ pub(crate) enum Age {
     Current,
 }
 
-type Reading = Shared<BoxFuture<'static, Result<Arc<Page>, Unavailable>>>;
+type SharedRead = Shared<BoxFuture<'static, Result<Arc<Page>, Unavailable>>>;
 
 /// What is being read of a log, or was a moment ago.
 #[derive(Default)]
@@ -218,7 +233,7 @@ struct Entry {
     /// Where the log ended when the reading began.
     seq: u64,
     begun: Instant,
-    reading: Reading,
+    reading: SharedRead,
 }
 
 impl<A: App> Live<A> {
@@ -308,7 +323,7 @@ impl Reads {
         !std::mem::replace(&mut known.tended, true)
     }
 
-    fn remove(&self, query: &Query, reading: &Reading) {
+    fn remove(&self, query: &Query, reading: &SharedRead) {
         let mut known = self.lock();
         if known.readings.get(query).is_some_and(|entry| entry.reading.ptr_eq(reading)) {
             known.readings.remove(query);

@@ -9,7 +9,7 @@ pub(crate) type Names = Vec<Cow<'static, str>>;
 
 /// Event names, without repetition. In a room with `events(any)`, `"*"` stands for all and is then
 /// the only one; elsewhere, all are listed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subscriptions(Names);
 
 impl Subscriptions {

@@ -3,7 +3,7 @@
 use std::{future::IntoFuture, num::NonZeroUsize, sync::Arc};
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 use tokio::sync::oneshot;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
         hook::{self, BoxFuture},
         log::EVENT_LOG,
         message::{AnyMessage, Envelope, Unfit},
+        packet::Packet,
     },
     any::AnyRoom,
     append::{Append, Then},
@@ -211,7 +212,7 @@ enum Prepared {
         message: Arc<dyn AnyMessage>,
         /// For hooks that follow every broadcast.
         raw: Option<Arc<RawMessage>>,
-        body: Box<RawValue>,
+        packet: Packet,
     },
     /// Its wire form is made when it has its place in the log.
     Stored { message: Box<dyn AnyMessage>, event: NewEvent },
@@ -280,10 +281,11 @@ async fn prepare<A: App>(
         }
     }
     let Some(keep) = history(room, message.event()) else {
-        let body = raw.as_ref().map_or_else(|| message.encode(), AnyMessage::encode);
-        let body = body.map_err(|error| unwritable(&error))?;
+        let packet = raw.as_ref().map_or_else(|| message.encode(), AnyMessage::encode);
+        let packet = packet.map_err(|error| unwritable(&error))?;
+        let packet = packet.counted(dialogue.transports().process());
         let raw = raw.filter(|_| A::HOOKS.follow()).map(Arc::new);
-        return Ok(Prepared::Ephemeral { message: message.into(), raw, body });
+        return Ok(Prepared::Ephemeral { message: message.into(), raw, packet });
     };
     let raw = match raw {
         Some(raw) => raw,
@@ -340,7 +342,7 @@ impl Prepared {
         };
         let entry = LogEntry::of(&self);
         let sent = match self {
-            Self::Ephemeral { message, raw, body } => {
+            Self::Ephemeral { message, raw, packet } => {
                 let then = |recipients| {
                     if let Some(place) = place {
                         let (message, raw) = (message.clone(), raw.clone());
@@ -348,9 +350,9 @@ impl Prepared {
                     }
                 };
                 let may = |state: &State<A>| by.may(state);
-                let sent = live.send(dialogue, by.except(), message.event(), &body, may, then);
+                let sent = live.send(by.except(), message.event(), &packet, may, then);
                 let Some(recipients) = sent else {
-                    return Ok(Err(Self::Ephemeral { message, raw, body }));
+                    return Ok(Err(Self::Ephemeral { message, raw, packet }));
                 };
                 Receipt { recipients, position: None }
             }
@@ -389,7 +391,7 @@ impl LogEntry {
         }
         let all = tracing::enabled!(target: EVENT_LOG, tracing::Level::TRACE);
         let body = all.then(|| match prepared {
-            Prepared::Ephemeral { body, .. } => body.get().to_owned(),
+            Prepared::Ephemeral { packet, .. } => packet.payload().to_owned(),
             Prepared::Stored { event, .. } => {
                 serde_json::to_string(&event.message).unwrap_or_default()
             }

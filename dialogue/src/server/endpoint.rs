@@ -1,0 +1,153 @@
+//! Requests of Socket.IO's: which transport they are of, and what each brings and takes.
+
+use std::convert::Infallible;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use hyper_util::rt::TokioIo;
+use socketioxide::socket::Sid;
+use tower::Service;
+use tungstenite::handshake::derive_accept_key;
+
+use super::{
+    Limits,
+    crowd::{Transport, Transports},
+    gateway::EndpointService,
+    head,
+    websocket::WebSocket,
+};
+
+/// What the answer to the request that opens a transport may have, in bytes.
+const OPENING: usize = 65_536;
+
+/// What a request asks for.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked {
+    /// A new transport.
+    Open,
+    /// What waits for a client that polls.
+    Poll(Sid),
+    /// To take what a client that polls sends.
+    Upload(Sid),
+    /// A WebSocket, by itself or in place of polls.
+    WebSocket(Option<Sid>),
+    /// Nothing that there is.
+    Wrong,
+}
+
+impl Asked {
+    pub(crate) fn of(request: &Request) -> Self {
+        let query = request.uri().query().unwrap_or_default();
+        let value = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name));
+        let sid = match value("sid=").map(str::parse::<Sid>) {
+            None => None,
+            Some(Ok(sid)) => Some(sid),
+            Some(Err(_)) => return Self::Wrong,
+        };
+        if value("EIO=") != Some("4") {
+            return Self::Wrong;
+        }
+        match (value("transport="), request.method(), sid) {
+            (Some("polling"), &Method::GET, None) => Self::Open,
+            (Some("polling"), &Method::GET, Some(sid)) => Self::Poll(sid),
+            (Some("polling"), &Method::POST, Some(sid)) => Self::Upload(sid),
+            (Some("websocket"), &Method::GET, sid)
+                if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) =>
+            {
+                Self::WebSocket(sid)
+            }
+            _ => Self::Wrong,
+        }
+    }
+
+    /// Whether a transport is opened.
+    pub(crate) fn opens(&self) -> bool {
+        matches!(self, Self::Open | Self::WebSocket(None))
+    }
+
+    /// The transport that is open already.
+    pub(crate) fn names(&self) -> Option<Sid> {
+        match *self {
+            Self::Poll(sid) | Self::Upload(sid) => Some(sid),
+            Self::WebSocket(sid) => sid,
+            Self::Open | Self::Wrong => None,
+        }
+    }
+}
+
+/// Opens a transport for polls, which name it from here on.
+pub(crate) async fn open(
+    transports: &Transports,
+    transport: &Transport,
+    engine: impl Future<Output = Result<Response, Infallible>>,
+) -> Response {
+    let Ok(response) = engine.await;
+    let (parts, body) = response.into_parts();
+    let Ok(text) = axum::body::to_bytes(body, OPENING).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let sid = text.strip_prefix(b"0").and_then(|json| {
+        #[derive(serde::Deserialize)]
+        struct Opened<'a> {
+            sid: &'a str,
+        }
+        serde_json::from_slice::<Opened<'_>>(json).ok()?.sid.parse().ok()
+    });
+    if let Some(sid) = sid {
+        transports.name(sid, transport);
+    }
+    Response::from_parts(parts, text.into())
+}
+
+/// Switches to a WebSocket: of a new transport, or of one that polls so far.
+pub(crate) fn upgrade<S>(
+    mut endpoint: EndpointService<S>,
+    limits: &Limits,
+    transport: Transport,
+    mut request: Request,
+    polls: bool,
+) -> Response
+where
+    S: Clone + Send + 'static,
+{
+    let accept = request.headers().get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let accept = accept.map(derive_accept_key).unwrap_or_default();
+    let upgraded = hyper::upgrade::on(&mut request);
+    let write_time = limits.write_time;
+    tokio::spawn(async move {
+        let stream = match upgraded.await {
+            Ok(upgraded) => TokioIo::new(upgraded),
+            Err(error) => return tracing::trace!(%error, "a connection broke"),
+        };
+        let (outgoing, held) = (transport.outgoing().clone(), transport.holding());
+        // The transport's own are its request's, which stays as long as the connection.
+        drop(transport);
+        let stream = WebSocket::new(stream, outgoing, held, write_time, polls);
+        if let Some(Err(error)) = endpoint.call((stream, request.map(drop))).now_or_never() {
+            tracing::debug!(%error, "a WebSocket is not taken");
+        }
+    });
+    let headers = [
+        (header::UPGRADE, "websocket"),
+        (header::CONNECTION, "Upgrade"),
+        (header::SEC_WEBSOCKET_ACCEPT, &*accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
+}
+
+/// The answer to a request that names no transport that there is, as Engine.IO gives it.
+pub(crate) fn unknown() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let error = r#"{"code":"1","message":"Session ID unknown"}"#;
+    (StatusCode::BAD_REQUEST, json, error).into_response()
+}
+
+/// Whether a head is longer than it may be.
+pub(crate) fn is_too_long(request: &Request, limits: &Limits) -> bool {
+    head::size(request) > limits.head
+}

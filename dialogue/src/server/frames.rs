@@ -1,0 +1,268 @@
+//! What is read off WebSocket frames as they pass, in either direction. tungstenite decodes them; this
+//! only follows where messages begin and end.
+
+/// The longest name of a namespace, in bytes: the transport repeats it in its answer.
+const MAX_NAMESPACE: usize = 256;
+/// The longest header of a frame, in bytes.
+const MAX_HEADER: usize = 14;
+
+const TEXT: u8 = 1;
+const CONTROL: u8 = 8;
+
+/// The header of an unmasked text frame.
+pub(super) fn text_header(length: usize) -> ([u8; 10], usize) {
+    let mut header = [0; 10];
+    header[0] = 0x80 | TEXT;
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ ..=125), _) => {
+            header[1] = short;
+            (header, 2)
+        }
+        (_, Ok(medium)) => {
+            header[1] = 126;
+            header[2..4].copy_from_slice(&medium.to_be_bytes());
+            (header, 4)
+        }
+        _ => {
+            header[1] = 127;
+            header[2..].copy_from_slice(&(length as u64).to_be_bytes());
+            (header, 10)
+        }
+    }
+}
+
+/// What is known of a frame once its header is there.
+struct Header {
+    /// How many bytes it has.
+    length: usize,
+    payload: u64,
+    opcode: u8,
+    last: bool,
+    mask: Option<[u8; 4]>,
+}
+
+fn header(bytes: &[u8]) -> Option<Header> {
+    let [first, second, rest @ ..] = bytes else { return None };
+    let (payload, extended) = match second & 0x7F {
+        126 => (u64::from(u16::from_be_bytes(*rest.first_chunk()?)), 2),
+        127 => (u64::from_be_bytes(*rest.first_chunk()?), 8),
+        short => (u64::from(short), 0),
+    };
+    let mask = match second & 0x80 {
+        0 => None,
+        _ => Some(*rest.get(extended..)?.first_chunk()?),
+    };
+    let length = 2 + extended + mask.map_or(0, |mask| mask.len());
+    Some(Header { length, payload, opcode: first & 0x0F, last: first & 0x80 != 0, mask })
+}
+
+/// The payloads of the text frames in `frames`, which are whole and unmasked: the server's own.
+pub(super) fn texts(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        loop {
+            let header = header(frames)?;
+            let end = header.length.saturating_add(usize::try_from(header.payload).ok()?);
+            let payload = frames.get(header.length..end)?;
+            frames = &frames[end..];
+            if header.opcode == TEXT {
+                return Some(payload);
+            }
+        }
+    })
+}
+
+/// Follows what a client sends.
+#[derive(Default)]
+pub(super) struct Incoming {
+    header: [u8; MAX_HEADER],
+    /// How many bytes of a header there are.
+    known: usize,
+    /// How many bytes of the frame's payload are still to come.
+    left: u64,
+    last: bool,
+    control: bool,
+    mask: [u8; 4],
+    /// How many bytes of the payload there were.
+    at: usize,
+    /// How many bytes of a message there are that has not ended.
+    message: usize,
+    packet: Packets,
+}
+
+impl Incoming {
+    /// Follows bytes. Returns false for a packet that no client needs to send.
+    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            if self.left == 0 && !self.begin(&mut bytes) {
+                return true;
+            }
+            let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+            let (payload, rest) = bytes.split_at(length);
+            if !self.control {
+                self.message += length;
+                if self.packet.wants_more() {
+                    let (mask, at) = (self.mask, self.at);
+                    let unmasked = payload.iter().enumerate();
+                    let mut unmasked = unmasked.map(|(n, byte)| byte ^ mask[(at + n) % 4]);
+                    if !unmasked.all(|byte| self.packet.follow(byte)) {
+                        return false;
+                    }
+                }
+            }
+            self.at += length;
+            self.left -= length as u64;
+            bytes = rest;
+            self.end();
+        }
+        true
+    }
+
+    /// How many bytes of a message there are that has not ended.
+    pub(super) fn partial(&self) -> usize {
+        self.message
+    }
+
+    /// Reads a header; returns whether a payload follows.
+    fn begin(&mut self, bytes: &mut &[u8]) -> bool {
+        while let [byte, rest @ ..] = *bytes {
+            *bytes = rest;
+            self.header[self.known] = *byte;
+            self.known += 1;
+            let Some(header) = header(&self.header[..self.known]) else { continue };
+            (self.known, self.at, self.left) = (0, 0, header.payload);
+            (self.last, self.control) = (header.last, header.opcode >= CONTROL);
+            self.mask = header.mask.unwrap_or_default();
+            if header.opcode == TEXT {
+                self.packet = Packets::default();
+            }
+            if self.left > 0 {
+                return true;
+            }
+            self.end();
+        }
+        false
+    }
+
+    fn end(&mut self) {
+        if self.left == 0 && self.last && !self.control {
+            self.message = 0;
+        }
+    }
+}
+
+/// Follows the packets of one text, which a separator may divide, and finds those that connect to a
+/// namespace whose name is too long.
+#[derive(Default)]
+pub(super) struct Packets {
+    at: usize,
+    connects: bool,
+    done: bool,
+}
+
+impl Packets {
+    const SEPARATOR: u8 = 0x1E;
+
+    /// Whether anything can still be found without a separator.
+    fn wants_more(&self) -> bool {
+        !self.done
+    }
+
+    /// Follows the next byte. Returns false for a name that is too long.
+    pub(super) fn follow(&mut self, byte: u8) -> bool {
+        if byte == Self::SEPARATOR {
+            *self = Self::default();
+            return true;
+        }
+        if self.done {
+            return true;
+        }
+        match (self.at, byte) {
+            (0, b'4') | (1, b'0') => {}
+            (2, b'/') => self.connects = true,
+            (0..=2, _) | (_, b',') => self.done = true,
+            _ => {}
+        }
+        self.at += 1;
+        !self.connects || self.at <= MAX_NAMESPACE + 3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client's frame.
+    fn masked(opcode: u8, last: bool, payload: &[u8]) -> Vec<u8> {
+        let mask = [7, 11, 13, 17];
+        let (mut header, length) = text_header(payload.len());
+        header[0] = if last { 0x80 } else { 0 } | opcode;
+        header[1] |= 0x80;
+        let mut frame = header[..length].to_vec();
+        frame.extend(mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        frame
+    }
+
+    #[test]
+    fn texts_of_every_length_are_found_between_other_frames() {
+        let all: Vec<Vec<u8>> =
+            [0, 1, 125, 126, 65_535, 65_536].map(|length| vec![b'x'; length]).into();
+        let mut frames = vec![0x89, 2, b'a', b'b'];
+        for text in &all {
+            let (header, length) = text_header(text.len());
+            frames.extend(&header[..length]);
+            frames.extend(text);
+            frames.extend([0x8A, 0]);
+        }
+        assert_eq!(texts(&frames).collect::<Vec<_>>(), all);
+        assert_eq!(texts(&frames[..frames.len() - 3]).count(), all.len() - 1);
+    }
+
+    #[test]
+    fn incoming_message_in_fragments_is_partial_until_it_ends() {
+        let frames = [
+            masked(TEXT, false, b"4"),
+            masked(9, true, b"ping"),
+            masked(0, false, &[b'x'; 300]),
+            masked(0, true, &[b'y'; 70_000]),
+            masked(TEXT, true, b""),
+        ];
+        let ends = [1, 1, 301, 0, 0];
+        for step in [1, 3, 1_000_000] {
+            let mut incoming = Incoming::default();
+            for (frame, end) in frames.iter().zip(ends) {
+                assert!(frame.chunks(step).all(|chunk| incoming.follow(chunk)));
+                assert_eq!(incoming.partial(), end);
+            }
+        }
+    }
+
+    #[test]
+    fn incoming_connect_to_a_long_namespace_is_refused_however_it_is_cut() {
+        let name = |length: usize| format!("40/{},{}", "n".repeat(length), "x".repeat(10_000));
+        for step in [1, 7, 1_000_000] {
+            let ok = |frames: &[Vec<u8>]| {
+                let mut incoming = Incoming::default();
+                frames.concat().chunks(step).all(|chunk| incoming.follow(chunk))
+            };
+            assert!(ok(&[masked(TEXT, true, name(200).as_bytes())]));
+            assert!(!ok(&[masked(TEXT, true, name(300).as_bytes())]));
+            let text = name(300);
+            let (first, second) = text.as_bytes().split_at(2);
+            assert!(!ok(&[masked(TEXT, false, first), masked(0, true, second)]));
+            let event = format!("42[{:?}]", "/".repeat(1_000));
+            assert!(ok(&[masked(TEXT, true, event.as_bytes())]));
+        }
+    }
+
+    #[test]
+    fn packets_of_a_poll_are_followed_across_separators() {
+        let ok = |text: &str| {
+            let mut packets = Packets::default();
+            text.bytes().all(|byte| packets.follow(byte))
+        };
+        let long = "n".repeat(300);
+        assert!(ok(&format!("42[\"{long}\"]\u{1e}40/short,\u{1e}3")));
+        assert!(!ok(&format!("42[\"{long}\"]\u{1e}40/{long}")));
+    }
+}

@@ -1,0 +1,161 @@
+//! Socket.IO packets for clients, encoded once for everybody who receives them.
+
+use std::sync::{Arc, Weak};
+
+use axum::body::Bytes;
+use serde::Serialize;
+
+use super::budget::{Budget, FREE, Holding};
+use crate::protocol::event;
+
+/// What a body of unknown length is given room for at first, in bytes.
+const ROOM: usize = 512;
+/// What a packet takes besides its text, in bytes: its place in a queue.
+const PLACE: usize = 128;
+
+/// A packet as text, without the frame of a transport. Cheap to clone: everybody to whom it is sent
+/// shares the text.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet {
+    head: Bytes,
+    body: Bytes,
+}
+
+/// JSON that several packets may carry.
+#[derive(Clone, Debug)]
+pub(crate) struct Body(Arc<Counted>);
+
+/// A [`Body`] for as long as a packet carries it.
+#[derive(Debug)]
+pub(crate) struct SharedBody(Weak<Counted>);
+
+/// A text and what it holds of the process's budget.
+#[derive(Debug)]
+struct Counted {
+    text: Vec<u8>,
+    _held: Holding,
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.text
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Packet {
+    /// An event with a payload of the protocol's.
+    pub(crate) fn event(name: &'static str, body: &impl Serialize) -> Self {
+        // Bodies are the protocol's own types: string keys, no custom serialisation that fails.
+        Self::direct(name, body).expect("the protocol's types are JSON")
+    }
+
+    /// An event with a payload of the app's, which may not be JSON.
+    pub(crate) fn direct(name: &str, body: &(impl Serialize + ?Sized)) -> serde_json::Result<Self> {
+        let mut text = Vec::with_capacity(ROOM);
+        text.extend_from_slice(b"42[");
+        serde_json::to_writer(&mut text, name)?;
+        text.push(b',');
+        serde_json::to_writer(&mut text, body)?;
+        text.push(b']');
+        Ok(Self { head: Bytes::new(), body: text.into() })
+    }
+
+    /// An event of a room. `room` is how many bytes it takes, as far as that is known.
+    pub(crate) fn of_room(
+        message: &(impl Serialize + ?Sized),
+        room: usize,
+    ) -> serde_json::Result<Self> {
+        let mut text = Vec::with_capacity(room + 32);
+        text.extend_from_slice(b"42[\"");
+        text.extend_from_slice(event::EVENT.as_bytes());
+        text.extend_from_slice(b"\",");
+        serde_json::to_writer(&mut text, message)?;
+        text.push(b']');
+        Ok(Self { head: Bytes::new(), body: text.into() })
+    }
+
+    /// The answer to a request that asked for an acknowledgement.
+    pub(crate) fn ack(id: i64, body: &impl Serialize) -> Self {
+        let mut text = Vec::with_capacity(ROOM);
+        text.extend_from_slice(format!("43{id}[").as_bytes());
+        // As in `event`.
+        serde_json::to_writer(&mut text, body).expect("the protocol's types are JSON");
+        text.push(b']');
+        Self { head: Bytes::new(), body: text.into() }
+    }
+
+    /// The answer to a request, whose body other answers share.
+    pub(crate) fn ack_of(id: i64, body: Body) -> Self {
+        Self { head: format!("43{id}[").into(), body: Bytes::from_owner(body) }
+    }
+
+    /// Counts the text against the process's budget for as long as anybody holds it.
+    pub(crate) fn counted(self, process: &Arc<Budget>) -> Self {
+        Self { body: count(self.body, process), ..self }
+    }
+
+    /// The parts of the text, in order.
+    pub(crate) fn parts(&self) -> [&[u8]; 2] {
+        [&self.head, &self.body]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// How many bytes it takes in a queue.
+    pub(crate) fn weight(&self) -> usize {
+        self.len() + PLACE
+    }
+
+    /// What an event carries, for the log.
+    pub(crate) fn payload(&self) -> &str {
+        let text = str::from_utf8(&self.body).unwrap_or_default();
+        let start = text.find(',').map_or(0, |comma| comma + 1);
+        text[start..].strip_suffix(']').unwrap_or_default()
+    }
+}
+
+impl Body {
+    /// Encodes what several packets carry, with the bracket that ends them.
+    pub(crate) fn new(body: &impl Serialize, process: &Arc<Budget>) -> Self {
+        let mut text = Vec::with_capacity(ROOM);
+        // As in `Packet::event`.
+        serde_json::to_writer(&mut text, body).expect("the protocol's types are JSON");
+        text.push(b']');
+        Self(Arc::new(Counted::new(text, process)))
+    }
+
+    /// The body for others, for as long as a packet carries it.
+    pub(crate) fn share(&self) -> SharedBody {
+        SharedBody(Arc::downgrade(&self.0))
+    }
+}
+
+impl SharedBody {
+    pub(crate) fn get(&self) -> Option<Body> {
+        self.0.upgrade().map(Body)
+    }
+}
+
+impl Counted {
+    fn new(text: Vec<u8>, process: &Arc<Budget>) -> Self {
+        let mut held = Holding::new(process.clone());
+        held.set_anyway(text.len());
+        Self { text, _held: held }
+    }
+}
+
+fn count(text: Bytes, process: &Arc<Budget>) -> Bytes {
+    // What is small is bounded by how many packets may wait.
+    if text.len() <= FREE {
+        return text;
+    }
+    Bytes::from_owner(Counted::new(text.into(), process))
+}

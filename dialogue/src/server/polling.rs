@@ -1,0 +1,128 @@
+//! Long polling: packets leave with the answer to a poll, and arrive as the body of an upload.
+
+use std::{
+    collections::VecDeque, convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::StreamExt;
+
+use super::{
+    crowd::Transport,
+    frames::Packets,
+    outgoing::{Outgoing, is_greeting},
+    packet::Packet,
+};
+
+/// What divides packets.
+const SEPARATOR: u8 = 0x1E;
+/// What the transport answers polls with while a client upgrades.
+const NOTHING: &[u8] = b"6";
+/// How many bytes a client may send before it is let in.
+const BEFORE_SESSION: usize = 65_536;
+
+/// Answers a poll: with what the transport itself has for the client, and with what waits. `most` is
+/// how many bytes an answer has, unless one packet has more.
+pub(super) async fn poll(
+    transport: &Transport,
+    most: usize,
+    engine: impl Future<Output = Result<Response, Infallible>>,
+) -> Response {
+    enum Ready {
+        Engine(Response),
+        Packets(Vec<Packet>),
+    }
+    let mut engine = pin!(engine);
+    let outgoing = transport.outgoing();
+    let ready = poll_fn(|cx| {
+        // The transport's own packets first: the greeting precedes what is sent to a client.
+        if let Poll::Ready(Ok(response)) = engine.as_mut().poll(cx) {
+            return Poll::Ready(Ready::Engine(response));
+        }
+        match outgoing.take_packets(most, cx.waker()) {
+            none if none.is_empty() => Poll::Pending,
+            packets => Poll::Ready(Ready::Packets(packets)),
+        }
+    });
+    let response = match ready.await {
+        Ready::Packets(packets) => return answer(outgoing, Vec::new(), packets),
+        Ready::Engine(response) => response,
+    };
+    let (parts, body) = response.into_parts();
+    let Ok(text) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if parts.status != StatusCode::OK || text.is_empty() || *text == *NOTHING {
+        return Response::from_parts(parts, text.into());
+    }
+    if text.split(|byte| *byte == SEPARATOR).any(is_greeting) {
+        outgoing.open();
+    }
+    let packets = outgoing.take_packets(most.saturating_sub(text.len()), &std::task::Waker::noop());
+    answer(outgoing, text.into(), packets)
+}
+
+/// An answer with packets, which weigh on the queue until the answer has left.
+fn answer(outgoing: &Arc<Outgoing>, mut text: Vec<u8>, packets: Vec<Packet>) -> Response {
+    let length = packets.iter().map(|packet| packet.len() + 1).sum();
+    let weight = packets.iter().map(Packet::weight).sum();
+    text.reserve_exact(length);
+    for packet in &packets {
+        if !text.is_empty() {
+            text.push(SEPARATOR);
+        }
+        for part in packet.parts() {
+            text.extend_from_slice(part);
+        }
+    }
+    let polled = Polled { text, outgoing: outgoing.clone(), packets: packets.len(), weight };
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")];
+    (headers, Body::from(Bytes::from_owner(polled))).into_response()
+}
+
+/// The body of an answer, until it is written.
+struct Polled {
+    text: Vec<u8>,
+    outgoing: Arc<Outgoing>,
+    packets: usize,
+    weight: usize,
+}
+
+impl AsRef<[u8]> for Polled {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        self.outgoing.left(self.packets, self.weight, &mut VecDeque::new());
+    }
+}
+
+/// Follows the body of an upload: what arrived of it is held against the budget of the client's address.
+pub(super) fn upload(transport: &Transport, request: Request) -> Request {
+    let (transport, mut held) = (transport.clone(), transport.holding());
+    let (mut received, mut packets) = (0, Packets::default());
+    request.map(|body| {
+        Body::from_stream(body.into_data_stream().map(move |chunk| {
+            let chunk: Bytes = chunk?;
+            received += chunk.len();
+            let early = !transport.outgoing().was_open()
+                && transport.count_early(chunk.len()) > BEFORE_SESSION;
+            if early || !held.set(received) || !chunk.iter().all(|byte| packets.follow(*byte)) {
+                return Err(axum::Error::new(TooMuch));
+            }
+            Ok(chunk)
+        }))
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a client sends more than may be held")]
+struct TooMuch;
