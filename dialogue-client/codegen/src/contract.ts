@@ -1,3 +1,4 @@
+import { checkDepth, MOST_BYTES } from "./limits.js";
 import type { Schema } from "./schema.js";
 
 /** A server's contract, as far as types need it: `/dialogue/contract.json`. */
@@ -36,15 +37,18 @@ const PROTOCOL = 1;
 /**
  * Reads a contract from JSON.
  *
- * @throws Error if it is none, or one of another version of the protocol.
+ * @throws Error if it is none, one of another version of the protocol, longer than 4 MiB, or nests deeper than 128
+ * levels.
  */
 export function parseContract(text: string): Contract {
+  if (text.length > MOST_BYTES) throw new Error(`the contract is longer than ${MOST_BYTES} bytes`);
   const contract = parse(text);
+  checkDepth(contract);
   if (!isObject(contract) || !("protocol" in contract)) {
     throw new Error("this is no contract of a Dialogue server: it has no `protocol`");
   }
   if (contract.protocol !== PROTOCOL) {
-    throw new Error(`the contract is of protocol ${contract.protocol}, and this program knows ${PROTOCOL}: update it`);
+    throw new Error(`the contract is of protocol ${JSON.stringify(contract.protocol)}, and this program knows ${PROTOCOL}: update it`);
   }
   check(contract, CONTRACT);
   return contract as unknown as Contract;

@@ -1,4 +1,7 @@
-import { type Defined, objectOf, replaceReferences, type Schema } from "./schema.js";
+import { createHash } from "node:crypto";
+import { typeName } from "./names.js";
+import type { PayloadSchema } from "./read-schema.js";
+import { objectOf, replaceReferences, type Schema } from "./schema.js";
 
 /** Types that are to be declared, by their names. What is the same is declared once. */
 export class Declarations {
@@ -12,7 +15,7 @@ export class Declarations {
   }
 
   /** All of them, for references from one to another. */
-  get definitions(): Defined {
+  get definitions(): { readonly [name: string]: Schema } {
     return Object.fromEntries(this.#schemas);
   }
 
@@ -21,9 +24,8 @@ export class Declarations {
    * its own name or, where that stands for something else, by the first of its
    * other names that is free, or a number after the last one. Returns the name.
    */
-  add(name: string, others: OtherNames, schema: Schema): string {
-    const { definitions = {}, ...root } = objectOf(schema);
-    return this.#declare(name, root, { name, others, root, defined: definitions as Defined });
+  add(name: string, others: OtherNames, schema: PayloadSchema): string {
+    return this.#declare(name, schema.root, { name, others, ...schema });
   }
 
   /** Declares a schema that refers to what is declared here already. Returns the name. */
@@ -32,7 +34,7 @@ export class Declarations {
   }
 
   #declare(wanted: string, schema: Schema, bundle: Bundle): string {
-    const meaning = `${wanted}\n${JSON.stringify(withReferences(schema, bundle))}`;
+    const meaning = `${wanted} ${hash(withReferences(schema, bundle))}`;
     const known = this.#names.get(meaning);
     if (known !== undefined) return known;
     const name = this.#free(wanted, bundle.others);
@@ -40,13 +42,14 @@ export class Declarations {
     this.#names.set(meaning, name);
     const complete = replaceReferences(schema, (inner) => {
       if (inner === undefined) return this.#declare(bundle.name, bundle.root, bundle);
-      return this.#declare(typeName(inner), bundle.defined[inner] ?? true, bundle);
+      return this.#declare(typeName(inner), bundle.defined.get(inner) ?? true, bundle);
     });
     return this.#put(name, complete);
   }
 
   #put(name: string, schema: Schema): string {
-    this.#schemas.set(name, { ...objectOf(schema), title: name });
+    const { $ref, ...rest } = objectOf(schema);
+    this.#schemas.set(name, { ...($ref === undefined ? rest : { allOf: [{ $ref }] }), title: name });
     return name;
   }
 
@@ -67,11 +70,9 @@ export class Declarations {
 export type OtherNames = (name: string) => readonly string[];
 
 /** A schema, what it defines for itself, and what they are called. */
-interface Bundle {
+interface Bundle extends PayloadSchema {
   readonly name: string;
   readonly others: OtherNames;
-  readonly root: Schema;
-  readonly defined: Defined;
 }
 
 /** A schema with everything that it leads to: two that are equal mean the same. */
@@ -81,7 +82,7 @@ function withReferences(schema: Schema, bundle: Bundle): unknown {
     replaceReferences(schema, (name) => {
       const key = name ?? "";
       if (!met.has(key)) {
-        const target = name === undefined ? bundle.root : (bundle.defined[name] ?? true);
+        const target = name === undefined ? bundle.root : (bundle.defined.get(name) ?? true);
         met.set(key, target);
         visit(target);
       }
@@ -92,9 +93,7 @@ function withReferences(schema: Schema, bundle: Bundle): unknown {
   return [schema, [...met]];
 }
 
-/** A name for a type: `user:joined` becomes `UserJoined`. Of the letters and digits of ASCII alone, as those that are written. */
-export function typeName(text: string): string {
-  const words = text.normalize("NFKD").replace(/\p{M}/gu, "").split(/[^A-Za-z\d]+/);
-  const name = words.join(" ").replace(/(?:^| |\d)[a-z]/g, (start) => start.toUpperCase()).replaceAll(" ", "");
-  return /^[A-Z]/.test(name) ? name : `T${name}`;
+/** Not the text itself: each type's would hold all that it leads to. */
+function hash(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("base64");
 }

@@ -1,41 +1,76 @@
 import { compile, type JSONSchema } from "json-schema-to-typescript";
 import { format, type Options } from "prettier";
+import { assertTypesAlone } from "./assert-types.js";
 import type { Contract, EventContract, RoomContract } from "./contract.js";
-import { Declarations, typeName } from "./declarations.js";
-import { reference, type Schema, forTypes } from "./schema.js";
+import { Declarations, type OtherNames } from "./declarations.js";
+import { MOST_WRITTEN } from "./limits.js";
+import { typeName } from "./names.js";
+import { readSchema } from "./read-schema.js";
+import { reference, type Schema } from "./schema.js";
+import { comment, quoted, Texts } from "./texts.js";
 
 /** What tells a type that is sent from the one that is received, where they differ. */
 const SENT = "Input";
 const CONTRACT = "Contract";
-/** How the types are laid out: the same wherever this runs, since this package asks for one version of prettier. */
-const LAYOUT: Options = { parser: "typescript", printWidth: 120, bracketSpacing: false, trailingComma: "none" };
+/**
+ * How the types are laid out: the same wherever this runs, since this package asks for one version of prettier. The
+ * path says that it is no JSX, which prettier would look for in time that grows with the square of the text.
+ */
+const LAYOUT: Options = { parser: "typescript", filepath: "dialogue.gen.ts", printWidth: 120, bracketSpacing: false, trailingComma: "none" };
 
-/** Writes the types of a contract as a TypeScript module: the same contract gives the same text. */
+/**
+ * Writes the types of a contract as a TypeScript module: the same contract gives the same text.
+ *
+ * The contract may be anybody's: whatever it says, the module declares types and the contract's hash, and to write it
+ * reads no file and asks no server.
+ *
+ * @throws Error if a schema of it is none, refers to anything but its own definitions, or makes too large a type.
+ */
 export async function generate(contract: Contract): Promise<string> {
-  const types = new Declarations([CONTRACT]);
-  const rooms = contract.rooms.map((room): [string, Schema] => [room.pattern, reference(declareRoom(types, room))]);
-  const direct = contract.direct.map((event): [string, Schema] => [event.name, declareReceived(types, event, "Direct")]);
+  try {
+    const text = await write(contract);
+    assertTypesAlone(text);
+    return text;
+  } catch (error) {
+    // What is nested or chained too deep to be walked through, or too long to be one text.
+    if (error instanceof RangeError) throw new Error("the contract's types are too deep or too large", { cause: error });
+    throw error;
+  }
+}
+
+async function write(contract: Contract): Promise<string> {
+  const texts = new Texts();
+  const types = new Types(texts);
+  const rooms = contract.rooms.map((room): Named => [room.pattern, types.room(room)]);
+  const direct = contract.direct.map((event): Named => [event.name, types.received(event, "Direct")]);
   const root = {
-    ...object({ rooms: object(Object.fromEntries(rooms)), direct: object(Object.fromEntries(direct)) }),
+    ...types.object([
+      ["rooms", types.object(rooms)],
+      ["direct", types.object(direct)],
+    ]),
     title: CONTRACT,
     description: "What the server offers: the type argument of `createDialogueClient`.",
     definitions: types.definitions,
   };
   const declared = await compile(root as JSONSchema, CONTRACT, {
+    // What the schemas refer to is in them.
+    $refOptions: { resolve: { external: false } },
     additionalProperties: false,
     bannerComment: "",
     enableConstEnums: false,
     format: false,
     unknownAny: true,
   });
+  const restored = texts.restore(declared);
+  if (restored.length > MOST_WRITTEN) throw new RangeError(`they have more than ${MOST_WRITTEN} characters`);
   return `\
-// Made by dialogue-codegen from the contract of ${contract.name.replaceAll(/\s+/g, " ")}. What is changed by hand is lost.
+// Made by dialogue-codegen from the contract of ${comment(contract.name).replaceAll(/\s+/g, " ")}. What is changed by hand is lost.
 /* eslint-disable */
 
 /** Says which contract these types are from: the client's option \`contract\`. */
-export const CONTRACT_HASH = ${JSON.stringify(contract.hash)};
+export const CONTRACT_HASH = ${quoted(contract.hash)};
 
-${spaced(await format(declared, LAYOUT)).trim()}
+${spaced(await format(restored, LAYOUT)).trim()}
 `;
 }
 
@@ -44,39 +79,65 @@ function spaced(declarations: string): string {
   return declarations.replaceAll(/(?<=[;}])\n(?=\/\*\*|export )/g, "\n\n");
 }
 
-function declareRoom(types: Declarations, room: RoomContract): string {
-  const segments = room.pattern.split(":");
-  const name = typeName(segments.filter((segment) => !segment.startsWith("{")).join(" "));
-  const events: Payloads = {};
-  const triggers: Payloads = {};
-  for (const event of room.events) {
-    events[event.name] = declareReceived(types, event, name);
-    if (event.sent !== undefined) triggers[event.name] = declareSent(types, event, event.sent, name);
+/** A schema, and what it is the schema of. */
+type Named = readonly [name: string, schema: Schema];
+
+/** The types of a contract's rooms and events. */
+class Types {
+  readonly #declarations = new Declarations([CONTRACT]);
+  readonly #texts: Texts;
+
+  constructor(texts: Texts) {
+    this.#texts = texts;
   }
-  return types.addReferring(`${name}Room`, () => [`${typeName(segments.join(" "))}Room`], {
-    ...object({ triggers: object(triggers, room.anyEvent), events: object(events, room.anyEvent) }),
-    ...(room.description !== undefined && { description: room.description }),
-  });
-}
 
-/** References to payloads, by the names of events. */
-type Payloads = { [event: string]: Schema };
+  get definitions(): { readonly [name: string]: Schema } {
+    return this.#declarations.definitions;
+  }
 
-function declareReceived(types: Declarations, event: EventContract, room: string): Schema {
-  return reference(types.add(payloadName(event), (name) => [room + name], forTypes(event.received)));
-}
+  /** Declares a room, and its payloads. */
+  room(room: RoomContract): Schema {
+    const segments = room.pattern.split(":");
+    const name = typeName(segments.filter((segment) => !segment.startsWith("{")).join(" "));
+    const events = room.events.map((event): Named => [event.name, this.received(event, name)]);
+    const triggers = room.events.flatMap((event): Named[] => (event.sent === undefined ? [] : [[event.name, this.#sent(event, event.sent, name)]]));
+    const declared = this.#declarations.addReferring(`${name}Room`, () => [`${typeName(segments.join(" "))}Room`], {
+      ...this.object([
+        ["triggers", this.object(triggers, room.anyEvent)],
+        ["events", this.object(events, room.anyEvent)],
+      ]),
+      ...(room.description !== undefined && { description: this.#texts.description(room.description) }),
+    });
+    return reference(declared);
+  }
 
-function declareSent(types: Declarations, event: EventContract, sent: Schema, room: string): Schema {
-  return reference(types.add(payloadName(event), (name) => [name + SENT, room + name + SENT], forTypes(sent)));
+  /** Declares what a client receives. */
+  received(event: EventContract, room: string): Schema {
+    return this.#payload(event, event.received, (name) => [room + name]);
+  }
+
+  /** An object that has all of these, and others if it is open. */
+  object(named: readonly Named[], open = false) {
+    const properties = Object.fromEntries(named.map(([name, schema]) => [this.#texts.key(name), schema]));
+    return { type: "object", properties, required: Object.keys(properties), additionalProperties: open };
+  }
+
+  #sent(event: EventContract, sent: Schema, room: string): Schema {
+    return this.#payload(event, sent, (name) => [name + SENT, room + name + SENT]);
+  }
+
+  #payload(event: EventContract, schema: Schema, others: OtherNames): Schema {
+    try {
+      return reference(this.#declarations.add(payloadName(event), others, readSchema(schema, this.#texts)));
+    } catch (cause) {
+      if (cause instanceof RangeError) throw cause;
+      throw new Error(`the event \`${event.name}\` has a payload of which no type can be made`, { cause });
+    }
+  }
 }
 
 /** What the server calls the payload's type; or a name after the event's. */
 function payloadName({ name, received }: EventContract): string {
   const title = typeof received === "object" ? received.title : undefined;
   return typeName(typeof title === "string" ? title : name);
-}
-
-/** An object that has all of these, and others if it is open. */
-function object(properties: { readonly [name: string]: Schema }, open = false) {
-  return { type: "object", properties, required: Object.keys(properties), additionalProperties: open };
 }

@@ -18,7 +18,7 @@ Writes the TypeScript types of a Dialogue server's contract.
 try {
   await main();
 } catch (error) {
-  console.error(describe(error));
+  console.error(printable(describe(error)));
   process.exitCode = 1;
 }
 
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   if (source === undefined || positionals.length > 1 || (values.check && values.out === undefined)) {
     throw new Error(USAGE);
   }
-  const text = await generate(parseContract(await read(source, values.header)));
+  const text = await generate(parseContract(await read(source, { headers: values.header, warn })));
   if (values.out === undefined) process.stdout.write(text);
   else if (values.check) await check(values.out, text);
   else await write(values.out, text);
@@ -69,6 +69,15 @@ async function check(file: string, text: string): Promise<void> {
   if (found === text) return;
   const problem = found === undefined ? "cannot be read" : "is not what the contract says";
   throw new Error(`\`${file}\` ${problem}: run dialogue-codegen without \`--check\``);
+}
+
+function warn(problem: string): void {
+  console.error(printable(`warning: ${problem}`));
+}
+
+/** Without what a terminal takes for a command: a contract may have written part of it. */
+function printable(text: string): string {
+  return text.replaceAll(/[^\P{C}\n]/gu, "\u{fffd}");
 }
 
 /** What went wrong, and below it why. */

@@ -1,3 +1,5 @@
+import { isObject } from "./schema.js";
+
 /** The keyword of rules that JSON Schema cannot say. */
 export const RULES = "x-dialogue-rules";
 
@@ -14,6 +16,16 @@ interface Rule {
   readonly params?: { readonly [name: string]: unknown };
 }
 
+/** Whether these are rules as the server writes them. */
+export function areRules(rules: unknown): rules is readonly Rule[] {
+  const isRule = (rule: unknown) =>
+    isObject(rule) &&
+    typeof rule.rule === "string" &&
+    [rule.name, rule.code, rule.message].every((text) => text === undefined || typeof text === "string") &&
+    (rule.params === undefined || isObject(rule.params));
+  return Array.isArray(rules) && rules.every(isRule);
+}
+
 /** A description that says what the rules are, too. */
 export function describeRules(description: unknown, rules: readonly Rule[]): string {
   const lines = typeof description === "string" ? [description, ""] : [];
@@ -21,14 +33,13 @@ export function describeRules(description: unknown, rules: readonly Rule[]): str
     const code = rule.code ?? rule.name;
     lines.push(`Rule: ${rule.message ?? words(rule)}${code === undefined ? "" : ` (\`${code}\`)`}.`);
   }
-  // It becomes a comment.
-  return lines.join("\n").replaceAll("*/", "*\\/");
+  return lines.join("\n");
 }
 
 function words({ rule, params = {} }: Rule): string {
   switch (rule) {
     case "must_match":
-      return `must be the same as \`${params.other}\``;
+      return `must be the same as \`${shown(params.other)}\``;
     case "does_not_contain":
       return `must not contain ${JSON.stringify(params.needle)}`;
     case "non_control_character":
@@ -40,7 +51,7 @@ function words({ rule, params = {} }: Rule): string {
     case "contains":
       return `must contain ${JSON.stringify(params.needle)}`;
     case "length":
-      return `must have a length of ${params.equal ?? bounds(params)}`;
+      return `must have a length of ${params.equal === undefined ? bounds(params) : shown(params.equal)}`;
     case "range":
       return `must be ${bounds(params)}`;
     default:
@@ -51,5 +62,10 @@ function words({ rule, params = {} }: Rule): string {
 function bounds(params: { readonly [name: string]: unknown }): string {
   const bounds = { min: "at least", exclusive_min: "more than", max: "at most", exclusive_max: "less than" };
   const given = Object.entries(bounds).filter(([name]) => params[name] !== undefined);
-  return given.map(([name, words]) => `${words} ${params[name]}`).join(" and ");
+  return given.map(([name, words]) => `${words} ${shown(params[name])}`).join(" and ");
+}
+
+/** A parameter in words: a text as it is, anything else as JSON, whatever it is an object of. */
+function shown(parameter: unknown): string {
+  return typeof parameter === "string" ? parameter : `${JSON.stringify(parameter)}`;
 }

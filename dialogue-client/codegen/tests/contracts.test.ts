@@ -4,9 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Contract, type EventContract, generate, parseContract } from "../src/index.js";
-import { tsc } from "./support.js";
-
-const NOTHING: Contract = { protocol: 1, name: "app", version: "1.0.0", hash: "abc", rooms: [], direct: [] };
+import { compiled, hall, NOTHING } from "./support.js";
 
 let folder: string;
 
@@ -15,28 +13,18 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** A contract with one room, `hall`, that carries these events. */
-function hall(...events: EventContract[]): Contract {
-  return { ...NOTHING, rooms: [{ pattern: "hall", events, anyEvent: false }] };
-}
-
 /** What TypeScript says of a contract's types, and of lines that use them: nothing, if all is well. */
-async function compiled(contract: Contract, ...lines: string[]): Promise<string> {
+async function checked(contract: Contract, ...lines: string[]): Promise<string> {
   await writeFile(join(folder, "dialogue.gen.ts"), await generate(contract));
   const received = `type Events = Contract["rooms"]["hall"]["events"];`;
-  const head = `import type { Contract } from "./dialogue.gen.js";\n${contract.rooms.length > 0 ? received : ""}`;
-  await writeFile(join(folder, "use.ts"), [head, ...lines].join("\n"));
-  const compilerOptions = { target: "ES2022", module: "NodeNext", strict: true, noEmit: true, types: [] };
-  await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" }));
-  await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
-  return await tsc(folder);
+  return await compiled(folder, contract.rooms.length > 0 ? received : "", ...lines);
 }
 
 test("an empty contract is a module with a contract that is empty", async () => {
   const text = await generate(parseContract(JSON.stringify(NOTHING)));
   expect(text).toContain('export const CONTRACT_HASH = "abc";');
   expect(text).toContain("export interface Contract {\n  rooms: {};\n  direct: {};\n}");
-  expect(await compiled(NOTHING, "export const nothing: Contract = { rooms: {}, direct: {} };")).toBe("");
+  expect(await checked(NOTHING, "export const nothing: Contract = { rooms: {}, direct: {} };")).toBe("");
 });
 
 test("what would end a comment is no end of one", async () => {
@@ -45,7 +33,7 @@ test("what would end a comment is no end of one", async () => {
   const message = { title: "Message", type: "object", description, properties, required: ["text"] };
   const contract = { ...hall({ name: "message", received: message, sent: message }), name: "app" };
   const described = { ...contract, rooms: [{ ...contract.rooms[0]!, description }] };
-  expect(await compiled(described, 'export const event: Events["message"] = { text: "hello" };')).toBe("");
+  expect(await checked(described, 'export const event: Events["message"] = { text: "hello" };')).toBe("");
   const [line] = (await generate({ ...NOTHING, name: "app\nexport const injected = 1;" })).split("\n");
   expect(line).toContain("app export const injected");
   expect(Object.keys(await import(join(folder, "dialogue.gen.ts")))).toEqual(["CONTRACT_HASH"]);
@@ -65,7 +53,7 @@ test("what may be any JSON is of any type, whatever is said of it", async () => 
     `export const whole${n}: Events["whole"] = ${value};`,
     `export const bare${n}: Events["bare"] = ${value};`,
   ]);
-  expect(await compiled(contract, ...uses)).toBe("");
+  expect(await checked(contract, ...uses)).toBe("");
 });
 
 test("types are called what nothing else is called", async () => {
@@ -89,7 +77,7 @@ test("types are called what nothing else is called", async () => {
     'export const digits: [Events["digit"], Events["Digit"]] = [true, null];',
     'export const message: Events["消息"] = 7;',
   ];
-  expect(await compiled(contract, ...uses)).toBe("");
+  expect(await checked(contract, ...uses)).toBe("");
 });
 
 test.each([
