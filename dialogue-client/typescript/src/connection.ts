@@ -5,8 +5,9 @@ import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { Unsubscribe } from "./handlers.js";
 import type { Auth, Credentials, DialogueClientOptions } from "./options.js";
+import { fits, type Packet } from "./packet.js";
 import { decodeConnectError, decodeRefusal } from "./refusal.js";
-import { notConnected, type RequestBody, type Requester, Requests } from "./request.js";
+import { notConnected, type RequestBody, type Requester, send } from "./request.js";
 import type { RoomInfo } from "./room-info.js";
 import type { End } from "./place.js";
 import { isUnanswered } from "./retry.js";
@@ -22,6 +23,10 @@ interface Welcome extends Authenticated {
   readonly contract?: string;
 }
 
+interface InRoom {
+  readonly roomId: string;
+}
+
 /** What a connection tells its owner. */
 export interface ConnectionObserver {
   /** The connection's state may be another, or what is proven. All that belongs to it is done: whoever hears of it may connect or disconnect. */
@@ -34,16 +39,17 @@ export interface ConnectionObserver {
   lost(reason: string): void;
   /** The server, or `auth`, refused something that no request was waiting for. */
   failed(error: DialogueError): void;
-  /** A room's event has come in. */
-  received(message: EventMessage): void;
-  /** The server has said where a room's log ends. */
-  heardOf(roomId: string, end: End): void;
-  /** The server has made this client leave a room. */
-  dismissed(roomId: string): void;
-  /** A room that this client may see has been created. */
-  created(room: RoomInfo): void;
-  /** A room that this client may see, or was in, has been deleted. */
-  deleted(roomId: string): void;
+  /** What is done with what the server says of rooms, by the names of its events. */
+  readonly packets: {
+    readonly "dialogue:event": (message: EventMessage) => void;
+    readonly "dialogue:position": (end: End & InRoom) => void;
+    /** The server has made this client leave a room. */
+    readonly "dialogue:left": (left: InRoom) => void;
+    /** A room that this client may see has been created. */
+    readonly "dialogue:roomCreated": (room: RoomInfo) => void;
+    /** A room that this client may see, or was in, has been deleted. */
+    readonly "dialogue:roomDeleted": (deleted: InRoom) => void;
+  };
   /** An event has come in that is outside any room, Dialogue's own among them. */
   sent(event: string, payload: unknown): void;
 }
@@ -70,7 +76,6 @@ export class Connection implements Requester {
   readonly #mostAttempts: number;
   readonly #retryDelays: readonly [from: number, to: number];
   readonly #socket: Socket;
-  readonly #requests = new Requests();
   #auth: Auth | undefined;
   /** What gave the credentials of the last connection, and what those that the server took in last. */
   #presented: Auth | undefined;
@@ -113,19 +118,29 @@ export class Connection implements Requester {
     manager.on("reconnect_attempt", () => this.#attempts++);
     manager.on("close", () => this.#handshake++);
     this.#socket = manager.socket("/", { auth: (send: (auth: object) => void) => void this.#present(send) });
-    this.#socket.on("dialogue:connected", (welcome: Welcome) => this.#established(welcome));
-    this.#socket.on("dialogue:event", (message: EventMessage) => observer.received(message));
-    this.#socket.on("dialogue:position", ({ roomId, ...end }: End & { roomId: string }) => {
-      observer.heardOf(roomId, end);
+    const refuse = (packet: Packet) => {
+      const error = decodeRefusal(packet);
+      if (error.code === "TOKEN_EXPIRED") this.#expired = true;
+      // Without the server's first word, there is no connection: it is lost, and comes back where it would by itself.
+      if (this.#phase === "reconnecting") manager.engine.close();
+      if (this.#phase === "connecting") this.#giveUp(error);
+      else observer.failed(error);
+    };
+    // It has no prototype: events may have any name.
+    const packets: { readonly [event: string]: (packet: Packet) => void } = {
+      __proto__: null as never,
+      ...observer.packets,
+      "dialogue:connected": (welcome: Welcome) => this.#established(welcome),
+      "dialogue:draining": (draining: { readonly reconnectAfterMs: number }) => {
+        this.#drainMs = draining.reconnectAfterMs;
+      },
+      "dialogue:error": refuse,
+    };
+    this.#socket.onAny((event: string, packet: Packet) => {
+      observer.sent(event, packet);
+      const take = packets[event];
+      if (take) (fits(event, packet) ? take : refuse)(packet);
     });
-    this.#socket.on("dialogue:left", ({ roomId }: { roomId: string }) => observer.dismissed(roomId));
-    this.#socket.on("dialogue:draining", ({ reconnectAfterMs }: { reconnectAfterMs: number }) => {
-      this.#drainMs = reconnectAfterMs;
-    });
-    this.#socket.on("dialogue:roomCreated", (room: RoomInfo) => observer.created(room));
-    this.#socket.on("dialogue:roomDeleted", ({ roomId }: { roomId: string }) => observer.deleted(roomId));
-    this.#socket.on("dialogue:error", (refusal: unknown) => this.#refusedUnasked(decodeRefusal(refusal)));
-    this.#socket.onAny((event: string, payload: unknown) => observer.sent(event, payload));
     this.#socket.on("disconnect", (reason) => this.#disconnected(reason));
     this.#socket.on("connect_error", (error) => this.#connectFailed(error));
   }
@@ -170,7 +185,7 @@ export class Connection implements Requester {
 
   /** Closes the connection, and whatever attempt there is to open it. */
   disconnect(): void {
-    this.#close(new DialogueError("DISCONNECTED", "the client was disconnected while it was connecting"));
+    this.#close(new DialogueError("DISCONNECTED", "the client was disconnected"));
     this.#observer.changed();
   }
 
@@ -178,7 +193,7 @@ export class Connection implements Requester {
     if (this.#phase !== "connected") {
       return Promise.reject(notConnected(body));
     }
-    return this.#requests.send<Answer>(this.#socket, name, body, this.#timeoutMs);
+    return send<Answer>(this.#socket, name, body, this.#timeoutMs);
   }
 
   /**
@@ -256,7 +271,6 @@ export class Connection implements Requester {
   #disconnected(reason: string): void {
     // What Socket.IO kept back would be sent before the rooms are joined again.
     this.#socket.sendBuffer = [];
-    this.#requests.abandon();
     clearTimeout(this.#renewal);
     // Socket.IO does not open again what the server closes, but fresh credentials may be all that it wants.
     const renews = this.#expired && this.#canRenew && reason === "io server disconnect";
@@ -275,7 +289,7 @@ export class Connection implements Requester {
       this.#observer.changed();
       this.#observer.lost(reason);
     } else if (this.#phase === "connecting" || (this.#phase === "reconnecting" && !comesBack)) {
-      this.#giveUp(new DialogueError("DISCONNECTED", `the connection was closed while it was opened: ${reason}`));
+      this.#giveUp(new DialogueError("DISCONNECTED", `the connection was closed: ${reason}`));
     }
   }
 
@@ -294,11 +308,6 @@ export class Connection implements Requester {
     this.#socket.disconnect();
     const [from, to] = this.#retryDelays;
     this.#openAfter(error.retryAfterMs ?? from + Math.random() * Math.max(0, to - from));
-    this.#observer.failed(error);
-  }
-
-  #refusedUnasked(error: DialogueError): void {
-    if (error.code === "TOKEN_EXPIRED") this.#expired = true;
     this.#observer.failed(error);
   }
 
@@ -354,12 +363,13 @@ export class Connection implements Requester {
 /** What `auth` gives, unless it takes too long. */
 function credentialsOf(auth: Auth = {}, timeoutMs: number): Promise<Credentials> {
   return new Promise((resolve, reject) => {
-    const late = new DialogueError("TIMEOUT", `\`auth\` gave no credentials within ${timeoutMs} ms`);
-    const deadline = setTimeout(() => reject(late), timeoutMs);
+    const deadline = setTimeout(
+      () => reject(new DialogueError("TIMEOUT", `\`auth\` was not done within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     const ask = async () => JSON.parse(JSON.stringify(typeof auth === "function" ? await auth() : auth));
-    const failed = (cause: unknown) => {
-      reject(new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause }));
-    };
-    ask().then(resolve, failed).finally(() => clearTimeout(deadline));
+    ask()
+      .then(resolve, (cause) => reject(new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause })))
+      .finally(() => clearTimeout(deadline));
   });
 }

@@ -4,11 +4,10 @@ import type { ConnectionState } from "./connection-state.js";
 import type { AnyContract, Contract } from "./contract.js";
 import type { CreateRoomOptions } from "./create-room-options.js";
 import type { DialogueClient } from "./dialogue-client.js";
-import { DirectEvents } from "./direct-events.js";
 import type { DialogueError } from "./error.js";
 import { ErrorChannel } from "./error-channel.js";
 import type { EventMessage } from "./event-message.js";
-import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
+import { type Handler, Handlers, HandlersByName, type Unsubscribe } from "./handlers.js";
 import { type AnyJoinArguments, type JoinOptions, readJoinArguments } from "./join-arguments.js";
 import type { JoinedRoom } from "./joined-room.js";
 import type { Auth, DialogueClientOptions } from "./options.js";
@@ -40,6 +39,9 @@ export function createDialogueClient<C extends Contract = AnyContract>(
   return new Client(options) as unknown as DialogueClient<C>;
 }
 
+/** The names that belong to Dialogue, or to Socket.IO: no event to one client can have them. */
+const RESERVED = /^(dialogue:.*|connect(_error)?|disconnect(ing)?|(new|remove)Listener)$/s;
+
 class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on"> {
   readonly #connection: Connection;
   readonly #rooms: Rooms;
@@ -51,7 +53,7 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
   readonly #roomDeleted = new Handlers<[roomId: string]>();
   readonly #history = new Handlers<[roomId: string, events: EventMessage[]]>();
   readonly #contractChanged = new Handlers<[hash: string]>();
-  readonly #directEvents = new DirectEvents();
+  readonly #directEvents = new HandlersByName<[payload: unknown]>();
   #error: DialogueError | undefined;
   #told: readonly [state: ConnectionState, error: DialogueError | undefined] = ["disconnected", undefined];
 
@@ -75,15 +77,17 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
         this.#tellState();
         this.#errors.report(error);
       },
-      received: (message) => this.#rooms.receive(message),
-      heardOf: (roomId, end) => this.#rooms.heardOf(roomId, end),
-      dismissed: (roomId) => this.#rooms.remove(roomId),
-      created: (room) => this.#roomCreated.call(room),
-      deleted: (roomId) => {
-        this.#rooms.remove(roomId);
-        this.#roomDeleted.call(roomId);
+      packets: {
+        "dialogue:event": (message) => this.#rooms.receive(message),
+        "dialogue:position": (end) => this.#rooms.heardOf(end.roomId, end),
+        "dialogue:left": ({ roomId }) => this.#rooms.remove(roomId),
+        "dialogue:roomCreated": (room) => this.#roomCreated.call(room),
+        "dialogue:roomDeleted": ({ roomId }) => {
+          this.#rooms.remove(roomId);
+          this.#roomDeleted.call(roomId);
+        },
       },
-      sent: (event, payload) => this.#directEvents.receive(event, payload),
+      sent: (event, payload) => this.#directEvents.call(event, payload),
     });
     this.#rooms = new Rooms({
       requester: this.#connection,
@@ -150,13 +154,11 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
   }
 
   async listRooms(): Promise<RoomInfo[]> {
-    const { rooms } = await this.#connection.request<{ readonly rooms: RoomInfo[] }>("dialogue:listRooms");
-    return rooms;
+    return (await this.#connection.request<{ readonly rooms: RoomInfo[] }>("dialogue:listRooms")).rooms;
   }
 
   async createRoom(options: CreateRoomOptions): Promise<RoomInfo> {
-    const { room } = await this.#connection.request<{ readonly room: RoomInfo }>("dialogue:createRoom", { ...options });
-    return room;
+    return (await this.#connection.request<{ readonly room: RoomInfo }>("dialogue:createRoom", { ...options })).room;
   }
 
   async deleteRoom(roomId: string): Promise<void> {
@@ -164,7 +166,10 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
   }
 
   on(event: string, handler: Handler<[payload: unknown]>): Unsubscribe {
-    return this.#directEvents.on(event, handler);
+    if (RESERVED.test(event)) {
+      throw new TypeError(`\`${event}\` is reserved`);
+    }
+    return this.#directEvents.add(event, handler);
   }
 
   onRoomCreated(handler: Handler<[room: RoomInfo]>): Unsubscribe {

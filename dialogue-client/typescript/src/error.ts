@@ -5,6 +5,9 @@
  * - `DISCONNECTED`: there is no connection, or it was lost before the answer came.
  * - `MISSED`: an iteration ends, since stored events were missed that cannot be had any more.
  *
+ * `INTERNAL` is the server's, and the client's own for what a server says without
+ * the shape that the protocol gives it: that is the `cause`.
+ *
  * Codes that this version does not know pass through as they are.
  */
 export type ErrorCode =
@@ -61,7 +64,7 @@ export interface ErrorDetails {
 export class DialogueError extends Error {
   override readonly name = "DialogueError";
   /** Why, for programs. */
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** The room concerned, if it is about one. */
   declare readonly roomId?: string;
   /** The event concerned, if it is about one. */
@@ -77,7 +80,7 @@ export class DialogueError extends Error {
     this.code = code;
     // What is not known is no field at all, for whoever prints the error.
     for (const [name, value] of Object.entries(details)) {
-      if (value !== undefined) Object.assign(this, { [name]: value });
+      if (value !== undefined) (this as Record<string, unknown>)[name] = value;
     }
   }
 }

@@ -32,7 +32,7 @@ export interface RoomOwner {
 
 /** A room as it is at run time: its handlers, its events, and its requests. */
 export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getHistory" | "events"> {
-  readonly roomId: string;
+  declare readonly roomId: string;
   roomName = "";
   history: readonly EventMessage[] = [];
 
@@ -152,11 +152,12 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     options: TriggerOptions = {},
   ): Promise<Receipt> {
     const body = { roomId: this.roomId, event, data, meta };
-    const trigger = async () => {
-      this.#assertUsable(body);
-      return await this.#outbox.add(body, options);
-    };
-    return this.#owner.errors.watch(trigger());
+    return this.#owner.errors.watch(
+      (async () => {
+        this.#assertUsable(body);
+        return await this.#outbox.add(body, options);
+      })(),
+    );
   }
 
   subscribe(event: string): Promise<void> {
@@ -180,14 +181,20 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     const { signal, ...fields }: HistoryRange = counted ? { start: range, end } : range;
     signal?.throwIfAborted();
     const query = { eventName: event, ...fields };
-    const asked = this.#onceIn(query, () => this.#request<HistoryPage>("dialogue:getHistory", query));
-    const page = await abortable(asked, signal);
+    const page = await abortable(
+      this.#onceIn(query, () => this.#request<HistoryPage>("dialogue:getHistory", query)),
+      signal,
+    );
     return counted ? page.events : page;
   }
 
   leave(): Promise<void> {
     if (this.ended) return Promise.resolve();
-    const leaving = this.#owner.errors.watch(this.#leave());
+    const leaving = this.#owner.errors.watch(
+      this.#request<void>("dialogue:leave").catch((error) => {
+        if (!isOut(error)) throw error;
+      }),
+    );
     this.retire("left", undefined, leaving);
     return leaving;
   }
@@ -205,11 +212,11 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#membership.end(state, refusal);
   }
 
-  #joined({ roomName, events, recovered, epoch, seq, last }: JoinAnswer): void {
+  #joined({ roomName, events, recovered, epoch, seq, last = {} }: JoinAnswer): void {
     const again = this.#feed.since !== undefined;
     this.roomName = roomName;
-    if (recovered) {
-      this.#feed.resume(events, { epoch, seq, last: last! }, this.#followed);
+    if (again && recovered) {
+      this.#feed.resume(events, { epoch, seq, last }, this.#followed);
     } else {
       this.#feed.begin({ epoch, seq }, this.#followed);
       this.history = events;
@@ -241,14 +248,6 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     return this.#membership.stored.filter((event) => every || subscriptions.includes(event));
   }
 
-  async #leave(): Promise<void> {
-    try {
-      await this.#request("dialogue:leave");
-    } catch (error) {
-      if (!isOut(error)) throw error;
-    }
-  }
-
   /** Sends a request about this room, at once unless the room is being joined again. */
   async #onceIn<Answer>(fields: RequestBody | undefined, send: () => Promise<Answer>): Promise<Answer> {
     const { entering } = this.#membership;
@@ -267,7 +266,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   #notIn(body: RequestBody = { roomId: this.roomId }): DialogueError {
-    return new DialogueError("NOT_IN_ROOM", `the room \`${this.roomId}\` was left`, concernOf(body));
+    return new DialogueError("NOT_IN_ROOM", `\`${this.roomId}\` was left`, concernOf(body));
   }
 
   #deliver(message: EventMessage): void {
@@ -276,9 +275,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 }
 
-const OUT: readonly string[] = ["DISCONNECTED", "NOT_IN_ROOM", "ROOM_NOT_FOUND"];
-
 /** Whether a failure to leave says that the client is not in the room anyway. */
-function isOut(error: unknown): boolean {
-  return error instanceof DialogueError && OUT.includes(error.code);
+function isOut(error: DialogueError): boolean {
+  return /^(DISCONNECTED|NOT_IN_ROOM|ROOM_NOT_FOUND)$/.test(error.code);
 }

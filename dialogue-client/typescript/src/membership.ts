@@ -42,7 +42,7 @@ const FULL_MS = 1_000;
 /** A client's membership of a room: how it is come by, and come by again. */
 export class Membership {
   /** What the client is subscribed to; `undefined` for the room's defaults, until the server has said what they are. */
-  subscriptions: readonly string[] | undefined;
+  declare subscriptions: readonly string[] | undefined;
   /** Names of the room's events that are stored, as the last join has said. */
   stored: readonly string[] = [];
 
@@ -162,8 +162,10 @@ export class Membership {
         if (this.ended) return;
         this.#asked = true;
         this.#doubtful = false;
-        const fields = { subscribe: this.subscriptions, since: this.#owner.since() };
-        answer = await this.#owner.request<JoinAnswer>("dialogue:join", fields);
+        answer = await this.#owner.request<JoinAnswer>("dialogue:join", {
+          subscribe: this.subscriptions,
+          since: this.#owner.since(),
+        });
       } while (this.#doubtful && !this.ended);
       return answer;
     } finally {

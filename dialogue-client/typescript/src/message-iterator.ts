@@ -43,8 +43,7 @@ export function iterateMessages(source: MessageSource, signal?: AbortSignal): As
   const offs = [
     source.on((message) => {
       if (waiting.length === MOST_WAITING) {
-        const problem = `${MOST_WAITING} events wait: read on with \`getHistory\`, and iterate anew`;
-        end(new DialogueError("LIMIT_EXCEEDED", problem, source.concern));
+        end(new DialogueError("LIMIT_EXCEEDED", `${MOST_WAITING} events wait: use \`getHistory\``, source.concern));
       } else {
         waiting.push(() => message);
         more.resolve();
@@ -52,8 +51,7 @@ export function iterateMessages(source: MessageSource, signal?: AbortSignal): As
     }),
     source.onEnd(end),
     source.onReset(() => {
-      const problem = "events were missed for good: read `history`, and iterate anew";
-      end(new DialogueError("MISSED", problem, source.concern));
+      end(new DialogueError("MISSED", "events were missed: read `history`", source.concern));
     }),
   ];
   signal?.addEventListener("abort", abort);

@@ -56,8 +56,7 @@ export class Outbox {
     const { signal } = options;
     signal?.throwIfAborted();
     if (this.#entries.size >= this.#limits.size) {
-      const message = `\`${this.#limits.size}\` triggers wait for their answers already: await some`;
-      throw new DialogueError("LIMIT_EXCEEDED", message, concern);
+      throw new DialogueError("LIMIT_EXCEEDED", `\`${this.#limits.size}\` events wait: await some`, concern);
     }
     let body: Entry["body"];
     try {
@@ -70,8 +69,7 @@ export class Outbox {
     const timeoutMs = Math.min(options.timeoutMs ?? this.#limits.timeoutMs, MOST_MS);
     const deadline = setTimeout(() => {
       const what = entry.sentBy === undefined ? "sent" : "acknowledged";
-      const late = new DialogueError("TIMEOUT", `\`${body.event}\` was not ${what} within ${timeoutMs} ms`, concern);
-      this.#reject(entry, entry.refusal ?? late);
+      this.#reject(entry, entry.refusal ?? new DialogueError("TIMEOUT", `\`${body.event}\` was not ${what} within ${timeoutMs} ms`, concern));
     }, timeoutMs);
     const abort = () => this.#reject(entry, signal!.reason);
     signal?.addEventListener("abort", abort);
@@ -91,8 +89,7 @@ export class Outbox {
     this.#stored = stored;
     for (const entry of this.#entries) {
       if (entry.sentBy === undefined || entry.sentBy === this.#requester.userId) continue;
-      const message = `\`${entry.body.event}\` was not acknowledged, and the user is another now`;
-      this.#reject(entry, new DialogueError("DISCONNECTED", message, concernOf(entry.body)));
+      this.#reject(entry, new DialogueError("DISCONNECTED", `\`${entry.body.event}\` was not acknowledged: the user is another`, concernOf(entry.body)));
     }
     this.#flush();
   }
@@ -156,17 +153,14 @@ export class Outbox {
       entry.refusal = error;
       if (error.code !== "STORE_UNAVAILABLE") entry.sentBy = undefined;
       this.#window = 1;
-      this.#pauseFor(delay);
+      if (this.#open) {
+        this.#pause ??= setTimeout(() => {
+          this.#pause = undefined;
+          this.#flush();
+        }, delay);
+      }
     }
     this.#flush();
-  }
-
-  #pauseFor(delay: number | undefined): void {
-    if (!this.#open) return;
-    this.#pause ??= setTimeout(() => {
-      this.#pause = undefined;
-      this.#flush();
-    }, delay);
   }
 
   #reject(entry: Entry, error: DialogueError): void {

@@ -12,11 +12,12 @@ export type PatternParameters<Pattern extends string> = {
   readonly [Name in ParameterName<Pattern>]: string | number;
 };
 
-const PARAMETER = /^\{(.+)\}$/;
+/** A whole segment between colons that is written in braces, with the colon before it. */
+const PARAMETER = /(^|:)\{([^:]+)\}(?=:|$)/g;
 
 /** Whether a room is named by a pattern, so that its parameters are needed. */
 export function hasParameters(pattern: string): boolean {
-  return pattern.split(":").some((segment) => PARAMETER.test(segment));
+  return pattern.search(PARAMETER) >= 0;
 }
 
 /**
@@ -26,13 +27,10 @@ export function hasParameters(pattern: string): boolean {
  * @throws DialogueError `INVALID_REQUEST` if a value is missing, empty or not valid Unicode.
  */
 export function fillPattern(pattern: string, parameters: Readonly<Record<string, string | number>>): string {
-  return pattern
-    .split(":")
-    .map((segment) => {
-      const name = PARAMETER.exec(segment)?.[1];
-      return name === undefined ? segment : encode(pattern, name, parameters[name]);
-    })
-    .join(":");
+  return pattern.replace(PARAMETER, (_, before, name) => {
+    // A parameter may be called what every object has, such as `constructor`.
+    return before + encode(pattern, name, parameters[name]);
+  });
 }
 
 function encode(pattern: string, name: string, value: string | number | undefined): string {
@@ -42,5 +40,5 @@ function encode(pattern: string, name: string, value: string | number | undefine
   } catch {
     // It has half of a character.
   }
-  throw new DialogueError("INVALID_REQUEST", `room \`${pattern}\` needs a text for \`${name}\``);
+  throw new DialogueError("INVALID_REQUEST", `\`${pattern}\` needs a text for \`${name}\``);
 }

@@ -22,20 +22,16 @@ export type Verdict = "next" | "seen" | "gap" | "foreign";
 
 /** How far a client has come in a room's log, of the events whose names it follows. */
 export class Place {
-  readonly epoch: Epoch;
-  #seq: number;
+  declare readonly epoch: Epoch;
+  /** From where to go on: not from after what is known to be missing. */
+  seq: number;
   /** Up to where nothing is missing, of each name. */
   readonly #seen = new Map<string, number>();
 
   constructor({ epoch, seq }: Position, names: readonly string[]) {
     this.epoch = epoch;
-    this.#seq = seq;
+    this.seq = seq;
     this.follow(names, seq);
-  }
-
-  /** From where to go on: not from after what is known to be missing. */
-  get seq(): number {
-    return this.#seq;
   }
 
   /** Follows these names, too: what they had up to a place is not missing. */
@@ -50,10 +46,10 @@ export class Place {
     const seen = this.#seen.get(event) ?? prev;
     if (prev > seen) {
       // Events of other names may have come since the one that is missing.
-      this.#seq = Math.min(this.#seq, seen);
+      this.seq = Math.min(this.seq, seen);
       return "gap";
     }
-    this.#seq = Math.max(this.#seq, seq);
+    this.seq = Math.max(this.seq, seq);
     if (seq <= seen) return "seen";
     this.#seen.set(event, seq);
     return "next";
@@ -66,7 +62,7 @@ export class Place {
     for (const [name, seen] of this.#seen) {
       if (last[name]! > seen) {
         behind = true;
-        this.#seq = Math.min(this.#seq, seen);
+        this.seq = Math.min(this.seq, seen);
       }
     }
     if (!behind) this.told(0, seq);
@@ -78,7 +74,7 @@ export class Place {
    * before that does so still: its next event, or the server, tells.
    */
   told(from: number, to: number): void {
-    this.#seq = Math.max(this.#seq, to);
+    this.seq = Math.max(this.seq, to);
     for (const [name, seen] of this.#seen) if (seen >= from) this.#seen.set(name, Math.max(seen, to));
   }
 }

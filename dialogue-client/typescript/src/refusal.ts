@@ -1,4 +1,5 @@
 import { DialogueError, type ErrorDetails } from "./error.js";
+import { fits } from "./packet.js";
 
 /** What a request was about: fills in what the server's answer leaves out. */
 export type Concern = Pick<ErrorDetails, "roomId" | "event">;
@@ -6,7 +7,7 @@ export type Concern = Pick<ErrorDetails, "roomId" | "event">;
 /** A refusal as the server words it. */
 interface Refusal extends Omit<ErrorDetails, "cause"> {
   readonly code: string;
-  readonly message: string;
+  readonly message?: string;
 }
 
 /**
@@ -16,12 +17,11 @@ interface Refusal extends Omit<ErrorDetails, "cause"> {
  * Anything else becomes an `INTERNAL` error that carries it as its cause.
  */
 export function decodeRefusal(refusal: unknown, concern: Concern = {}): DialogueError {
-  const { code, message, roomId, event, issues, retryAfterMs } = Object(refusal) as Partial<Refusal>;
-  if (typeof code !== "string") {
-    return new DialogueError("INTERNAL", "the server's answer cannot be understood", { ...concern, cause: refusal });
+  if (!fits("dialogue:error", refusal)) {
+    return new DialogueError("INTERNAL", "the server was not understood", { ...concern, cause: refusal });
   }
-  const about = { roomId: roomId ?? concern.roomId, event: event ?? concern.event };
-  return new DialogueError(code, message ?? code, { ...about, issues, retryAfterMs });
+  const { code, message = code, roomId = concern.roomId, event = concern.event, issues, retryAfterMs }: Refusal = refusal;
+  return new DialogueError(code, message, { roomId, event, issues, retryAfterMs });
 }
 
 /**

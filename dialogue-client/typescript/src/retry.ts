@@ -11,6 +11,5 @@ export function retryDelay(error: DialogueError): number | undefined {
 
 /** Whether a failure leaves open what the server did, or would have said. */
 export function isUnanswered(error: unknown): boolean {
-  const { code } = error as Partial<DialogueError>;
-  return code === "DISCONNECTED" || code === "TIMEOUT";
+  return /^(DISCONNECTED|TIMEOUT)$/.test((error as DialogueError).code);
 }

@@ -91,10 +91,12 @@ export class Rooms {
     });
     const joining: Joining = { room, waiting: 0 };
     this.#joining.set(roomId, joining);
-    const leaveUnwanted = (room: JoinedRoom) => {
-      if (joining.waiting === 0) void room.leave();
-    };
-    room.then(leaveUnwanted, () => {});
+    room.then(
+      (unwanted) => {
+        if (joining.waiting === 0) void unwanted.leave();
+      },
+      () => {},
+    );
     return joining;
   }
 
@@ -113,7 +115,7 @@ export class Rooms {
       throw error;
     }
     if (room.ended) {
-      throw new DialogueError("DISCONNECTED", "the client was disconnected while it was joining", { roomId });
+      throw new DialogueError("DISCONNECTED", "the client was disconnected", { roomId });
     }
     return room;
   }
@@ -123,9 +125,10 @@ export class Rooms {
     if (this.#rooms.get(roomId) === room) this.#rooms.delete(roomId);
     if (!leaving) return;
     this.#leaving.set(roomId, leaving);
-    const forget = () => {
-      if (this.#leaving.get(roomId) === leaving) this.#leaving.delete(roomId);
-    };
-    leaving.then(forget, forget);
+    leaving
+      .catch(() => {})
+      .then(() => {
+        if (this.#leaving.get(roomId) === leaving) this.#leaving.delete(roomId);
+      });
   }
 }

@@ -20,7 +20,7 @@ describe("the server's origin", () => {
   });
 
   test("has to be given elsewhere", () => {
-    expect(() => serverOrigin(undefined)).toThrow("`url` is required outside a browser");
+    expect(() => serverOrigin(undefined)).toThrow("`url` must be http(s):// or ws(s):// and a host, not `undefined`");
   });
 
   test.each(["ftp://example.com", "localhost:3000"])("cannot be %s", (url) => {
