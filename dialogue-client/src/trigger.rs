@@ -68,12 +68,11 @@ impl Trigger {
         self
     }
 
-    /// Attaches context: one entry of [`EventMessage::meta`](dialogue::EventMessage::meta). A value that
-    /// is not JSON, such as a map with keys that are no strings, is left out.
+    /// Attaches context: one entry of [`EventMessage::meta`](dialogue::EventMessage::meta). What
+    /// [`Meta::insert`] refuses is left out, such as a map with keys that are no strings.
     pub fn meta(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
-        if let Ok(value) = serde_json::to_value(value) {
-            self.meta.insert(key.into(), value);
-        }
+        // What is refused is left out.
+        let _ = self.meta.insert(key, value);
         self
     }
 

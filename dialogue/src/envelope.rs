@@ -14,8 +14,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Free-form context of one event, beside its payload: trace ids, variants, flags.
-pub type Meta = serde_json::Map<String, serde_json::Value>;
+use crate::Meta;
 
 /// An event as subscribers and `#[on]` handlers receive it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -69,6 +69,7 @@ mod deny;
 mod envelope;
 mod event;
 mod issues;
+mod meta;
 mod name;
 mod pattern;
 mod payload;
@@ -96,9 +97,10 @@ pub mod store;
 
 pub use crate::{
     deny::Deny,
-    envelope::{Epoch, EventMessage, Meta, NotAnEpoch, Position, RawMessage},
+    envelope::{Epoch, EventMessage, NotAnEpoch, Position, RawMessage},
     event::{Event, EventSpec},
     issues::{Issue, Issues},
+    meta::Meta,
     name::{
         EVERY_EVENT, MAX_EVENT_NAME, MAX_KEY, MAX_ROOM_DESCRIPTION, MAX_ROOM_ID, MAX_ROOM_NAME,
         MAX_USER_ID, SYSTEM,

@@ -384,11 +384,25 @@ pub struct Membership<'a> {
     pub room_name: Option<Cow<'a, str>>,
 }
 
+/// `dialogue:listRooms`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ListRooms {
+    /// The `next` of another list, to go on where that one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many rooms. Default: as many as an answer may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
 /// The answer to `dialogue:listRooms`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rooms<'a> {
-    /// The rooms that the client may see.
+    /// Rooms that the client may see; perhaps none, although there are more.
     pub rooms: Cow<'a, [RoomInfo]>,
+    /// Where the list goes on, if it does: `after` of the next request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A room as clients see it in a list.
@@ -415,6 +429,13 @@ pub struct RoomInfo {
 
 #[cfg(feature = "server")]
 impl RoomInfo {
+    /// What it takes in a list, in bytes, about.
+    pub(crate) fn weight(&self) -> usize {
+        let texts = [&self.description, &self.created_by_id]
+            .map(|text| text.as_ref().map_or(0, String::len));
+        self.id.len() + self.name.len() + texts.iter().sum::<usize>() + 128
+    }
+
     pub(crate) fn of(id: &str, spec: RoomSpec<'_>, size: usize) -> Self {
         Self {
             id: id.to_owned(),

@@ -9,7 +9,7 @@ use std::{
 use jsonwebtoken::{DecodingKey, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Deny, Identity, Meta};
+use crate::{Deny, Identity};
 
 /// The shortest secret for HMAC, in bytes: as long as the hash of HS256 (RFC 7518, 3.2).
 const SHORTEST_SECRET: usize = 32;
@@ -208,7 +208,7 @@ pub struct JwtClaims {
     pub iat: Option<u64>,
     /// All other claims.
     #[serde(flatten)]
-    pub other: Meta,
+    pub other: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Identity for JwtClaims {

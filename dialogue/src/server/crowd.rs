@@ -16,7 +16,7 @@ use super::{
     Limits, RateLimited,
     budget::{Budget, Holding},
     outgoing::Outgoing,
-    rate::Pace,
+    rate::{Meter, Pace},
     tally::Tally,
 };
 use crate::Rate;
@@ -118,6 +118,7 @@ pub(crate) struct Address {
     budget: Arc<Budget>,
     connects: Pace,
     triggers: Pace,
+    answers: Meter,
     network: Option<Arc<Address>>,
     /// When a transport was last opened.
     last: Mutex<Instant>,
@@ -132,6 +133,7 @@ impl Address {
             budget: Budget::new(limits.address_bytes.saturating_mul(times as usize), parent),
             connects: rate(limits.connects_per_address),
             triggers: rate(limits.triggers_per_address),
+            answers: Meter::new(limits.answers_per_address.map(|rate| rate.times(times))),
             network,
             last: Mutex::new(Instant::now()),
         }
@@ -140,6 +142,18 @@ impl Address {
     fn check(&self, pace: impl Fn(&Self) -> &Pace) -> Result<(), RateLimited> {
         pace(self).check()?;
         self.network.as_ref().map_or(Ok(()), |network| pace(network).check())
+    }
+
+    fn check_answers(&self) -> Result<(), RateLimited> {
+        self.answers.check()?;
+        self.network.as_ref().map_or(Ok(()), |network| network.check_answers())
+    }
+
+    fn pay(&self, bytes: usize) {
+        self.answers.pay(bytes);
+        if let Some(network) = &self.network {
+            network.pay(bytes);
+        }
     }
 
     fn last(&self) -> Instant {
@@ -168,7 +182,7 @@ impl Transports {
     pub(crate) fn new(limits: &Limits) -> Self {
         let mut unbounded = limits.clone();
         (unbounded.address_bytes, unbounded.connects_per_address) = (usize::MAX, None);
-        unbounded.triggers_per_address = None;
+        (unbounded.triggers_per_address, unbounded.answers_per_address) = (None, None);
         Self {
             crowd: Crowd::new(limits.connections_per_address, limits.connections),
             known: DashMap::new(),
@@ -224,7 +238,9 @@ impl Transports {
         let rates = [self.limits.connects_per_address, self.limits.triggers_per_address];
         let remembered = rates.map(comes_back).into_iter().fold(REMEMBERED, Duration::max);
         self.known.retain(|_, address| {
-            Arc::strong_count(address) > 1 || address.last().elapsed() < remembered
+            Arc::strong_count(address) > 1
+                || address.last().elapsed() < remembered
+                || !address.answers.is_full()
         });
         self.sweep_at.store(FEW.max(2 * self.known.len()), Ordering::Relaxed);
     }
@@ -289,6 +305,16 @@ impl Transport {
     pub(crate) fn check_trigger(&self) -> Result<(), RateLimited> {
         self.0.address.check(|address| &address.triggers)?;
         self.0.triggers_in_all.check()
+    }
+
+    /// Whether its address may be given another answer that may be long.
+    pub(crate) fn check_answers(&self) -> Result<(), RateLimited> {
+        self.0.address.check_answers()
+    }
+
+    /// Has its address pay for an answer.
+    pub(crate) fn pay(&self, bytes: usize) {
+        self.0.address.pay(bytes);
     }
 
     /// What waits for the client.

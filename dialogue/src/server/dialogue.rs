@@ -22,6 +22,7 @@ use super::{
     hook::{self, BoxFuture},
     listener,
     origin::{Gate, Proxies},
+    rate::{Meter, Meters},
     rooms::{erased::Keyed, hub::Hub, lifecycle},
     stop::{self, Stop},
 };
@@ -76,6 +77,8 @@ pub(crate) struct Inner<A: App> {
     clients: Clients<A>,
     /// Transports by address.
     transports: Transports,
+    /// What the answers of each user may weigh.
+    answers: Meters,
     /// How often each user asks for history.
     history: Option<RateLimiter>,
     stop: Stop,
@@ -177,6 +180,7 @@ impl<A: App> Builder<A> {
         let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
         let transports = Transports::new(&limits);
         let history = limits.history.map(RateLimiter::new);
+        let answers = Meters::new(limits.answers);
         let store = match store {
             Some(store) => store(&limits),
             None => AnyStore::new(Memory::new(), limits.store_time),
@@ -198,6 +202,7 @@ impl<A: App> Builder<A> {
                 hub,
                 clients,
                 transports,
+                answers,
                 history,
                 stop: Stop::new(),
             }
@@ -518,6 +523,11 @@ impl<A: App> Dialogue<A> {
     /// Lets a user ask for history once more.
     pub(crate) fn check_history(&self, user_id: &str) -> Result<(), RateLimited> {
         self.0.history.as_ref().map_or(Ok(()), |history| history.check(user_id))
+    }
+
+    /// What a user's answers may weigh, over all its connections.
+    pub(crate) fn answers_of(&self, user_id: &Arc<str>) -> Arc<Meter> {
+        self.0.answers.of(user_id)
     }
 
     pub(crate) fn limits(&self) -> &Limits {

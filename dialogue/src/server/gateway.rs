@@ -31,13 +31,14 @@ use socketioxide::{
 use tracing::Instrument;
 
 use super::{
-    Handshake, Limits,
+    Handshake, Limits, RateLimited,
     budget::Budget,
     crowd::Transport,
     dialogue::Inner,
     inbox::{Inbox, Untaken},
     outgoing::Unsent,
     packet::{Body, Packet},
+    rate::Meter,
     session::{self, Proven},
 };
 use crate::{
@@ -178,6 +179,8 @@ pub(crate) struct Connection {
     transport: Transport,
     /// Which session of the transport's.
     session: u64,
+    /// What the user's answers may weigh.
+    answers: Arc<Meter>,
     /// Whether it receives no more events.
     deaf: AtomicBool,
 }
@@ -227,6 +230,24 @@ impl Connection {
         self.try_encoded(|| Packet::ack(id, body))
     }
 
+    /// Whether the user and its address may be given another answer that may be long.
+    pub(crate) fn check_answers(&self) -> Result<(), RateLimited> {
+        self.answers.check()?;
+        self.transport.check_answers()
+    }
+
+    /// Sends an answer that may be long, as [`Connection::send`] does, and has the user and its address pay
+    /// for it.
+    pub(crate) async fn send_paid(&self, packet: Packet) -> bool {
+        self.pay(&packet);
+        self.send(packet).await
+    }
+
+    fn pay(&self, packet: &Packet) {
+        self.answers.pay(packet.len());
+        self.transport.pay(packet.len());
+    }
+
     fn try_encoded(&self, packet: impl FnOnce() -> Packet) -> Result<(), Unsent> {
         let outgoing = self.transport.outgoing();
         if !outgoing.has_room() {
@@ -241,7 +262,12 @@ impl Connection {
         id: i64,
         body: impl FnOnce(&Arc<Budget>) -> Body,
     ) -> Result<(), Unsent> {
-        self.try_encoded(|| Packet::ack_of(id, body(self.transport.outgoing().process())))
+        let packet = || Packet::ack_of(id, body(self.transport.outgoing().process()));
+        self.try_encoded(|| {
+            let packet = packet();
+            self.pay(&packet);
+            packet
+        })
     }
 
     /// Sends, waiting for room as long as the connection lives. Returns whether it did.
@@ -430,8 +456,9 @@ async fn run<A: App>(socket: Arc<Socket>) {
     let Some(Admitted { dialogue, proven, id, inbox, seat, transport, session }) = admitted else {
         return;
     };
+    let answers = dialogue.answers_of(&proven.user_id);
     let deaf = AtomicBool::new(false);
-    let connection = Connection { socket, id, inbox, transport, session, deaf };
+    let connection = Connection { socket, id, inbox, transport, session, answers, deaf };
     // `?` escapes what would break a line.
     let span = tracing::info_span!("connection", client = %id, user = ?proven.user_id);
     session::run(dialogue, connection, proven).instrument(span).await;

@@ -71,6 +71,13 @@ pub struct Limits {
     pub history: Option<Rate>,
     /// How often one connection may join rooms, whose answers may be long. Default: 10/s, 200 at once.
     pub joins: Option<Rate>,
+    /// The bytes of answers to joins, and to requests for history and lists of rooms, that one user may be
+    /// given: each time that the rate allows is a byte. One that is over it is paid off before the next.
+    /// Default: 2,000,000/s, 20,000,000 at once.
+    pub answers: Option<Rate>,
+    /// The same for the users of one address together. An IPv6 network of 48 bits may have four times as
+    /// many. Default: 20,000,000/s, 200,000,000 at once.
+    pub answers_per_address: Option<Rate>,
     /// How often one connection may create or delete rooms. Default: 1/s, 20 at once.
     pub creations: Option<Rate>,
     /// How often one connection may ask for anything else. Default: 100/s, 200 at once.
@@ -115,15 +122,19 @@ pub struct Limits {
     pub created_rooms: usize,
     /// Subscriptions of one member in a room with `events(any)`. Default: 100.
     pub subscriptions_per_room: usize,
+    /// Rooms in one answer to a request for the list of rooms, and rooms that are looked at for it.
+    /// Default: 1,000.
+    pub page_rooms: usize,
     /// Events on one page of history. Default: 100.
     pub page_events: usize,
-    /// Bytes of the events' payloads on one page of history, or in the answer to a join; one event
-    /// always fits. Default: 256,000.
+    /// Bytes of the events on one page of history, or in the answer to a join, and of the rooms in a list:
+    /// what an event weighs is its texts (payload, context, sender, room, name) and 256 bytes; one always
+    /// fits. Default: 256,000.
     pub page_bytes: usize,
     /// Events that a client may have missed to be sent them all when it comes back; with more, it starts
     /// anew. Default: 1,000.
     pub recovery_events: usize,
-    /// Bytes of their payloads. Default: 256,000.
+    /// What they may weigh, in bytes. Default: 256,000.
     pub recovery_bytes: usize,
 }
 
@@ -151,6 +162,8 @@ impl Default for Limits {
             triggers_in_all: Some(Rate::per_second(100_000).burst(200_000)),
             history: Some(Rate::per_second(5).burst(20)),
             joins: Some(Rate::per_second(10).burst(200)),
+            answers: Some(Rate::per_second(2_000_000).burst(20_000_000)),
+            answers_per_address: Some(Rate::per_second(20_000_000).burst(200_000_000)),
             creations: Some(Rate::per_second(1).burst(20)),
             requests: Some(Rate::per_second(100).burst(200)),
             hook_time: Duration::from_secs(5),
@@ -168,6 +181,7 @@ impl Default for Limits {
             rooms_per_user: 20,
             created_rooms: 10_000,
             subscriptions_per_room: 100,
+            page_rooms: 1_000,
             page_events: 100,
             page_bytes: 256_000,
             recovery_events: 1_000,

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -185,5 +185,119 @@ impl StateStore for Cells {
         let (answer, next) = decide(present)?;
         cell.insert(next);
         Ok(answer)
+    }
+}
+
+/// Bytes of answers: a bucket that fills evenly. An answer is paid for once its length is known, so that
+/// the bucket may be overdrawn; then nothing more is answered until it is not.
+pub(crate) struct Meter(Option<Bucket>);
+
+struct Bucket {
+    /// Bytes for each second, and at most.
+    per_second: f64,
+    most: f64,
+    /// How much there was, and when.
+    level: Mutex<(f64, Instant)>,
+}
+
+impl Meter {
+    /// A full bucket; each time that `rate` allows something is a byte.
+    pub(crate) fn new(rate: Option<Rate>) -> Self {
+        Self(rate.map(|rate| {
+            let most = f64::from(rate.at_once().get());
+            let level = Mutex::new((most, Instant::now()));
+            Bucket { per_second: rate.interval().as_secs_f64().recip(), most, level }
+        }))
+    }
+
+    /// Whether another answer may be given, or when.
+    pub(crate) fn check(&self) -> Result<(), RateLimited> {
+        let level = self.0.as_ref().map_or(1.0, |bucket| bucket.pay(0.0));
+        if level > 0.0 {
+            return Ok(());
+        }
+        let per_second = self.0.as_ref().map_or(1.0, |bucket| bucket.per_second);
+        // A byte more than is owed.
+        let retry_after = Duration::try_from_secs_f64((1.0 - level) / per_second);
+        Err(RateLimited { retry_after: retry_after.unwrap_or(Duration::MAX) })
+    }
+
+    /// Pays for an answer.
+    pub(crate) fn pay(&self, bytes: usize) {
+        if let Some(bucket) = &self.0 {
+            #[allow(clippy::cast_precision_loss, reason = "answers are far from 2^52 bytes")]
+            bucket.pay(bytes as f64);
+        }
+    }
+
+    /// Whether it is as if nothing had been paid.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.as_ref().is_none_or(|bucket| bucket.pay(0.0) >= bucket.most)
+    }
+}
+
+impl Bucket {
+    /// Takes bytes; returns what is left.
+    fn pay(&self, bytes: f64) -> f64 {
+        // No code that can panic runs under the lock.
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let come = now.saturating_duration_since(level.1).as_secs_f64() * self.per_second;
+        *level = ((level.0 + come).min(self.most) - bytes, now);
+        level.0
+    }
+}
+
+/// A meter for each of many.
+pub(crate) struct Meters {
+    meters: DashMap<Arc<str>, Arc<Meter>>,
+    /// How many there may be before those that no longer matter are looked for.
+    sweep_at: AtomicUsize,
+    rate: Option<Rate>,
+}
+
+impl Meters {
+    pub(crate) fn new(rate: Option<Rate>) -> Self {
+        Self { meters: DashMap::new(), sweep_at: AtomicUsize::new(FEW), rate }
+    }
+
+    pub(crate) fn of(&self, key: &Arc<str>) -> Arc<Meter> {
+        if self.meters.len() >= self.sweep_at.load(Ordering::Relaxed) {
+            self.meters.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_full());
+            self.sweep_at.store(FEW.max(2 * self.meters.len()), Ordering::Relaxed);
+        }
+        let meter = self.meters.entry(key.clone());
+        meter.or_insert_with(|| Arc::new(Meter::new(self.rate))).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meter_that_is_overdrawn_waits_until_it_is_paid_off() {
+        let meter = Meter::new(Some(Rate::per_second(1_000).burst(5_000)));
+        assert!(meter.is_full());
+        meter.pay(4_000);
+        assert!(meter.check().is_ok());
+        meter.pay(11_000);
+        let limited = meter.check().unwrap_err();
+        assert!((9..=11).contains(&limited.retry_after.as_secs()), "{limited:?}");
+        assert!(!meter.is_full());
+        assert!(Meter::new(None).check().is_ok());
+    }
+
+    #[test]
+    fn meters_are_kept_while_they_matter() {
+        let meters = Meters::new(Some(Rate::new(1_000, Duration::from_hours(1))));
+        meters.of(&"owes".into()).pay(10);
+        let held = meters.of(&"held".into());
+        for n in 0..2 * FEW {
+            meters.of(&n.to_string().into());
+        }
+        assert!(!meters.of(&"owes".into()).is_full());
+        assert!(Arc::ptr_eq(&held, &meters.of(&"held".into())));
+        assert!(meters.meters.len() <= FEW + 2, "{}", meters.meters.len());
     }
 }

@@ -24,8 +24,8 @@ use super::{
 use crate::{
     App, CreateError, DeleteError, JoinError, Meta, SubscribeError, TriggerError, issues, name,
     protocol::{
-        self, Ack, Authenticated, CreateRoom, ErrorCode, Failure, GetHistory, InRoom, Join, Page,
-        RoomCreated, RoomInfo, Subscribe, Triggered, event,
+        self, Ack, Authenticated, CreateRoom, ErrorCode, Failure, GetHistory, InRoom, Join,
+        ListRooms, Page, RoomCreated, Subscribe, Triggered, event,
     },
     store::{Key, Part, Query, erased::Unavailable},
 };
@@ -88,8 +88,10 @@ async fn dispatch<A: App>(
         }
         event::GET_HISTORY => get_history(client, ack, &request.decode()?).await,
         event::LIST_ROOMS => {
+            // Clients that know nothing of pages may send anything.
+            let asked = request.decode::<Option<ListRooms>>().ok().flatten().unwrap_or_default();
             let IgnoredAny = request.decode()?;
-            list_rooms(client, ack).await
+            list_rooms(client, ack, asked).await
         }
         event::CREATE_ROOM => create_room(client, ack, request.decode()?).await,
         event::DELETE_ROOM => delete_room(client, ack, &request.decode()?).await,
@@ -101,6 +103,10 @@ async fn dispatch<A: App>(
 /// Lets a client ask only so often, for what it asks.
 fn check_pace<A: App>(client: &Client<A>, request: &str) -> Result<(), Failure> {
     let (paces, transport) = (client.paces(), client.connection().transport());
+    let long = matches!(request, event::JOIN | event::GET_HISTORY | event::LIST_ROOMS);
+    if long {
+        client.connection().check_answers()?;
+    }
     let checked = match request {
         event::TRIGGER => paces.triggers.check().and_then(|()| transport.check_trigger()),
         event::AUTHENTICATE => paces.requests.check().and_then(|()| transport.check_authenticate()),
@@ -256,7 +262,10 @@ fn decode_meta<A: App>(meta: &RawValue, client: &Client<A>) -> Result<Option<Met
         let message = format!("`meta` has more than {most} bytes");
         return Err(Failure::new(ErrorCode::LimitExceeded, message));
     }
-    serde_json::from_str(meta.get()).map_err(|error| invalid(issues::explain(&error)))
+    if meta.get() == "null" {
+        return Ok(None);
+    }
+    Meta::from_client(meta).map(Some).map_err(|error| invalid(issues::explain(&error)))
 }
 
 async fn get_history<A: App>(
@@ -333,21 +342,49 @@ async fn get_history<A: App>(
         let response = protocol::HistoryResponse { room_id, event_name, events, start, end };
         Packet::event(event::HISTORY_RESPONSE, &response)
     };
-    client.connection().send(packet).await;
+    client.connection().send_paid(packet).await;
     Ok(())
 }
 
-async fn list_rooms<A: App>(client: &Client<A>, ack: Option<i64>) -> Result<(), Failure> {
-    let rooms = client.dialogue().hub().listed();
-    let mut rooms: Vec<RoomInfo> = rooms.iter().map(|live| live.info()).collect();
-    rooms.retain(|room| client.dialogue().sees(client, room));
+async fn list_rooms<A: App>(
+    client: &Client<A>,
+    ack: Option<i64>,
+    asked: ListRooms,
+) -> Result<(), Failure> {
+    let limits = client.dialogue().limits();
+    let after = asked.after.as_deref().map(str::parse).transpose();
+    let after = after.map_err(|_| invalid("`after` is not the `next` of another list"))?;
+    let most = asked.limit.unwrap_or(usize::MAX).clamp(1, limits.page_rooms.max(1));
+    let (mut rooms, mut bytes, mut next) = (Vec::new(), 0, None);
+    let scanned = limits.page_rooms.max(1);
+    let mut looked_at = client.dialogue().hub().listed(after, scanned.saturating_add(1));
+    // One more than is looked at says whether there is more.
+    let more = looked_at.len() > scanned;
+    looked_at.truncate(scanned);
+    let last = looked_at.last().map(|live| live.number()).filter(|_| more);
+    let mut before = after;
+    for live in looked_at {
+        let room = live.info();
+        if client.dialogue().sees(client, &room) {
+            bytes += room.weight();
+            let full = rooms.len() >= most || (bytes > limits.page_bytes && !rooms.is_empty());
+            if full {
+                next = before;
+                break;
+            }
+            rooms.push(room);
+        }
+        before = Some(live.number());
+    }
+    let next = next.or(last).map(|next: u64| next.to_string());
     let packet = match ack {
         Some(id) => {
-            Packet::ack(id, &Ack { ok: true, body: protocol::Rooms { rooms: (&rooms).into() } })
+            let body = protocol::Rooms { rooms: (&rooms).into(), next };
+            Packet::ack(id, &Ack { ok: true, body })
         }
         None => Packet::event(event::ROOMS, &rooms),
     };
-    client.connection().send(packet).await;
+    client.connection().send_paid(packet).await;
     Ok(())
 }
 

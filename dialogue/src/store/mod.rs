@@ -188,7 +188,7 @@ pub struct Query {
     pub part: Part,
     /// How many events at most.
     pub limit: usize,
-    /// How many bytes of their `data` at most; but one event always fits.
+    /// How many bytes they weigh at most: their texts, and 256 for each besides; but one event always fits.
     pub bytes: usize,
 }
 
@@ -233,7 +233,7 @@ impl Page {
         Self::within(events, query.limit, query.bytes)
     }
 
-    /// At most `limit` events, and at most `bytes` of their `data`; but one event always fits.
+    /// At most `limit` events, which weigh at most `bytes`; but one event always fits.
     pub(crate) fn within(
         events: impl IntoIterator<Item = Stored>,
         limit: usize,
@@ -242,7 +242,7 @@ impl Page {
         let mut page = Self::default();
         let mut left = bytes;
         for event in events {
-            let size = event.data.get().len();
+            let size = weight(&event);
             if page.events.len() >= limit || (size > left && !page.events.is_empty()) {
                 page.more = true;
                 break;
@@ -286,7 +286,7 @@ impl Error for StoreError {
 pub(crate) fn weight(message: &RawMessage) -> usize {
     /// What an event takes besides its texts: its place, its position, their names in JSON.
     const PLACE: usize = 256;
-    let meta = message.meta.as_ref().map_or(0, |meta| 64 * meta.len());
+    let meta = message.meta.as_ref().map_or(0, |meta| meta.as_json().len());
     let texts = [&*message.event, &*message.room_id, &*message.from, message.data.get()];
     texts.map(str::len).iter().sum::<usize>() + meta + PLACE
 }

@@ -203,7 +203,7 @@ async fn handlers_at_run_time_run_before_and_after() {
             return Err(dialogue::Deny::new("be kind"));
         }
         message.data.text = message.data.text.to_lowercase();
-        message.meta.get_or_insert_default().insert("calmed".into(), true.into());
+        message.meta.get_or_insert_default().insert("calmed", true).unwrap();
         Ok(message)
     });
     let empty = room.before(async |mut message: EventMessage<Say>| {

@@ -98,7 +98,7 @@ async fn pages_count_from_the_newest() {
 async fn a_page_holds_so_much() {
     let mut limits = unpaced();
     limits.page_events = 10;
-    limits.page_bytes = 5_000;
+    limits.page_bytes = 5_600;
     let server = Server::with_limits(Test::default(), limits).await;
     say(&server, 1..=20).await;
     let mut ann = server.join("ann", "general").await;
@@ -172,7 +172,7 @@ async fn the_room_that_has_been_empty_for_longest_is_forgotten_first() {
 #[tokio::test]
 async fn the_answer_to_a_join_holds_so_much() {
     let mut limits = unpaced();
-    limits.page_bytes = 5_000;
+    limits.page_bytes = 5_600;
     let server = Server::with_limits(Test::default(), limits).await;
     for n in 0..5 {
         let text = format!("{n}{}", "x".repeat(1_500));

@@ -271,7 +271,7 @@ impl App for Lobby {
             message.from = "somebody".into();
             message.event = "another".into();
             message.room_id = "elsewhere".into();
-            message.meta.get_or_insert_default().insert("disguised".into(), true.into());
+            message.meta.get_or_insert_default().insert("disguised", true).unwrap();
         }
         Ok(())
     }

@@ -16,14 +16,21 @@ fn every_test_that_the_table_names_exists() {
                 Some(("client", file)) => {
                     (format!("dialogue-client/typescript/tests/{file}.test.ts"), None)
                 }
+                Some(("codegen", file)) => {
+                    (format!("dialogue-client/codegen/tests/{file}.test.ts"), None)
+                }
                 Some(("page", file)) => (format!("browser-tests/{file}.test.ts"), None),
+                Some(("attacks", test)) => {
+                    ("dialogue/tests/attacks/main.rs".to_owned(), test.strip_prefix(':'))
+                }
                 Some((file, test)) => {
                     (format!("dialogue/tests/it/{file}.rs"), test.strip_prefix(':'))
                 }
                 None => (format!("dialogue/tests/it/{name}.rs"), None),
             };
             let path = root.join(path);
-            assert!(path.exists() || path.with_extension("rs").exists(), "{name} in {line}");
+            let other = |extension| path.with_extension(extension).exists();
+            assert!(path.exists() || other("rs") || other("tsx"), "{name} in {line}");
             if let Some(test) = test {
                 let file = fs::read_to_string(path).unwrap();
                 assert!(file.contains(&format!("fn {test}(")), "{name} in {line}");

@@ -97,7 +97,7 @@ pub async fn everything(store: &impl Store, room: &str) -> (Head, Vec<Stored>) {
 pub async fn fill(store: &impl Kept) -> (Head, Vec<Stored>) {
     for n in 0..20 {
         let mut rich = keyed(event("room", "rich", n), &n.to_string());
-        rich.message.meta = serde_json::json!({ "n": n }).as_object().cloned();
+        rich.message.meta = serde_json::from_value(serde_json::json!({ "n": n })).ok();
         append(store, "room", vec![rich, kept(event("room", "rare", n), 1)]).await;
     }
     store.sweep().await.unwrap();

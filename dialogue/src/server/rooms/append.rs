@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     App, Dialogue, Epoch, TriggerError,
-    store::{Appended, Batch, Before, Head, NewEvent, Part, Query, Stored, erased::Unavailable},
+    store::{
+        self, Appended, Batch, Before, Head, NewEvent, Part, Query, Stored, erased::Unavailable,
+    },
 };
 
 /// How many events are appended at once, and how many bytes of them; but one always is.
@@ -114,7 +116,7 @@ impl<A: App> Appends<A> {
         let (mut events, mut thens) = (Vec::with_capacity(1), Vec::with_capacity(1));
         let mut next = Some(first);
         while let Some(Append { event, then }) = next {
-            bytes += event.message.data.get().len();
+            bytes += store::weight(&event.message);
             events.push(event);
             thens.push(then);
             next = None;

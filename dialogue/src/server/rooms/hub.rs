@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Deref,
+    ops::{Bound, Deref},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -220,9 +220,12 @@ impl<A: App> Hub<A> {
     }
 
     /// The rooms that clients find in the list: the static ones in the order of the app's list, then
-    /// the others, the oldest first.
-    pub(crate) fn listed(&self) -> Vec<Arc<Live<A>>> {
-        self.lock_listed().values().cloned().collect()
+    /// the others, the oldest first; `most` of those after a number.
+    pub(crate) fn listed(&self, after: Option<u64>, most: usize) -> Vec<Arc<Live<A>>> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let listed = self.lock_listed();
+        let listed = listed.range((after, Bound::Unbounded)).take(most);
+        listed.map(|(_, live)| live.clone()).collect()
     }
 
     /// All open rooms: the static ones in the order of the app's list, then the others, the oldest

@@ -9,7 +9,7 @@ use std::{
 use super::subscriptions::Subscriptions;
 use crate::{
     Epoch,
-    store::{Head, Stored},
+    store::{self, Head, Stored},
 };
 
 /// How many of the newest events a room remembers by itself, and how many bytes of them: what happens
@@ -61,11 +61,11 @@ impl Log {
         }
         (self.epoch, self.seq) = (position.epoch, position.seq);
         self.last.insert(event.event.clone(), position.seq);
-        self.tail_bytes += event.data.get().len();
+        self.tail_bytes += store::weight(&event);
         self.tail.push_back(event);
         while self.tail.len() > TAIL_EVENTS || self.tail_bytes > TAIL_BYTES {
             let Some(oldest) = self.tail.pop_front() else { break };
-            self.tail_bytes -= oldest.data.get().len();
+            self.tail_bytes -= store::weight(&oldest);
         }
     }
 

@@ -61,12 +61,13 @@ impl<A: App> Trigger<A> {
     }
 
     /// Attaches context: one entry of [`EventMessage::meta`](crate::EventMessage::meta).
-    /// A value that is not JSON, such as a map with keys that are no strings, is left out.
+    /// What [`Meta::insert`] refuses is left out, such as a map with keys that are no strings.
     pub fn meta(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
-        if let Ok(message) = &mut self.message
-            && let Ok(value) = serde_json::to_value(value)
-        {
-            message.meta_mut().get_or_insert_with(Meta::new).insert(key.into(), value);
+        if let Ok(message) = &mut self.message {
+            let (meta, key) = (message.meta_mut().get_or_insert_with(Meta::new), key.into());
+            if let Err(error) = meta.insert(&*key, value) {
+                tracing::warn!(?key, %error, "context of an event was left out");
+            }
         }
         self
     }

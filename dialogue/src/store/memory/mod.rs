@@ -432,7 +432,7 @@ impl Log {
     /// How many bytes of payloads there are.
     fn bytes(&self) -> usize {
         let events = self.names.values().flat_map(|kept| &kept.events);
-        events.map(|event| event.data.get().len()).sum()
+        events.map(|event| super::weight(event)).sum()
     }
 
     fn new(epoch: Epoch) -> Self {

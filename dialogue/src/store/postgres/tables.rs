@@ -30,7 +30,9 @@ macro_rules! events {
             "
             select epoch, event, seq, prev, sender, at, data, meta
             from (
-                select *, sum(octet_length(data)) over (
+                select *, sum(
+                    octet_length(data) + coalesce(octet_length(meta), 0) + octet_length(sender) + 256
+                ) over (
                     order by seq ",
             $order,
             " rows between unbounded preceding and 2 preceding

@@ -169,7 +169,7 @@ pub(super) fn size(data: &str, meta: Option<&str>) -> i64 {
 }
 
 pub(super) fn meta(message: &RawMessage) -> Result<Option<String>> {
-    Ok(message.meta.as_ref().map(serde_json::to_string).transpose()?)
+    Ok(message.meta.as_ref().map(|meta| meta.as_json().to_owned()))
 }
 
 /// Neither database keeps zero characters in texts reliably. In JSON, they are escaped.

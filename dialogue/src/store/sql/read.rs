@@ -3,7 +3,7 @@
 use std::{slice, sync::Arc};
 
 use super::{
-    super::{Page, Part, Query},
+    super::{Page, Part, Query, weight},
     CHUNK, Result, Tables, signed, stored,
 };
 
@@ -52,8 +52,9 @@ pub(in crate::store) async fn read(
         let all = rows.len() < wanted;
         for row in rows {
             from = from.past(row.2);
-            bytes += row.6.len();
-            found.push(stored(&shared, row)?);
+            let event = stored(&shared, row)?;
+            bytes += weight(&event);
+            found.push(event);
         }
         if all {
             break;

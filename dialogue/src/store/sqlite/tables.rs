@@ -44,7 +44,9 @@ macro_rules! events {
             $order,
             " limit $4
             ), weighed as (
-                select found.id, found.seq, found.event, found.epoch, sum(octet_length(e.data)) over (
+                select found.id, found.seq, found.event, found.epoch, sum(
+                    octet_length(e.data) + ifnull(octet_length(e.meta), 0) + octet_length(e.sender) + 256
+                ) over (
                     order by found.seq ",
             $order,
             " rows between unbounded preceding and 2 preceding
