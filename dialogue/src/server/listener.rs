@@ -43,6 +43,10 @@ const AHEAD: i32 = 4_096;
 /// How long written data may stay unacknowledged before the connection is given up: a window that is
 /// closed for some seconds is no dead client.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+/// How many bytes that were not sent yet the system takes for a connection: what a client does not read
+/// waits where it is counted, and not in the system's memory, which takes megabytes for each.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 131_072;
 /// How long requests that are not Socket.IO's may take to be answered after everything else ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// What a connection hears that finds no place.
@@ -83,8 +87,14 @@ fn prepare(stream: &mut TcpStream) {
         tracing::debug!(%error, "TCP_NODELAY was not set");
     }
     #[cfg(target_os = "linux")]
-    if let Err(error) = SockRef::from(&*stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
-        tracing::debug!(%error, "TCP_USER_TIMEOUT was not set");
+    {
+        let socket = SockRef::from(&*stream);
+        if let Err(error) = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
+            tracing::debug!(%error, "TCP_USER_TIMEOUT was not set");
+        }
+        if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT) {
+            tracing::debug!(%error, "TCP_NOTSENT_LOWAT was not set");
+        }
     }
 }
 
