@@ -159,7 +159,8 @@ pub enum CreateError {
     /// A room that a module declares answers to the id.
     #[error("the id is one of a declared room")]
     Declared,
-    /// A room has the id.
+    /// A room has the id, on this server or on another one that shares the store, or the store keeps a log of it
+    /// that belongs to somebody else; see [`Dialogue::create_room`](crate::Dialogue::create_room).
     #[error("there is a room with this id")]
     Exists,
     /// The configuration has a mistake.
@@ -174,6 +175,9 @@ pub enum CreateError {
     /// [`App::create_room`](crate::App::create_room) refused.
     #[error("{0}")]
     Denied(Deny),
+    /// The store failed; the log has the cause.
+    #[error("the room cannot be stored at the moment")]
+    StoreUnavailable,
     /// A hook panicked or took too long. The log has the cause.
     #[error("something failed in the server")]
     Internal,
@@ -186,6 +190,7 @@ impl From<CreateError> for Failure {
             CreateError::Declared | CreateError::Exists => ErrorCode::RoomExists,
             CreateError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
             CreateError::Denied(_) => ErrorCode::PermissionDenied,
+            CreateError::StoreUnavailable => ErrorCode::StoreUnavailable,
             // The configuration is the app's.
             CreateError::InvalidConfig(_) | CreateError::Internal => ErrorCode::Internal,
         };

@@ -37,7 +37,7 @@ fn batch(room: &Arc<str>, data: &RawValue, events: usize, key: Option<u64>) -> B
         NewEvent { message, keep: NonZeroUsize::new(100).unwrap(), key }
     };
     let events = (0..events).map(event).collect();
-    Batch { room: room.clone(), epoch: Epoch::random(), events }
+    Batch { log: room.clone().into(), epoch: Epoch::random(), events }
 }
 
 /// So many events at a time, with keys or without.
@@ -68,7 +68,7 @@ fn page<S: Store>(bencher: Bencher<'_, '_>, open: impl AsyncFn() -> S) {
     runtime.block_on(store.append(batch(&room, &data, 100, None))).unwrap();
     let part = Part::Newest { event: "stored".into(), skip: 0 };
     let query = Query { part, limit: 50, bytes: usize::MAX };
-    bencher.bench_local(|| runtime.block_on(store.read(&room, &query)).unwrap());
+    bencher.bench_local(|| runtime.block_on(store.read(&room.clone().into(), &query)).unwrap());
 }
 
 mod memory {

@@ -302,8 +302,16 @@ impl<A: App> Dialogue<A> {
     /// # }
     /// ```
     ///
-    /// The id must not be one that a declared room or family answers to. The room stays until it
-    /// is deleted. What code creates does not count towards
+    /// The id must not be one that a declared room or family answers to. The room stays until it is deleted. Where
+    /// it has events with history, its log is the one that the app's code left for the same
+    /// [creator](RoomConfig::created_by), on any server that shares the store and in any run of it, or a new one.
+    /// A log that belongs to another creator, or to a room that a client asked for, is never taken over:
+    /// that is [`CreateError::Exists`]. Deleting the room deletes the log, and frees the id.
+    ///
+    /// A room that a client asked for ends with the server, and so does its log: its id is free as soon as the
+    /// store was closed, and ten minutes after the server was last heard of if it was not.
+    ///
+    /// What code creates does not count towards
     /// [`rooms_per_user`](Limits::rooms_per_user) of its creator until that user asks for rooms.
     pub async fn create_room(
         &self,
@@ -320,7 +328,7 @@ impl<A: App> Dialogue<A> {
         config: RoomConfig,
         quota: Option<usize>,
     ) -> Result<(AnyRoom<A>, RoomInfo), CreateError> {
-        let room = Arc::new(config.build(id, self.0.hub.number())?);
+        let room = Arc::new(config.build(id, self.0.hub.number(), quota.is_some())?);
         let room = AnyRoom::new(self.clone(), room);
         let info = lifecycle::create(&room, quota).await?;
         Ok((room, info))

@@ -9,15 +9,18 @@
 //! ```
 //!
 //! Each part panics with what is wrong. Rooms are named anew each time, so a store may be used for
-//! several runs. That keys are forgotten after two minutes, and that what is stored outlives the process,
-//! is left to tests of your own.
+//! several runs. That keys are forgotten after two minutes, that what is stored outlives the process, and that
+//! the logs of creations do not outlive their server by long, is left to tests of your own.
 
 use std::{borrow::Cow, num::NonZeroUsize, sync::Arc};
 
 use futures_util::future::join_all;
 use serde_json::value::to_raw_value;
 
-use super::{Appended, Batch, Before, Head, Key, NewEvent, Page, Part, Query, Store, Stored};
+use super::{
+    Appended, Batch, Before, Created, Head, Key, LogId, NewEvent, Owner, Page, Part, Query, Store,
+    Stored,
+};
 use crate::{Epoch, Position, RawMessage};
 
 /// Runs everything.
@@ -32,6 +35,9 @@ pub async fn check(store: &impl Store) {
     pages_are_bounded(store).await;
     as_many_are_kept_as_declared(store).await;
     rooms_are_apart(store).await;
+    a_log_belongs_to_its_owner_alone(store).await;
+    a_creations_log_does_not_begin_by_itself(store).await;
+    of_many_creations_at_once_one_is_the_rooms(store).await;
     many_at_once_get_places_of_their_own(store).await;
 }
 
@@ -59,7 +65,7 @@ fn key(user: &str, text: &str, digest: u8) -> Key {
 }
 
 async fn append(store: &impl Store, room: &Arc<str>, events: Vec<NewEvent>) -> Vec<Appended> {
-    let batch = Batch { room: room.clone(), epoch: Epoch::random(), events };
+    let batch = Batch { log: room.clone().into(), epoch: Epoch::random(), events };
     store.append(batch).await.expect("events are appended")
 }
 
@@ -92,7 +98,7 @@ async fn read(store: &impl Store, room: &str, part: Part) -> Vec<u64> {
 }
 
 async fn page(store: &impl Store, room: &str, part: Part, limit: usize, bytes: usize) -> Page {
-    store.read(room, &Query { part, limit, bytes }).await.expect("a part is read")
+    store.read(&room.into(), &Query { part, limit, bytes }).await.expect("a part is read")
 }
 
 fn numbers(page: &Page) -> Vec<u64> {
@@ -113,7 +119,7 @@ fn before(seq: u64, events: &[&'static str]) -> Part {
 }
 
 async fn head(store: &impl Store, room: &str) -> Option<Head> {
-    let mut head = store.head(room).await.expect("the head is read")?;
+    let mut head = store.head(&room.into()).await.expect("the head is read")?;
     head.last.sort();
     Some(head)
 }
@@ -124,9 +130,12 @@ async fn an_unknown_room_has_nothing(store: &impl Store) {
     for part in [newest("a", 0), after(0, &["a"]), before(u64::MAX, &["a"])] {
         assert_eq!(read(store, &room, part).await, NONE);
     }
-    assert_eq!(store.find(&room, &key("ann", "k", 1)).await.expect("a key is looked for"), None);
-    store.delete(&room).await.expect("what is not there is deleted");
-    store.release(&room);
+    assert_eq!(
+        store.find(&room.clone().into(), &key("ann", "k", 1)).await.expect("a key is looked for"),
+        None
+    );
+    store.delete(&room.clone().into()).await.expect("what is not there is deleted");
+    store.release(&room.clone().into());
     assert_eq!(head(store, &room).await, None);
 }
 
@@ -179,7 +188,8 @@ async fn what_is_stored_comes_back_as_it_was(store: &impl Store) {
 async fn a_log_keeps_its_epoch_until_it_is_deleted(store: &impl Store) {
     let room = room();
     let offered = Epoch::random();
-    let batch = Batch { room: room.clone(), epoch: offered, events: vec![event(&room, "a", 1)] };
+    let batch =
+        Batch { log: room.clone().into(), epoch: offered, events: vec![event(&room, "a", 1)] };
     let first = store.append(batch).await.expect("events are appended").remove(0);
     let first = position(&now_stored(first));
     assert_eq!(first.epoch, offered, "a new log takes the epoch that the batch has for it");
@@ -188,7 +198,7 @@ async fn a_log_keeps_its_epoch_until_it_is_deleted(store: &impl Store) {
     let second = position(&now_stored(append(store, &room, vec![keyed]).await.remove(0)));
     assert_eq!((second.epoch, second.seq), (first.epoch, 2), "the log goes on");
 
-    store.delete(&room).await.expect("the log is deleted");
+    store.delete(&room.clone().into()).await.expect("the log is deleted");
     assert_eq!(head(store, &room).await, None);
     assert_eq!(read(store, &room, after(0, &["a"])).await, NONE);
     let mut keyed = event(&room, "a", 3);
@@ -216,7 +226,8 @@ async fn a_key_appends_once(store: &impl Store) {
         matches!(other, Appended::Before(Before::Other)),
         "the same key with another digest is a mistake: {other:?}"
     );
-    let find = async |key| store.find(&room, &key).await.expect("a key is looked for");
+    let find =
+        async |key| store.find(&room.clone().into(), &key).await.expect("a key is looked for");
     assert_eq!(find(key("ann", "k", 1)).await, Some(Before::Same(first)));
     assert_eq!(find(key("ann", "k", 2)).await, Some(Before::Other));
     assert_eq!(find(key("bob", "k", 1)).await, None, "keys are each user's own");
@@ -328,8 +339,95 @@ async fn rooms_are_apart(store: &impl Store) {
     let first = add(store, &other, [("a", 3)]).await.remove(0);
     assert_eq!(position(&first).seq, 1);
     assert_eq!(read(store, &one, after(0, &["a"])).await, [1, 2]);
-    store.delete(&one).await.expect("the log is deleted");
+    store.delete(&one.clone().into()).await.expect("the log is deleted");
     assert_eq!(read(store, &other, after(0, &["a"])).await, [3]);
+}
+
+async fn a_log_belongs_to_its_owner_alone(store: &impl Store) {
+    let owners = [
+        Owner::app(),
+        Owner::user("ann"),
+        Owner::user("bob"),
+        Owner::creation(),
+        Owner::creation(),
+    ];
+    for owner in &owners {
+        let room = room();
+        let log = LogId::new(room.clone(), owner.clone());
+        let create = async |log: &LogId, epoch| store.create(log, epoch).await.expect("an answer");
+        let epoch = Epoch::random();
+        assert_eq!(create(&log, epoch).await, Created::Owned);
+        assert_eq!(create(&log, Epoch::random()).await, Created::Owned, "it has it already");
+        let empty = Head { epoch, seq: 0, last: Vec::new() };
+        let head = store.head(&log).await.expect("the head is read");
+        assert_eq!(head, Some(empty), "a log is there once it is created");
+        let keyed = || NewEvent { key: Some(key("ann", "k", 1)), ..event(&room, "a", 1) };
+        let batch = |log: &LogId| {
+            let epoch = Epoch::random();
+            Batch { log: log.clone(), epoch, events: vec![keyed()] }
+        };
+        let first = store.append(batch(&log)).await.expect("the owner appends").remove(0);
+        let first = position(&now_stored(first));
+        assert_eq!((first.epoch, first.seq), (epoch, 1));
+
+        let query = Query { part: after(0, &["a"]), limit: 10, bytes: usize::MAX };
+        let newest = Query { part: newest("a", 0), ..query.clone() };
+        for other in owners.iter().filter(|other| *other != owner) {
+            let theirs = LogId::new(room.clone(), other.clone());
+            assert_eq!(create(&theirs, Epoch::random()).await, Created::Exists, "{other}");
+            assert_eq!(store.head(&theirs).await.expect("the head is read"), None, "{other}");
+            for query in [&query, &newest] {
+                let page = store.read(&theirs, query).await.expect("a part is read");
+                assert!(page.events.is_empty() && !page.more, "{other} reads nothing of {owner}");
+            }
+            let found = store.find(&theirs, &key("ann", "k", 1)).await;
+            assert_eq!(found.expect("a key is looked for"), None, "{other}");
+            let refused = store.append(batch(&theirs)).await.expect_err("it is another's");
+            assert!(refused.is_not_owned(), "{other}: {refused}");
+            store.delete(&theirs).await.expect("what is not there is deleted");
+            store.release(&theirs);
+        }
+        let page = store.read(&log, &query).await.expect("a part is read");
+        assert_eq!(numbers(&page), [1], "nobody else has changed it");
+
+        store.delete(&log).await.expect("the log is deleted");
+        assert_eq!(store.head(&log).await.expect("the head is read"), None);
+        let next = LogId::new(room.clone(), Owner::creation());
+        assert_eq!(create(&next, Epoch::random()).await, Created::Owned, "the id is free");
+        let page = store.read(&next, &query).await.expect("a part is read");
+        assert!(page.events.is_empty(), "nothing is left of the earlier log");
+    }
+}
+
+async fn a_creations_log_does_not_begin_by_itself(store: &impl Store) {
+    let room = room();
+    let log = LogId::new(room.clone(), Owner::creation());
+    let append = async || {
+        let events = vec![event(&room, "a", 1)];
+        store.append(Batch { log: log.clone(), epoch: Epoch::random(), events }).await
+    };
+    assert!(append().await.expect_err("it was not created").is_not_owned());
+    assert_eq!(store.head(&log).await.expect("the head is read"), None);
+    store.create(&log, Epoch::random()).await.expect("an answer");
+    append().await.expect("it is created");
+    store.delete(&log).await.expect("the log is deleted");
+    assert!(append().await.expect_err("it is deleted").is_not_owned());
+    let created = store.create(&room.clone().into(), Epoch::random()).await.expect("an answer");
+    assert_eq!(created, Created::Owned, "nothing keeps the id");
+}
+
+async fn of_many_creations_at_once_one_is_the_rooms(store: &impl Store) {
+    let room = room();
+    let logs: Vec<_> = (0..16).map(|_| LogId::new(room.clone(), Owner::creation())).collect();
+    let created = join_all(logs.iter().map(|log| store.create(log, Epoch::random()))).await;
+    let created = created.into_iter().map(|created| created.expect("an answer"));
+    let owned: Vec<_> =
+        logs.iter().zip(created).filter(|(_, created)| *created == Created::Owned).collect();
+    assert_eq!(owned.len(), 1, "a room has one log");
+    for log in &logs {
+        let head = store.head(log).await.expect("the head is read");
+        assert_eq!(head.is_some(), log == owned[0].0);
+    }
 }
 
 async fn many_at_once_get_places_of_their_own(store: &impl Store) {

@@ -8,17 +8,20 @@ use std::{
 
 use futures_util::FutureExt;
 
-use super::{Appended, Archive, Batch, Before, Head, Key, Page, Query, Store, StoreError};
-use crate::server::hook::BoxFuture;
+use super::{
+    Appended, Archive, Batch, Before, Created, Head, Key, LogId, Page, Query, Store, StoreError,
+};
+use crate::{Epoch, server::hook::BoxFuture};
 
 /// A [`Store`] as an object.
 trait Calls: Send + Sync {
-    fn head<'a>(&'a self, room: &'a str) -> Called<'a, Option<Head>>;
+    fn create<'a>(&'a self, log: &'a LogId, epoch: Epoch) -> Called<'a, Created>;
+    fn head<'a>(&'a self, log: &'a LogId) -> Called<'a, Option<Head>>;
     fn append(&self, batch: Batch) -> Called<'_, Vec<Appended>>;
-    fn find<'a>(&'a self, room: &'a str, key: &'a Key) -> Called<'a, Option<Before>>;
-    fn read<'a>(&'a self, room: &'a str, query: &'a Query) -> Called<'a, Page>;
-    fn delete<'a>(&'a self, room: &'a str) -> Called<'a, ()>;
-    fn release(&self, room: &str);
+    fn find<'a>(&'a self, log: &'a LogId, key: &'a Key) -> Called<'a, Option<Before>>;
+    fn read<'a>(&'a self, log: &'a LogId, query: &'a Query) -> Called<'a, Page>;
+    fn delete<'a>(&'a self, log: &'a LogId) -> Called<'a, ()>;
+    fn release(&self, log: &LogId);
     fn attach(&self, archive: Archive);
     fn close(&self) -> BoxFuture<'_, ()>;
     fn in_memory(&self) -> usize;
@@ -27,28 +30,32 @@ trait Calls: Send + Sync {
 type Called<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 impl<S: Store> Calls for S {
-    fn head<'a>(&'a self, room: &'a str) -> Called<'a, Option<Head>> {
-        Box::pin(Store::head(self, room))
+    fn create<'a>(&'a self, log: &'a LogId, epoch: Epoch) -> Called<'a, Created> {
+        Box::pin(Store::create(self, log, epoch))
+    }
+
+    fn head<'a>(&'a self, log: &'a LogId) -> Called<'a, Option<Head>> {
+        Box::pin(Store::head(self, log))
     }
 
     fn append(&self, batch: Batch) -> Called<'_, Vec<Appended>> {
         Box::pin(Store::append(self, batch))
     }
 
-    fn find<'a>(&'a self, room: &'a str, key: &'a Key) -> Called<'a, Option<Before>> {
-        Box::pin(Store::find(self, room, key))
+    fn find<'a>(&'a self, log: &'a LogId, key: &'a Key) -> Called<'a, Option<Before>> {
+        Box::pin(Store::find(self, log, key))
     }
 
-    fn read<'a>(&'a self, room: &'a str, query: &'a Query) -> Called<'a, Page> {
-        Box::pin(Store::read(self, room, query))
+    fn read<'a>(&'a self, log: &'a LogId, query: &'a Query) -> Called<'a, Page> {
+        Box::pin(Store::read(self, log, query))
     }
 
-    fn delete<'a>(&'a self, room: &'a str) -> Called<'a, ()> {
-        Box::pin(Store::delete(self, room))
+    fn delete<'a>(&'a self, log: &'a LogId) -> Called<'a, ()> {
+        Box::pin(Store::delete(self, log))
     }
 
-    fn release(&self, room: &str) {
-        Store::release(self, room);
+    fn release(&self, log: &LogId) {
+        Store::release(self, log);
     }
 
     fn attach(&self, archive: Archive) {
@@ -75,39 +82,61 @@ pub(crate) struct AnyStore {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unavailable;
 
+/// Why events were not appended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unappended {
+    Unavailable,
+    /// The log is not the room's: it was deleted, or the id is another creation's.
+    NotOwned,
+}
+
+impl From<Unavailable> for Unappended {
+    fn from(Unavailable: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
 impl AnyStore {
     pub(crate) fn new(store: impl Store, time: Duration) -> Self {
         Self { store: Box::new(store), time, closed: AtomicBool::new(false) }
     }
 
-    pub(crate) async fn head(&self, room: &str) -> Result<Option<Head>, Unavailable> {
-        self.call("head", room, self.store.head(room)).await
+    pub(crate) async fn create(&self, log: &LogId, epoch: Epoch) -> Result<Created, Unavailable> {
+        self.call("create", log, self.store.create(log, epoch)).await
     }
 
-    pub(crate) async fn append(&self, batch: Batch) -> Result<Vec<Appended>, Unavailable> {
-        let (room, count) = (batch.room.clone(), batch.events.len());
-        let appended = self.call("append", &room, self.store.append(batch)).await?;
+    pub(crate) async fn head(&self, log: &LogId) -> Result<Option<Head>, Unavailable> {
+        self.call("head", log, self.store.head(log)).await
+    }
+
+    pub(crate) async fn append(&self, batch: Batch) -> Result<Vec<Appended>, Unappended> {
+        let (log, count) = (batch.log.clone(), batch.events.len());
+        let appended = self.run("append", &log, self.store.append(batch)).await;
+        let appended = appended.map_err(|error| match error {
+            Some(error) if error.is_not_owned() => Unappended::NotOwned,
+            _ => Unappended::Unavailable,
+        })?;
         if appended.len() == count {
             return Ok(appended);
         }
-        tracing::error!(?room, "the store did not say what became of each event");
-        Err(Unavailable)
+        tracing::error!(room = ?log.room, "the store did not say what became of each event");
+        Err(Unappended::Unavailable)
     }
 
-    pub(crate) async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>, Unavailable> {
-        self.call("find", room, self.store.find(room, key)).await
+    pub(crate) async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, Unavailable> {
+        self.call("find", log, self.store.find(log, key)).await
     }
 
-    pub(crate) async fn read(&self, room: &str, query: &Query) -> Result<Page, Unavailable> {
-        self.call("read", room, self.store.read(room, query)).await
+    pub(crate) async fn read(&self, log: &LogId, query: &Query) -> Result<Page, Unavailable> {
+        self.call("read", log, self.store.read(log, query)).await
     }
 
-    pub(crate) async fn delete(&self, room: &str) -> Result<(), Unavailable> {
-        self.call("delete", room, self.store.delete(room)).await
+    pub(crate) async fn delete(&self, log: &LogId) -> Result<(), Unavailable> {
+        self.call("delete", log, self.store.delete(log)).await
     }
 
-    pub(crate) fn release(&self, room: &str) {
-        Self::guarded("release", || self.store.release(room));
+    pub(crate) fn release(&self, log: &LogId) {
+        Self::guarded("release", || self.store.release(log));
     }
 
     pub(crate) fn attach(&self, archive: Archive) {
@@ -134,20 +163,38 @@ impl AnyStore {
     async fn call<T>(
         &self,
         call: &'static str,
-        room: &str,
+        log: &LogId,
         called: Called<'_, T>,
     ) -> Result<T, Unavailable> {
+        self.run(call, log, called).await.map_err(|_| Unavailable)
+    }
+
+    /// Fails with what the store says, if it says something.
+    async fn run<T>(
+        &self,
+        call: &'static str,
+        log: &LogId,
+        called: Called<'_, T>,
+    ) -> Result<T, Option<StoreError>> {
+        let room = &log.room;
         if self.closed.load(Ordering::Acquire) {
             tracing::warn!(call, ?room, "the store is closed");
-            return Err(Unavailable);
+            return Err(None);
         }
         let called = AssertUnwindSafe(called).catch_unwind();
         match tokio::time::timeout(self.time, called).await {
             Ok(Ok(Ok(done))) => return Ok(done),
-            Ok(Ok(Err(error))) => tracing::error!(call, ?room, %error, "the store failed"),
+            Ok(Ok(Err(error))) if error.is_not_owned() => {
+                tracing::warn!(call, ?room, "the room has lost its log");
+                return Err(Some(error));
+            }
+            Ok(Ok(Err(error))) => {
+                tracing::error!(call, ?room, %error, "the store failed");
+                return Err(Some(error));
+            }
             Ok(Err(_)) => tracing::error!(call, ?room, "the store panicked"),
             Err(_) => tracing::error!(call, ?room, limit = ?self.time, "the store took too long"),
         }
-        Err(Unavailable)
+        Err(None)
     }
 }

@@ -12,6 +12,7 @@ pub mod conformance;
 pub(crate) mod erased;
 mod history;
 mod memory;
+mod owner;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -31,7 +32,12 @@ pub(crate) use self::archive::Keeper;
 pub use self::postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{Sqlite, SqliteOptions, Synchronous};
-pub use self::{archive::Archive, history::History, memory::Memory};
+pub use self::{
+    archive::Archive,
+    history::History,
+    memory::Memory,
+    owner::{LogId, Owner},
+};
 use crate::{Epoch, Position, RawMessage};
 
 /// For how long a key is remembered: an append with the same key appends nothing.
@@ -42,22 +48,43 @@ pub type Stored = Arc<RawMessage>;
 
 /// A place for the logs of rooms.
 ///
-/// Every room has a log of its own. Several servers may share a store: it is the store that gives the
-/// order, so [`append`](Store::append) is one step to everybody else. Calls about one room may come at
-/// the same time, except that one server appends to a room and deletes it one call at a time.
+/// Every room has one log at most, and every log has one [`Owner`]. Several servers may share a store: it is
+/// the store that gives the order, so [`create`](Store::create) and [`append`](Store::append) are one step to
+/// everybody else. Calls about one room may come at the same time, except that one server appends to a room and
+/// deletes it one call at a time.
+///
+/// A call names the log that it is about by a [`LogId`]: room and owner. Where the room has a log of another
+/// owner, the call finds nothing and changes nothing.
+///
+/// A log that belongs to a [creation](Owner::is_creation) ends with the server that created it, for after that
+/// no room goes on with it. A store that outlives its server deletes such a log once its server is gone, and
+/// only then is the room's id free again. [`Sqlite`] and [`Postgres`] do so as soon as the server has closed the
+/// store, and ten minutes after it was last heard of.
 ///
 /// A call that fails says so with a [`StoreError`], which is logged, and never told to clients. One that
 /// takes longer than [`Limits::store_time`](crate::Limits::store_time) is dropped and counts as failed.
 /// Whether what failed was appended all the same need not be known: the room finds out.
 pub trait Store: Send + Sync + 'static {
-    /// Where the log of a room ends; `None` if there is none.
-    fn head(&self, room: &str) -> impl Future<Output = Result<Option<Head>, StoreError>> + Send;
+    /// Creates the log of a room: empty, and with this epoch.
+    ///
+    /// Where the room has a log of this owner, that is [`Created::Owned`], too, and nothing changes; where it
+    /// has another owner's, it is [`Created::Exists`]. Nothing is ever deleted here.
+    fn create(
+        &self,
+        log: &LogId,
+        epoch: Epoch,
+    ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
-    /// Appends events to a room's log: in their order, all or none, and for good when this returns.
-    /// Says what became of each.
+    /// Where a log ends, with a `seq` of 0 if it is empty; `None` if there is none.
+    fn head(&self, log: &LogId) -> impl Future<Output = Result<Option<Head>, StoreError>> + Send;
+
+    /// Appends events to a log: in their order, all or none, and for good when this returns. Says what became
+    /// of each.
     ///
     /// Each gets the `seq` after the last one, from 1, and the `seq` of the last one of its name as
-    /// `prev`. Where there is no log, one begins with the batch's epoch; otherwise its own is kept.
+    /// `prev`. Where the room has no log, one begins with the batch's epoch, unless its owner is a
+    /// [creation](Owner::is_creation): that fails with [`StoreError::not_owned`], as does an append to the log of
+    /// another owner.
     ///
     /// An event whose key was appended less than [`KEY_WINDOW`] ago, in this batch or before it, is not
     /// appended again: it is [`Appended::Before`].
@@ -69,25 +96,25 @@ pub trait Store: Send + Sync + 'static {
     /// What an event with this key would be, were it appended: `None` if it would be new.
     fn find(
         &self,
-        room: &str,
+        log: &LogId,
         key: &Key,
     ) -> impl Future<Output = Result<Option<Before>, StoreError>> + Send;
 
-    /// A part of a room's log; nothing where there is none.
+    /// A part of a log; nothing where there is none.
     fn read(
         &self,
-        room: &str,
+        log: &LogId,
         query: &Query,
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
-    /// Deletes a room's log, keys included. The next append begins another one.
-    fn delete(&self, room: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Deletes a log, keys included, and frees the room's id. The app's next append begins another log.
+    fn delete(&self, log: &LogId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Nobody is in the room any more, and nobody triggers there for now. A store that keeps logs in
     /// memory may let go of this one after a while. It is called while the room is being closed, and must
     /// not ask the server for anything. Default: does nothing.
-    fn release(&self, room: &str) {
-        let _ = room;
+    fn release(&self, log: &LogId) {
+        let _ = log;
     }
 
     /// Called once, before anything else, with what the app itself keeps of events. Only a store that
@@ -107,6 +134,15 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
+/// Whether a log was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The room has a log of this owner: a new one, or the one that it had.
+    Owned,
+    /// The room has a log of another owner.
+    Exists,
+}
+
 /// Where a log ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -121,8 +157,8 @@ pub struct Head {
 /// Events for a room's log.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The room's id.
-    pub room: Arc<str>,
+    /// Which log.
+    pub log: LogId,
     /// The epoch of the log, if it begins with this batch.
     pub epoch: Epoch,
     /// The events, in their order; at least one.
@@ -255,30 +291,54 @@ impl Page {
 }
 
 /// Why a store did not do what it was asked.
-pub struct StoreError(Box<dyn Error + Send + Sync>);
+pub struct StoreError(Reason);
+
+enum Reason {
+    Failed(Box<dyn Error + Send + Sync>),
+    NotOwned,
+}
 
 impl StoreError {
     /// With its cause, for the log.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(cause.into())
+        Self(Reason::Failed(cause.into()))
+    }
+
+    /// There is no log of the owner that the append names. The room ends on the server that learns of it.
+    pub fn not_owned() -> Self {
+        Self(Reason::NotOwned)
+    }
+
+    /// Whether the append named a log that is not there: [`StoreError::not_owned`].
+    pub fn is_not_owned(&self) -> bool {
+        matches!(self.0, Reason::NotOwned)
     }
 }
 
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        match &self.0 {
+            Reason::Failed(cause) => fmt::Debug::fmt(cause, f),
+            Reason::NotOwned => f.write_str("NotOwned"),
+        }
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        match &self.0 {
+            Reason::Failed(cause) => fmt::Display::fmt(cause, f),
+            Reason::NotOwned => f.write_str("the room has no log of this owner"),
+        }
     }
 }
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        match &self.0 {
+            Reason::Failed(cause) => cause.source(),
+            Reason::NotOwned => None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use axum::Router;
 use dialogue::{
-    App, Deny, Dialogue, Event, Handshake, RawMessage,
+    App, Client, CreateRoom, Deny, Dialogue, Event, Handshake, RawMessage, RoomConfig,
     auth::{ClaimedUser, TrustClientUserId},
     store::Memory,
 };
@@ -77,6 +77,10 @@ impl App for Notes {
         handshake: &Handshake,
     ) -> Result<ClaimedUser, Deny> {
         who.or_client_id(handshake)
+    }
+
+    async fn create_room(&self, _: &Client<Self>, request: CreateRoom) -> Result<RoomConfig, Deny> {
+        Ok(request.config().event::<Note>())
     }
 
     async fn evicted(&self, room_id: &str, event: &str, messages: Vec<RawMessage>) {
@@ -229,4 +233,26 @@ async fn a_server_that_stops_hands_over_everything() {
     write(&server, 1..=7).await;
     assert!(server.dialogue.stop(std::time::Duration::from_secs(10)).await);
     assert_eq!(app.rows("board"), [1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[tokio::test]
+async fn created_room_loads_nothing_of_an_earlier_one_of_its_id() {
+    let app = Notes::new();
+    let config = || json!({ "id": "den", "name": "Den" });
+    let page = || json!({ "roomId": "den", "eventName": "note", "end": 100 });
+    let mut past = Vec::new();
+    // Each is the same app after a restart: its table is still there, and its rooms in memory are not.
+    for run in 1..=2 {
+        let server = Server::start(app.clone()).await;
+        let mut peer = server.connect(&format!("user-{run}")).await;
+        assert_eq!(peer.ask("dialogue:createRoom", config()).await["ok"], true);
+        peer.join("den").await;
+        for n in 0..8 {
+            peer.trigger("den", "note", json!(run * 100 + n)).await;
+        }
+        app.has_rows("den", usize::try_from(run).unwrap() * 3).await;
+        past.push(notes(&peer.ask("dialogue:getHistory", page()).await["events"]));
+    }
+    let all = |run: u64| (0..8).rev().map(|n| run * 100 + n).collect::<Vec<_>>();
+    assert_eq!(past, [all(1), all(2)]);
 }

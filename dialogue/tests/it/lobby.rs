@@ -236,6 +236,7 @@ impl App for Lobby {
         match client.user_id() {
             "broken" => panic!("told to"),
             "careless" => Ok(request.config().event::<Say>().event::<Say>()),
+            "mute" => Ok(request.config().event::<Poke>()),
             "banned" => Err(Deny::new("not you")),
             _ => {
                 let dice = json!({ "type": "integer", "minimum": 1, "maximum": 6 });

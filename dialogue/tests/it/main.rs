@@ -20,6 +20,7 @@ mod log;
 mod membership;
 mod model;
 mod origins;
+mod owners;
 mod payload;
 mod peer;
 mod polling;
@@ -34,6 +35,8 @@ mod server;
 mod sessions;
 mod shaky;
 mod shapes;
+#[path = "../support/skipped.rs"]
+mod skipped;
 mod stop;
 mod store;
 mod threats;

@@ -1,11 +1,16 @@
 //! A store that fails when it is told to, and counts what it is asked.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use dialogue::store::{Appended, Batch, Before, Head, Key, Memory, Page, Query, Store, StoreError};
+use dialogue::{
+    Epoch,
+    store::{
+        Appended, Batch, Before, Created, Head, Key, LogId, Memory, Page, Query, Store, StoreError,
+    },
+};
 use tokio::sync::watch;
 
 /// Memory that takes its time, like a database.
@@ -16,7 +21,7 @@ struct Inner {
     memory: Memory,
     /// Calls fail before they do anything.
     pub down: AtomicBool,
-    /// Appends fail after they were done.
+    /// Appends and creations fail after they were done.
     pub deaf: AtomicBool,
     /// Heads and parts cannot be read.
     blind: AtomicBool,
@@ -24,6 +29,7 @@ struct Inner {
     open: watch::Sender<bool>,
     pub heads: AtomicUsize,
     pub reads: AtomicUsize,
+    created: Mutex<Vec<LogId>>,
 }
 
 impl Default for Shaky {
@@ -37,6 +43,7 @@ impl Default for Shaky {
             open: watch::Sender::new(true),
             heads: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
+            created: Mutex::default(),
         }))
     }
 }
@@ -71,6 +78,28 @@ impl Shaky {
         self.0.open.send_replace(open);
     }
 
+    /// Deletes every log that was created.
+    pub async fn lose_created(&self) {
+        let created = std::mem::take(&mut *self.0.created.lock().unwrap());
+        for log in created {
+            self.0.memory.delete(&log).await.unwrap();
+        }
+    }
+
+    /// Waits until no log that was created has this room's id.
+    pub async fn is_free(&self, room: &str) {
+        let of_room = |log: &LogId| &*log.room == room;
+        let logs: Vec<_> =
+            self.0.created.lock().unwrap().iter().filter(|log| of_room(log)).cloned().collect();
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        for log in logs {
+            while self.0.memory.head(&log).await.unwrap().is_some() {
+                assert!(tokio::time::Instant::now() < deadline, "{log:?} is still there");
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    }
+
     /// How often heads and parts were read.
     pub fn asked(&self) -> (usize, usize) {
         (self.0.heads.load(Ordering::SeqCst), self.0.reads.load(Ordering::SeqCst))
@@ -86,11 +115,21 @@ impl Shaky {
 }
 
 impl Store for Shaky {
-    async fn head(&self, room: &str) -> Result<Option<Head>, StoreError> {
+    async fn create(&self, log: &LogId, epoch: Epoch) -> Result<Created, StoreError> {
+        self.enter().await?;
+        let created = self.0.memory.create(log, epoch).await;
+        if matches!(created, Ok(Created::Owned)) {
+            self.0.created.lock().unwrap().push(log.clone());
+        }
+        let deaf = self.0.deaf.load(Ordering::SeqCst);
+        if deaf { Err(StoreError::new("told to, after all")) } else { created }
+    }
+
+    async fn head(&self, log: &LogId) -> Result<Option<Head>, StoreError> {
         self.0.heads.fetch_add(1, Ordering::SeqCst);
         self.enter().await?;
         self.sees()?;
-        self.0.memory.head(room).await
+        self.0.memory.head(log).await
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {
@@ -100,20 +139,20 @@ impl Store for Shaky {
         if deaf { Err(StoreError::new("told to, after all")) } else { appended }
     }
 
-    async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>, StoreError> {
+    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
         self.enter().await?;
-        self.0.memory.find(room, key).await
+        self.0.memory.find(log, key).await
     }
 
-    async fn read(&self, room: &str, query: &Query) -> Result<Page, StoreError> {
+    async fn read(&self, log: &LogId, query: &Query) -> Result<Page, StoreError> {
         self.0.reads.fetch_add(1, Ordering::SeqCst);
         self.enter().await?;
         self.sees()?;
-        self.0.memory.read(room, query).await
+        self.0.memory.read(log, query).await
     }
 
-    async fn delete(&self, room: &str) -> Result<(), StoreError> {
+    async fn delete(&self, log: &LogId) -> Result<(), StoreError> {
         self.enter().await?;
-        self.0.memory.delete(room).await
+        self.0.memory.delete(log).await
     }
 }

@@ -129,7 +129,7 @@ async fn a_log_that_is_gone_is_another_one_from_then_on() {
     }
     let joined = ann.join("general").await;
     // Another server deletes it.
-    dialogue::store::Store::delete(&store, "general").await.unwrap();
+    dialogue::store::Store::delete(&store, &"general".into()).await.unwrap();
     let first = ann.trigger("general", "message", hi()).await;
     assert_eq!(first["seq"], 1);
     assert_ne!(first["epoch"], joined["epoch"]);

@@ -17,7 +17,7 @@ async fn append(store: &Memory, room: &str, key: Option<Key>) -> Appended {
     let room: Arc<str> = room.into();
     let message = RawMessage::new("a", room.clone(), to_raw_value(&1).unwrap());
     let event = NewEvent { message, keep: NonZeroUsize::new(2).unwrap(), key };
-    let batch = Batch { room, epoch: Epoch::random(), events: vec![event] };
+    let batch = Batch { log: room.into(), epoch: Epoch::random(), events: vec![event] };
     store.append(batch).await.unwrap().remove(0)
 }
 
@@ -27,9 +27,9 @@ async fn a_key_is_remembered_for_two_minutes() {
     let key = Key { user: "ann".into(), text: "k".into(), digest: [1; 16] };
     append(&store, "room", Some(key.clone())).await;
     tokio::time::advance(KEY_WINDOW.mul_f64(0.99)).await;
-    assert!(matches!(store.find("room", &key).await, Ok(Some(Before::Same(_)))));
+    assert!(matches!(store.find(&"room".into(), &key).await, Ok(Some(Before::Same(_)))));
     tokio::time::advance(KEY_WINDOW.mul_f64(0.02)).await;
-    assert!(matches!(store.find("room", &key).await, Ok(None)));
+    assert!(matches!(store.find(&"room".into(), &key).await, Ok(None)));
     assert!(matches!(append(&store, "room", Some(key)).await, Appended::Now(_)));
 }
 
@@ -40,15 +40,15 @@ async fn what_is_in_memory_is_counted() {
         append(&store, room, None).await;
     }
     assert_eq!(store.in_memory(), 3);
-    store.delete("two").await.unwrap();
+    store.delete(&"two".into()).await.unwrap();
     assert_eq!(store.in_memory(), 2);
     append(&store, "three", None).await;
     // Of rooms that nobody is in, one is remembered.
-    store.release("three");
-    store.release("one");
+    store.release(&"three".into());
+    store.release(&"one".into());
     assert_eq!(store.in_memory(), 2);
-    assert!(store.head("three").await.unwrap().is_none());
-    assert!(store.head("one").await.unwrap().is_some());
+    assert!(store.head(&"three".into()).await.unwrap().is_none());
+    assert!(store.head(&"one".into()).await.unwrap().is_some());
     store.close().await;
     assert_eq!(store.in_memory(), 0);
 }
@@ -58,12 +58,12 @@ async fn logs_of_rooms_that_nobody_is_in_take_only_so_many_bytes() {
     let store = Memory::new().released_bytes(600);
     for room in ["one", "two", "three"] {
         append(&store, room, None).await;
-        store.release(room);
+        store.release(&room.into());
     }
     assert_eq!(store.in_memory(), 2);
     // One that is used again does not count.
-    assert!(store.head("two").await.unwrap().is_some());
+    assert!(store.head(&"two".into()).await.unwrap().is_some());
     append(&store, "four", None).await;
-    store.release("four");
+    store.release(&"four".into());
     assert_eq!(store.in_memory(), 3);
 }

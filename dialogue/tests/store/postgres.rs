@@ -105,13 +105,13 @@ async fn a_key_is_remembered_for_two_minutes() {
     };
     age(&mut other, 110_000).await;
     let same = Some(Before::Same(position(&first[0])));
-    assert_eq!(store.find("room", &key("k")).await.unwrap(), same);
+    assert_eq!(store.find(&"room".into(), &key("k")).await.unwrap(), same);
     store.sweep().await.unwrap();
     let again = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;
     assert_eq!(position(&again[0]), position(&first[0]));
 
     age(&mut other, 10_000).await;
-    assert_eq!(store.find("room", &key("k")).await.unwrap(), None);
+    assert_eq!(store.find(&"room".into(), &key("k")).await.unwrap(), None);
     let anew = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;
     assert_eq!(position(&anew[0]).seq, 2);
     age(&mut other, 120_000).await;
@@ -203,6 +203,31 @@ async fn two_servers_agree() {
     sql::two_servers_agree(&schema.store().await, &schema.store().await).await;
 }
 
+#[tokio::test]
+async fn a_database_of_the_first_version_opens_and_keeps_its_logs() {
+    let Some(schema) = Schema::new().await else { return };
+    let mut old = schema.connect().await;
+    let tables = include_str!("../../migrations/postgres/1_logs.sql");
+    sql::first_tables(tables).run(&mut old).await.unwrap();
+    for (key, room) in [(1, "declared"), (2, "created")] {
+        old.execute(AssertSqlSafe(sql::first_rows(room, key, "prev"))).await.unwrap();
+    }
+    old.close().await.unwrap();
+    sql::logs_of_the_first_version_are_the_apps(&schema.store().await).await;
+}
+
+#[tokio::test]
+async fn logs_of_created_rooms_end_with_their_server() {
+    let Some(schema) = Schema::new().await else { return };
+    let (one, other, third) = (schema.store().await, schema.store().await, schema.store().await);
+    let age = async |millis: i64| {
+        let mut connection = schema.connect().await;
+        let aged = query("update dialogue_servers set seen = seen - $1").bind(millis);
+        aged.execute(&mut connection).await.unwrap();
+    };
+    sql::creations_end_with_their_server(one, &other, third, age).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_servers_may_start_at_once() {
     let Some(schema) = Schema::new().await else { return };
@@ -220,11 +245,11 @@ async fn a_log_that_is_deleted_while_it_is_appended_to_leaves_nothing_behind() {
     let appends = (0..200).map(|n| append(&one, "room", vec![keyed(event("room", "a", n), "k")]));
     let deletes = async {
         for _ in 0..50 {
-            other.delete("room").await.unwrap();
+            other.delete(&"room".into()).await.unwrap();
         }
     };
     tokio::join!(join_all(appends), deletes);
-    other.delete("room").await.unwrap();
+    other.delete(&"room".into()).await.unwrap();
     let mut connection = schema.connect().await;
     for table in ["rooms", "names", "events", "keys"] {
         let rows = AssertSqlSafe(format!("select 1 from dialogue_{table}"));
@@ -249,11 +274,12 @@ async fn a_database_that_was_restarted_is_used_again() {
     let acknowledged = sql::head(&store, "room").await;
 
     server.crash().unwrap();
-    let (lost, _) = tokio::join!(appends(), store.head("room"));
+    let room = "room".into();
+    let (lost, _) = tokio::join!(appends(), store.head(&room));
     assert!(lost.iter().all(Result::is_err), "nothing is acknowledged that is not stored");
     server.boot().unwrap();
     // Connections that broke are found to be so when they are used.
-    while store.head("room").await.is_err() {}
+    while store.head(&"room".into()).await.is_err() {}
     assert!(appends().await.iter().all(Result::is_ok));
     let (head, events) = sql::everything(&store, "room").await;
     assert_eq!((head.epoch, head.seq), (acknowledged.epoch, 16));

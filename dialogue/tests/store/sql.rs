@@ -5,12 +5,16 @@ use std::{borrow::Cow, num::NonZeroUsize, time::SystemTime};
 use dialogue::{
     Epoch, Position, RawMessage,
     store::{
-        Appended, Batch, Before, Head, Key, Memory, NewEvent, Page, Part, Query, Store, StoreError,
-        Stored,
+        Appended, Batch, Before, Created, Head, Key, LogId, Memory, NewEvent, Owner, Page, Part,
+        Query, Store, StoreError, Stored,
     },
 };
 use futures_util::{FutureExt, future::join_all};
 use serde_json::value::to_raw_value;
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
 /// A store that can be made to let go of what it is not to keep.
 pub trait Kept: Store {
@@ -42,7 +46,7 @@ pub fn key(text: &str) -> Key {
 }
 
 pub fn batch(room: &str, events: Vec<NewEvent>) -> Batch {
-    Batch { room: room.into(), epoch: Epoch::random(), events }
+    Batch { log: room.into(), epoch: Epoch::random(), events }
 }
 
 pub async fn append(store: &impl Store, room: &str, events: Vec<NewEvent>) -> Vec<Appended> {
@@ -58,7 +62,7 @@ pub fn position(appended: &Appended) -> Position {
 }
 
 pub async fn head(store: &impl Store, room: &str) -> Head {
-    let mut head = store.head(room).await.unwrap().unwrap();
+    let mut head = store.head(&room.into()).await.unwrap().unwrap();
     head.last.sort();
     head
 }
@@ -70,7 +74,7 @@ pub async fn read(store: &impl Store, room: &str, part: Part) -> Vec<Stored> {
 }
 
 pub async fn page(store: &impl Store, room: &str, part: Part, limit: usize, bytes: usize) -> Page {
-    store.read(room, &Query { part, limit, bytes }).await.unwrap()
+    store.read(&room.into(), &Query { part, limit, bytes }).await.unwrap()
 }
 
 pub fn after(seq: u64, names: &[&'static str]) -> Part {
@@ -111,7 +115,7 @@ pub async fn goes_on(store: &impl Store, (head, events): (Head, Vec<Stored>)) {
     let (head_now, events_now) = everything(store, "room").await;
     assert_eq!((&head_now, shown(&events_now)), (&head, shown(&events)));
     let first = events[0].position.unwrap();
-    assert_eq!(store.find("room", &key("0")).await.unwrap(), Some(Before::Same(first)));
+    assert_eq!(store.find(&"room".into(), &key("0")).await.unwrap(), Some(Before::Same(first)));
     let again = keyed(event("room", "rich", 0), "0");
     let next = append(store, "room", vec![again, event("room", "rare", 20)]).await;
     let places: Vec<_> = next.iter().map(position).collect();
@@ -137,7 +141,7 @@ pub async fn pages_are_those_of_memory(store: &impl Store) {
                 event
             })
             .collect();
-        let batch = Batch { room: "room".into(), epoch, events };
+        let batch = Batch { log: "room".into(), epoch, events };
         memory.append(batch.clone()).await.unwrap();
         store.append(batch).await.unwrap();
     }
@@ -309,7 +313,7 @@ pub async fn zero_characters_are_refused(store: &impl Store) {
         let error = store.append(batch(&room, vec![event])).await.unwrap_err();
         assert!(error.to_string().contains("zero"), "{error}");
     }
-    assert!(store.head("room").await.unwrap().is_none());
+    assert!(store.head(&"room".into()).await.unwrap().is_none());
 }
 
 /// Two servers that share a store give no place twice, and no key two places.
@@ -335,8 +339,113 @@ pub async fn two_servers_agree(one: &impl Store, other: &impl Store) {
         assert_eq!(prev, last.insert(&event.event, seq).unwrap_or(0));
     }
 
-    other.delete("room").await.unwrap();
+    other.delete(&"room".into()).await.unwrap();
     let begun = append(one, "room", vec![event("room", "one", 0)]).await;
     assert_eq!((position(&begun[0]).seq, position(&begun[0]).prev), (1, 0));
     assert_ne!(position(&begun[0]).epoch, head.epoch, "another log");
+}
+
+/// Makes the tables that version 0 of the stores had: they did not know whose a log is.
+pub fn first_tables(sql: &'static str) -> Migrator {
+    let sql = sql.into_sql_str();
+    let logs = Migration::new(1, "logs".into(), MigrationType::Simple, sql, false);
+    let mut migrator = Migrator::with_migrations(vec![logs]);
+    migrator.dangerous_set_table_name("dialogue_migrations");
+    migrator
+}
+
+/// What such a store has written: one event in each of these rooms.
+pub fn first_rows(room: &str, key: i64, prev: &str) -> String {
+    let (column, value) = if prev.is_empty() { ("", "") } else { ("prev, ", "0, ") };
+    format!(
+        r#"
+        insert into dialogue_rooms (id, epoch, seq) values ('{room}', '00000000000000ab', 1);
+        insert into dialogue_names (room, event, last, {column}keep, count, bytes)
+            values ({key}, 'a', 1, {value}10, 1, 3);
+        insert into dialogue_events (room, name, seq, prev, sender, at, data)
+            values ({key}, {key}, 1, 0, 'ann', 1, '"{room}"');
+        "#
+    )
+}
+
+/// Logs of a database that was made by an earlier version are the app's: of a declared room, of one that code
+/// creates for a user or for none, and never of a client's.
+pub async fn logs_of_the_first_version_are_the_apps(store: &impl Store) {
+    let data = async |log: &LogId| {
+        let query = Query { part: after(0, &["a"]), limit: 10, bytes: usize::MAX };
+        let page = store.read(log, &query).await.unwrap();
+        page.events.iter().map(|event| event.data.get().to_owned()).collect::<Vec<_>>()
+    };
+    let create = async |room: &str, owner| {
+        store.create(&LogId::new(room, owner), Epoch::random()).await.unwrap()
+    };
+    let epoch = "00000000000000ab".parse().unwrap();
+    for (room, owner) in [("declared", Owner::app()), ("created", Owner::user("ann"))] {
+        let log = LogId::new(room, owner.clone());
+        let eve = LogId::new(room, Owner::creation());
+        assert_eq!(create(room, eve.owner.clone()).await, Created::Exists);
+        assert_eq!((store.head(&eve).await.unwrap(), data(&eve).await.len()), (None, 0));
+        store.delete(&eve).await.unwrap();
+        if room == "created" {
+            assert_eq!(create(room, owner).await, Created::Owned);
+            assert_eq!(create(room, Owner::user("bob")).await, Created::Exists);
+            assert_eq!(create(room, Owner::app()).await, Created::Exists);
+        }
+        assert_eq!(store.head(&log).await.unwrap().unwrap().epoch, epoch);
+        assert_eq!(data(&log).await, [format!("\"{room}\"")]);
+        let next = Batch { log, epoch: Epoch::random(), events: vec![event(room, "a", 2)] };
+        let next = position(&store.append(next).await.unwrap()[0]);
+        assert_eq!(next, Position { epoch, seq: 2, prev: 1 });
+    }
+}
+
+async fn create(store: &impl Store, room: &str) -> (LogId, Created) {
+    let log = LogId::new(room, Owner::creation());
+    let created = store.create(&log, Epoch::random()).await.unwrap();
+    (log, created)
+}
+
+/// The logs of a server's creations end with it. `age` makes all servers look as if they had said nothing for that
+/// many milliseconds more.
+pub async fn creations_end_with_their_server<S: Kept>(
+    one: S,
+    other: &S,
+    third: S,
+    age: impl AsyncFn(i64),
+) {
+    let mut logs = Vec::new();
+    for n in 0..250 {
+        let (log, created) = create(&one, &format!("room {n}")).await;
+        assert_eq!(created, Created::Owned);
+        logs.push(log);
+    }
+    let (closing, _) = create(&third, "closing").await;
+    let (own, _) = create(other, "own").await;
+    let mine = append(other, "mine", vec![event("mine", "a", 1)]).await;
+    let batch = |log: &LogId, n| Batch {
+        log: log.clone(),
+        epoch: Epoch::random(),
+        events: vec![event(&log.room, "a", n)],
+    };
+    one.append(batch(&logs[0], 1)).await.unwrap();
+    // It crashes: it says nothing more, and not that it is gone.
+    drop(one);
+    age(590_000).await;
+    other.sweep().await.unwrap();
+    assert_eq!(create(other, "room 0").await.1, Created::Exists, "ten minutes are not over");
+    assert_eq!(create(other, "closing").await.1, Created::Exists);
+    third.close().await;
+    other.sweep().await.unwrap();
+    assert_eq!(create(other, "closing").await.1, Created::Owned, "it is known to be gone");
+    assert_eq!(other.head(&closing).await.unwrap(), None);
+    age(10_000).await;
+    other.sweep().await.unwrap();
+    for log in &logs {
+        assert_eq!(other.head(log).await.unwrap(), None);
+    }
+    assert_eq!(create(other, "room 0").await.1, Created::Owned);
+    assert!(other.append(batch(&logs[1], 2)).await.unwrap_err().is_not_owned());
+    // What belongs to the app, or to a server that is there, stays.
+    assert_eq!(position(&mine[0]).seq, head(other, "mine").await.seq);
+    assert!(other.head(&own).await.unwrap().is_some());
 }

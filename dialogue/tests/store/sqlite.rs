@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use dialogue::store::{Before, Sqlite, Store, StoreError, Synchronous, conformance};
 use futures_util::future::join_all;
-use sqlx::{Connection, SqliteConnection, query, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, query, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{
@@ -65,7 +65,7 @@ async fn closing_waits_for_appends_and_what_comes_later_fails() {
     assert!(appended.iter().all(Result::is_ok), "they were first");
     let late = store.append(batch("room", vec![event("room", "a", 0)])).await.unwrap_err();
     assert_eq!(late.to_string(), "the store is closed");
-    store.head("room").await.unwrap_err();
+    store.head(&"room".into()).await.unwrap_err();
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(files.len(), 1, "what is beside an open file is gone: {files:?}");
     let store = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
@@ -83,13 +83,13 @@ async fn a_key_is_remembered_for_two_minutes() {
     };
     age(&mut other, 110_000).await;
     let same = Some(Before::Same(position(&first[0])));
-    assert_eq!(store.find("room", &key("k")).await.unwrap(), same);
+    assert_eq!(store.find(&"room".into(), &key("k")).await.unwrap(), same);
     store.sweep().await.unwrap();
     let again = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;
     assert_eq!(position(&again[0]), position(&first[0]));
 
     age(&mut other, 10_000).await;
-    assert_eq!(store.find("room", &key("k")).await.unwrap(), None);
+    assert_eq!(store.find(&"room".into(), &key("k")).await.unwrap(), None);
     let anew = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;
     assert_eq!(position(&anew[0]).seq, 2);
     age(&mut other, 120_000).await;
@@ -148,7 +148,7 @@ async fn an_append_waits_for_another_process_that_writes() {
     let mut waiting = Box::pin(append(&store, "room", vec![event("room", "a", 0)]));
     let reading = async {
         for _ in 0..100 {
-            assert!(store.head("room").await.unwrap().is_none());
+            assert!(store.head(&"room".into()).await.unwrap().is_none());
         }
     };
     tokio::select! {
@@ -164,6 +164,35 @@ async fn two_stores_on_one_file_agree() {
     let (one, folder) = open().await;
     let other = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
     sql::two_servers_agree(&one, &other).await;
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_opens_and_keeps_its_logs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    let file = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&file).await.unwrap();
+    let tables = include_str!("../../migrations/sqlite/1_logs.sql");
+    sql::first_tables(tables).run(&mut old).await.unwrap();
+    for (key, room) in [(1, "declared"), (2, "created")] {
+        let rows = AssertSqlSafe(sql::first_rows(room, key, ""));
+        sqlx::raw_sql(rows).execute(&mut old).await.unwrap();
+    }
+    old.close().await.unwrap();
+    sql::logs_of_the_first_version_are_the_apps(&Sqlite::open(path).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn logs_of_created_rooms_end_with_their_server() {
+    let (one, folder) = open().await;
+    let path = folder.path().join("logs.db");
+    let (other, third) = (Sqlite::open(&path).await.unwrap(), Sqlite::open(&path).await.unwrap());
+    let age = async |millis: i64| {
+        let mut connection = connect(&folder).await;
+        let aged = query("update dialogue_servers set seen = seen - $1").bind(millis);
+        aged.execute(&mut connection).await.unwrap();
+    };
+    sql::creations_end_with_their_server(one, &other, third, age).await;
 }
 
 #[tokio::test]
@@ -204,8 +233,8 @@ async fn a_full_disk_fails_appends_until_there_is_space() {
     let (one, other) = tokio::join!(failed("room"), failed("other"));
     assert!(one && other, "nothing is acknowledged that is not stored");
     assert_eq!(sql::head(&store, "room").await.seq, 1);
-    assert!(store.head("other").await.unwrap().is_none(), "all or none");
-    assert_eq!(store.find("room", &key("7")).await.unwrap(), None);
+    assert!(store.head(&"other".into()).await.unwrap().is_none(), "all or none");
+    assert_eq!(store.find(&"room".into(), &key("7")).await.unwrap(), None);
 
     fs::remove_file(filler).unwrap();
     let next = append(&store, "room", vec![keyed(event("room", "a", 1), "7")]).await;

@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{Client, message::AnyMessage},
+    any::AnyRoom,
+    lifecycle,
     live::{Live, State},
     log::Log,
     on::{Job, Place},
@@ -16,7 +18,8 @@ use super::{
 use crate::{
     App, Dialogue, Epoch, TriggerError,
     store::{
-        self, Appended, Batch, Before, Head, NewEvent, Part, Query, Stored, erased::Unavailable,
+        self, Appended, Batch, Before, Head, NewEvent, Part, Query, Stored,
+        erased::{Unappended, Unavailable},
     },
 };
 
@@ -187,6 +190,14 @@ impl<A: App> Live<A> {
         }
     }
 
+    /// Ends a room that has lost its log: the app deleted it elsewhere, or this server was away for so long that
+    /// another one took it for gone.
+    fn end(self: &Arc<Self>, dialogue: &Dialogue<A>) {
+        let room = AnyRoom::new(dialogue.clone(), self.room().clone());
+        // Nothing is left to be told if another deletion was first.
+        tokio::spawn(async move { lifecycle::delete(&room).await });
+    }
+
     /// Has the store asked where the log ends, unless that is about to be.
     fn look_later(self: &Arc<Self>, dialogue: &Dialogue<A>) {
         if !std::mem::replace(&mut self.lock().appends.uncertain, true) {
@@ -260,10 +271,18 @@ async fn append<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, first: Appe
         refuse(thens, || TriggerError::RoomNotFound);
         return;
     }
-    let Ok(appended) = store(dialogue, live, events).await else {
-        live.look_later(dialogue);
-        refuse(thens, || TriggerError::StoreUnavailable);
-        return;
+    let appended = match store(dialogue, live, events).await {
+        Ok(appended) => appended,
+        Err(Unappended::NotOwned) if live.room().spec().explicit => {
+            live.end(dialogue);
+            refuse(thens, || TriggerError::RoomNotFound);
+            return;
+        }
+        Err(Unappended::NotOwned | Unappended::Unavailable) => {
+            live.look_later(dialogue);
+            refuse(thens, || TriggerError::StoreUnavailable);
+            return;
+        }
     };
     // What is the user's is dropped without the lock.
     let (mut left_out, mut unseen) = (Vec::new(), Vec::new());
@@ -300,10 +319,10 @@ async fn store<A: App>(
     dialogue: &Dialogue<A>,
     live: &Arc<Live<A>>,
     events: Vec<NewEvent>,
-) -> Result<Vec<Appended>, Unavailable> {
+) -> Result<Vec<Appended>, Unappended> {
     live.open_log(dialogue.store()).await?;
     let epoch = live.with_log(Log::beginning)?;
-    let batch = Batch { room: live.id().clone(), epoch, events };
+    let batch = Batch { log: live.log_id().clone(), epoch, events };
     let appended = dialogue.store().append(batch).await?;
     // Up to where subscribers must have been told before they are told of these.
     let first = appended.iter().find_map(|appended| match appended {
@@ -337,7 +356,7 @@ async fn catch_up<A: App>(
         let events = live.stored_events().cloned().collect();
         let part = Part::After { seq: told, events };
         let query = Query { part, limit: limits.recovery_events, bytes: limits.recovery_bytes };
-        let missed = dialogue.store().read(live.id(), &query).await?;
+        let missed = dialogue.store().read(live.log_id(), &query).await?;
         if !missed.more {
             let mut state = live.lock();
             let up_to = |event: &&Stored| event.position.is_some_and(|at| at.seq <= seq);
@@ -348,7 +367,7 @@ async fn catch_up<A: App>(
         }
     }
     // Too much, or another log: members are told where it ends, and fetch what they miss.
-    let head = dialogue.store().head(live.id()).await?.ok_or(Unavailable)?;
+    let head = dialogue.store().head(live.log_id()).await?.ok_or(Unavailable)?;
     let last = head.last.into_iter().map(|(name, last)| (name, last.min(seq))).collect();
     let mut state = live.lock();
     state.log = Some(Log::at(Head { epoch: head.epoch, seq, last }));
@@ -362,16 +381,20 @@ async fn look<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>) {
     if live.open_log(dialogue.store()).await.is_err() {
         return;
     }
-    let Ok(head) = dialogue.store().head(live.id()).await else { return };
+    let Ok(head) = dialogue.store().head(live.log_id()).await else { return };
     if let Some(Head { epoch, seq, .. }) = head
         && catch_up(dialogue, live, epoch, seq).await.is_err()
     {
         return;
     }
+    if head.is_none() && live.is_stored() && live.log_id().owner.is_creation() {
+        live.end(dialogue);
+        return;
+    }
     let mut state = live.lock();
     state.appends.uncertain = false;
     if head.is_none() && state.log.as_ref().is_some_and(|log| log.seq > 0) {
-        state.log = Some(Log::empty());
+        state.log = Some(Log::empty(Epoch::random()));
     }
     live.tell_position(&mut state);
 }
@@ -383,10 +406,11 @@ async fn delete<A: App>(
 ) {
     let deleted = if live.lock().appends.sealed {
         Err(Undeleted::Gone)
-    } else if !live.is_stored() {
+    } else if !live.is_stored() && !live.log_id().owner.is_creation() {
+        // What a client creates has a log, even if nothing is ever appended.
         Ok(())
     } else {
-        dialogue.store().delete(live.id()).await.map_err(|Unavailable| Undeleted::Unavailable)
+        dialogue.store().delete(live.log_id()).await.map_err(|Unavailable| Undeleted::Unavailable)
     };
     match deleted {
         Ok(()) => live.lock().appends.sealed = true,

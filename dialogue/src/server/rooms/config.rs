@@ -11,6 +11,7 @@ use super::{
 use crate::{
     App, CreateError, Deny, Dialogue, EVERY_EVENT, Event, Rate, Room, RoomSpec, SyncHistory, name,
     room::{EventPayload, RoomEvent},
+    store::Owner,
 };
 
 /// What a room that is created at run time declares; see
@@ -164,7 +165,8 @@ impl RoomConfig {
         self
     }
 
-    /// The user who creates the room, and may delete it.
+    /// The user who creates the room, and may delete it. The room's log belongs to that user: code that creates
+    /// the room for another user gets [`CreateError::Exists`] for as long as the log is kept.
     pub fn created_by(mut self, user_id: impl Into<String>) -> Self {
         self.created_by = Some(user_id.into());
         self
@@ -176,7 +178,12 @@ impl RoomConfig {
     }
 
     /// The room, if there is no mistake in it.
-    pub(crate) fn build(mut self, id: &str, creation: u64) -> Result<Created, CreateError> {
+    pub(crate) fn build(
+        mut self,
+        id: &str,
+        creation: u64,
+        by_client: bool,
+    ) -> Result<Created, CreateError> {
         if !name::is_created_room_id(id) {
             return Err(CreateError::InvalidId);
         }
@@ -190,7 +197,12 @@ impl RoomConfig {
                 event.subscribed = names.iter().any(|name| *name == event.name);
             }
         }
-        Ok(Created { id: id.into(), creation, config: self })
+        let owner = match &self.created_by {
+            _ if by_client => Owner::creation(),
+            Some(user) => Owner::user(user),
+            None => Owner::app(),
+        };
+        Ok(Created { id: id.into(), creation, owner, config: self })
     }
 
     fn check(&mut self) -> Result<(), String> {
@@ -302,6 +314,7 @@ impl EventConfig {
 pub(crate) struct Created {
     id: Arc<str>,
     creation: u64,
+    owner: Owner,
     config: RoomConfig,
 }
 
@@ -312,6 +325,10 @@ impl<A: App> ErasedRoom<A> for Created {
 
     fn creation(&self) -> Option<u64> {
         Some(self.creation)
+    }
+
+    fn owner(&self) -> Owner {
+        self.owner.clone()
     }
 
     fn spec(&self) -> RoomSpec<'_> {

@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc};
 
 use super::super::{Client, Context, hook::BoxFuture, message::AnyMessage};
-use crate::{App, Deny, Dialogue, Hosts, Room, RoomHandle, RoomSpec};
+use crate::{App, Deny, Dialogue, Hosts, Room, RoomHandle, RoomSpec, store::Owner};
 
 pub(crate) trait ErasedRoom<A: App>: Send + Sync {
     fn id(&self) -> &Arc<str>;
@@ -12,6 +12,12 @@ pub(crate) trait ErasedRoom<A: App>: Send + Sync {
     /// Which creation of its id the room is, if it was created at run time: after deletion, another
     /// room may take the id.
     fn creation(&self) -> Option<u64>;
+
+    /// Who the room's log belongs to.
+    fn owner(&self) -> Owner {
+        Owner::app()
+    }
+
     fn key(&self) -> &dyn Any;
 
     fn has_before(&self, event: &str) -> bool;

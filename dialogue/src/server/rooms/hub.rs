@@ -9,14 +9,14 @@ use std::{
     },
 };
 
-use dashmap::{DashMap, Entry};
+use dashmap::{DashMap, DashSet, Entry};
 
 use super::{
     super::{Limits, Stats, tally::Tally},
     erased::ErasedRoom,
     live::{Live, Member},
 };
-use crate::{App, CreateError, app::RoomEntry, name, pattern, store::erased::AnyStore};
+use crate::{App, CreateError, Epoch, app::RoomEntry, name, pattern, store::erased::AnyStore};
 
 pub(crate) struct Hub<A: App> {
     live: DashMap<Arc<str>, Arc<Live<A>>>,
@@ -25,6 +25,8 @@ pub(crate) struct Hub<A: App> {
     listed: Mutex<BTreeMap<u64, Arc<Live<A>>>>,
     /// Held while a room is created or deleted and clients are told.
     order: Mutex<()>,
+    /// The ids of rooms that are being created.
+    reserved: DashSet<Arc<str>>,
     /// How many rooms there are of each user that created some.
     created: Tally<Arc<str>>,
     /// The next room's number.
@@ -40,6 +42,7 @@ impl<A: App> Hub<A> {
             live: DashMap::new(),
             listed: Mutex::default(),
             order: Mutex::default(),
+            reserved: DashSet::new(),
             created: Tally::new(),
             next: AtomicU64::new(0),
             store,
@@ -47,15 +50,15 @@ impl<A: App> Hub<A> {
         };
         for entry in A::rooms().iter().filter(|entry| !entry.spec.is_family()) {
             if let Some(room) = (entry.open)(entry.spec.pattern) {
-                hub.live.insert(room.id().clone(), hub.new_room(&room, false));
+                hub.live.insert(room.id().clone(), hub.new_room(&room, None));
             }
         }
         hub
     }
 
-    /// A room that is about to take its place. A `fresh` one has nothing of an earlier one of its id.
-    fn new_room(&self, room: &Arc<dyn ErasedRoom<A>>, fresh: bool) -> Arc<Live<A>> {
-        let live = Arc::new(Live::new(room.clone(), self.number(), fresh, &self.limits));
+    /// A room that is about to take its place. If its log was just created, and is empty, this is its epoch.
+    fn new_room(&self, room: &Arc<dyn ErasedRoom<A>>, empty: Option<Epoch>) -> Arc<Live<A>> {
+        let live = Arc::new(Live::new(room.clone(), self.number(), empty, &self.limits));
         if live.is_listed() {
             self.lock_listed().insert(live.number(), live.clone());
         }
@@ -122,17 +125,17 @@ impl<A: App> Hub<A> {
             self.resolve(room.id()).is_some_and(|found| found.spec().pattern == spec.pattern);
         answers.then(|| match self.live.entry(room.id().clone()) {
             Entry::Occupied(entry) => self.hold(entry.get().clone()),
-            Entry::Vacant(entry) => self.hold(entry.insert(self.new_room(room, false)).clone()),
+            Entry::Vacant(entry) => self.hold(entry.insert(self.new_room(room, None)).clone()),
         })
     }
 
-    /// Creates a room that does not open by itself: one of a family that says so, or one that no
+    /// Reserves the id of a room that does not open by itself: one of a family that says so, or one that no
     /// module declares. `quota` is how many rooms its creator may have.
-    pub(crate) fn create(
+    pub(crate) fn reserve(
         &self,
         room: &Arc<dyn ErasedRoom<A>>,
         quota: Option<usize>,
-    ) -> Result<Arc<Live<A>>, CreateError> {
+    ) -> Result<Reserved<'_, A>, CreateError> {
         let (id, spec) = (room.id(), room.spec());
         if !name::is_room_id(id) {
             return Err(CreateError::InvalidId);
@@ -150,17 +153,19 @@ impl<A: App> Hub<A> {
         if !spec.explicit {
             return Err(CreateError::Declared);
         }
-        match self.live.entry(id.clone()) {
-            Entry::Occupied(_) => Err(CreateError::Exists),
-            Entry::Vacant(entry) => {
-                if let Some(creator) = spec.created_by {
-                    self.count_created(creator, quota)?;
-                }
-                // What a user creates is new. What code creates may be one that it created before the
-                // server was started again, and goes on.
-                Ok(entry.insert(self.new_room(room, quota.is_some())).clone())
-            }
+        if !self.reserved.insert(id.clone()) {
+            return Err(CreateError::Exists);
         }
+        let mut reserved = Reserved { hub: self, room: room.clone(), creator: None };
+        // A room that was being created until now took its place before its reservation ended.
+        if self.live.contains_key(id) {
+            return Err(CreateError::Exists);
+        }
+        if let Some(creator) = spec.created_by {
+            self.count_created(creator, quota)?;
+            reserved.creator = Some(creator.into());
+        }
+        Ok(reserved)
     }
 
     fn count_created(&self, creator: &str, quota: Option<usize>) -> Result<(), CreateError> {
@@ -212,7 +217,7 @@ impl<A: App> Hub<A> {
                 self.unlist(live);
                 // Before anybody opens it again.
                 if live.is_stored() {
-                    self.store.release(live.id());
+                    self.store.release(live.log_id());
                 }
             }
             closed
@@ -247,6 +252,35 @@ impl<A: App> Hub<A> {
             live.count_into(&mut stats);
         }
         stats
+    }
+}
+
+/// The id of a room that is being created, and its place in its creator's quota: both free again when this is
+/// dropped, unless the room has opened.
+pub(crate) struct Reserved<'a, A: App> {
+    hub: &'a Hub<A>,
+    room: Arc<dyn ErasedRoom<A>>,
+    /// Who has one more room for now.
+    creator: Option<Arc<str>>,
+}
+
+impl<A: App> Reserved<'_, A> {
+    /// Opens the room. If its log was just created, and is empty, this is its epoch.
+    pub(crate) fn open(mut self, empty: Option<Epoch>) -> Arc<Live<A>> {
+        let live = self.hub.new_room(&self.room, empty);
+        self.hub.live.insert(live.id().clone(), live.clone());
+        // It is the room's from now on.
+        self.creator = None;
+        live
+    }
+}
+
+impl<A: App> Drop for Reserved<'_, A> {
+    fn drop(&mut self) {
+        if let Some(creator) = self.creator.take() {
+            self.hub.created.remove(creator);
+        }
+        self.hub.reserved.remove(self.room.id());
     }
 }
 

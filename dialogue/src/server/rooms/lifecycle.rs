@@ -1,45 +1,92 @@
 //! Rooms that come and go at run time, and who is told.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Weak, time::Duration};
 
 use futures_util::{StreamExt, stream};
 
 use super::{
-    super::{Client, ClientId, hook, packet::Packet},
+    super::{Client, ClientId, dialogue::Inner, hook, packet::Packet},
     any::AnyRoom,
     append::Undeleted,
     hub::Held,
     membership,
 };
 use crate::{
-    App, CreateError, DeleteError, Dialogue,
+    App, CreateError, DeleteError, Dialogue, Epoch,
     protocol::{Membership, RoomInfo, event},
-    store::erased::Unavailable,
+    store::{Created, LogId, erased::Unavailable},
 };
 
 /// Of how many members of a deleted room the hooks run at the same time.
 const AT_ONCE: usize = 16;
+/// How long to wait before a log that was perhaps created is deleted; twice as long each time that this fails.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
+/// How often that is tried: for 17 minutes.
+const ATTEMPTS: usize = 10;
 
 /// Creates a room, tells who may see it, and runs the hook. `quota` is how many rooms its creator
-/// may have.
+/// may have. What was begun is finished, whether or not somebody waits for it.
 pub(crate) async fn create<A: App>(
     room: &AnyRoom<A>,
     quota: Option<usize>,
 ) -> Result<RoomInfo, CreateError> {
+    let created = hook::finish(found(room.clone(), quota)).await;
+    created.unwrap_or(Err(CreateError::Internal))
+}
+
+async fn found<A: App>(room: AnyRoom<A>, quota: Option<usize>) -> Result<RoomInfo, CreateError> {
     let dialogue = room.dialogue();
+    let reserved = dialogue.hub().reserve(room.erased(), quota)?;
+    let empty = create_log(&room).await?;
     let info = {
         let _order = dialogue.hub().one_at_a_time();
-        let live = dialogue.hub().create(room.erased(), quota)?;
+        let live = reserved.open(empty);
         let info = live.info();
         if live.is_listed() {
             tell(dialogue, &info, &Packet::event(event::ROOM_CREATED, &info), |_| true);
         }
         info
     };
-    let created = Box::pin(async { dialogue.app().room_created(room).await });
+    let created = Box::pin(async { dialogue.app().room_created(&room).await });
     // The room is there and known; a hook that fails is logged and changes nothing.
     let _ = hook::run(dialogue.limits().hook_time, "room_created", room.id(), created).await;
     Ok(info)
+}
+
+/// Has the store create a room's log. Returns its epoch if it is known to be empty.
+async fn create_log<A: App>(room: &AnyRoom<A>) -> Result<Option<Epoch>, CreateError> {
+    let log = LogId::new(room.erased().id().clone(), room.erased().owner());
+    let by_client = log.owner.is_creation();
+    let stored = room.spec().events.iter().any(|event| event.history.is_some());
+    // The id of a room that a client creates is taken on all servers, even if the room stores nothing.
+    if !stored && !by_client {
+        return Ok(None);
+    }
+    let epoch = Epoch::random();
+    match room.dialogue().store().create(&log, epoch).await {
+        Ok(Created::Owned) => Ok(by_client.then_some(epoch)),
+        Ok(Created::Exists) => Err(CreateError::Exists),
+        Err(Unavailable) => {
+            if by_client {
+                tokio::spawn(delete_unknown(room.dialogue().downgrade(), log));
+            }
+            Err(CreateError::StoreUnavailable)
+        }
+    }
+}
+
+/// Deletes a log of which the store has not said whether it was created: the server's next creation of the id has
+/// another owner, and would not get it.
+async fn delete_unknown<A: App>(dialogue: Weak<Inner<A>>, log: LogId) {
+    let mut pause = FIRST_ATTEMPT;
+    for _ in 0..ATTEMPTS {
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+        let Some(dialogue) = Dialogue::upgrade(&dialogue) else { break };
+        if dialogue.store().delete(&log).await.is_ok() {
+            break;
+        }
+    }
 }
 
 /// Deletes a room: what it keeps, then its memberships; tells who may see it and who was in it, and
@@ -102,7 +149,7 @@ async fn used<A: App>(room: &AnyRoom<A>) -> Result<Held<'_, A>, DeleteError> {
     if !live.is_stored() {
         return Err(DeleteError::RoomNotFound);
     }
-    let head = dialogue.store().head(room.id()).await;
+    let head = dialogue.store().head(live.log_id()).await;
     match head.map_err(|Unavailable| DeleteError::StoreUnavailable)? {
         Some(_) => Ok(live),
         None => Err(DeleteError::RoomNotFound),

@@ -29,7 +29,10 @@ use super::{
 use crate::{
     App, Epoch, JoinError, RoomSpec, SubscribeError,
     protocol::{self, Ack, Joined, RoomInfo},
-    store::erased::{AnyStore, Unavailable},
+    store::{
+        LogId,
+        erased::{AnyStore, Unavailable},
+    },
 };
 
 pub(crate) struct Live<A: App> {
@@ -39,8 +42,7 @@ pub(crate) struct Live<A: App> {
     /// Held for as long as it takes to hand an event to the transport, never across an await:
     /// what happens under it is what gives the room its order.
     state: Mutex<State<A>>,
-    /// Whether what an earlier room of this id left in the store is none of this one's.
-    fresh: bool,
+    log_id: LogId,
     opened: OnceCell<()>,
     /// When the store last failed to say where the log ends.
     unopened: Mutex<Option<Instant>>,
@@ -109,19 +111,20 @@ pub(crate) enum Admission {
 }
 
 impl<A: App> Live<A> {
-    /// A room that nobody is in yet. If it is `fresh`, what an earlier one of its id left in the store is
-    /// deleted before anything else.
+    /// A room that nobody is in yet. If the log was just created, and is empty, this is its epoch.
     pub(crate) fn new(
         room: Arc<dyn ErasedRoom<A>>,
         number: u64,
-        fresh: bool,
+        empty: Option<Epoch>,
         limits: &Limits,
     ) -> Self {
+        let log_id = LogId::new(room.id().clone(), room.owner());
+        let log = empty.map(Log::empty);
         let state = State {
             closed: false,
             members: HashMap::new(),
             subscribers: HashMap::new(),
-            log: None,
+            log,
             appends: Appends::new(),
             quiet: Quiet::default(),
             answered: Answered::default(),
@@ -130,8 +133,8 @@ impl<A: App> Live<A> {
             room,
             number,
             state: Mutex::new(state),
-            fresh,
-            opened: OnceCell::new(),
+            log_id,
+            opened: OnceCell::new_with(empty.map(drop)),
             unopened: Mutex::default(),
             handlers: Handlers::new(limits),
             reads: Reads::default(),
@@ -147,21 +150,20 @@ impl<A: App> Live<A> {
             if unopened().is_some_and(|failed| failed >= asked) {
                 return Err(Unavailable);
             }
-            let head = if !self.is_stored() {
-                Ok(None)
-            } else if self.fresh {
-                store.delete(self.id()).await.map(|()| None)
-            } else {
-                store.head(self.id()).await
-            };
+            let head = if self.is_stored() { store.head(&self.log_id).await } else { Ok(None) };
             if head.is_err() {
                 *unopened() = Some(Instant::now());
             }
             let head = head?;
-            self.lock().log = Some(head.map_or_else(Log::empty, Log::at));
+            self.lock().log = Some(head.map_or_else(|| Log::empty(Epoch::random()), Log::at));
             Ok(())
         };
         self.opened.get_or_try_init(open).await.copied()
+    }
+
+    /// Names the room's log in the store.
+    pub(crate) fn log_id(&self) -> &LogId {
+        &self.log_id
     }
 
     /// Whether the room has a log in the store.

@@ -38,9 +38,9 @@ impl Log {
         Self { epoch, next, seq, last, tail: VecDeque::new(), tail_bytes: 0 }
     }
 
-    /// One that does not exist yet.
-    pub(crate) fn empty() -> Self {
-        Self::at(Head { epoch: Epoch::random(), seq: 0, last: Vec::new() })
+    /// One without events, which need not exist yet.
+    pub(crate) fn empty(epoch: Epoch) -> Self {
+        Self::at(Head { epoch, seq: 0, last: Vec::new() })
     }
 
     /// The epoch that the log has if it begins now: another one, if it has begun before.

@@ -268,9 +268,9 @@ impl<A: App> Live<A> {
             }
             return Ok((entry.epoch, entry.seq, page?));
         }
-        let (store, room) = (dialogue.store().clone(), self.id().clone());
+        let (store, log) = (dialogue.store().clone(), self.log_id().clone());
         let asked = query.clone();
-        let read = async move { store.read(&room, &asked).await.map(Arc::new) };
+        let read = async move { store.read(&log, &asked).await.map(Arc::new) };
         let reading = (Box::pin(read) as BoxFuture<'static, _>).shared();
         let entry = Entry { epoch, seq, begun: Instant::now(), reading: reading.clone() };
         if self.reads.share(query.clone(), entry) {

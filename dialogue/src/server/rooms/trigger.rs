@@ -22,7 +22,7 @@ use super::{
 use crate::{
     App, Dialogue, Event, Meta, Position, RawMessage, TriggerError, name,
     room::RoomEvent,
-    store::{Before, Key, NewEvent, erased::Unavailable},
+    store::{Before, Key, LogId, NewEvent, erased::Unavailable},
 };
 
 /// An event about to be triggered by the server's own code: set what goes with it, then await it.
@@ -193,7 +193,8 @@ async fn earlier<A: App>(
         return Ok(None);
     }
     let store = room.dialogue().store();
-    match store.find(room.id(), key).await.map_err(|Unavailable| TriggerError::StoreUnavailable)? {
+    let log = LogId::new(room.erased().id().clone(), room.erased().owner());
+    match store.find(&log, key).await.map_err(|Unavailable| TriggerError::StoreUnavailable)? {
         None => Ok(None),
         Some(Before::Same(position)) => {
             Ok(Some(Receipt { recipients: 0, position: Some(position) }))

@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use dashmap::DashMap;
+use dashmap::{
+    DashMap, Entry,
+    mapref::one::{Ref, RefMut},
+};
 use tokio::{sync::Notify, time::Instant};
 
 use self::{
@@ -22,8 +25,8 @@ use self::{
     leaving::{Leaving, load},
 };
 use super::{
-    Appended, Archive, Batch, Before, Head, Key, NewEvent, Page, Part, Query, Store, StoreError,
-    Stored,
+    Appended, Archive, Batch, Before, Created, Head, Key, LogId, NewEvent, Owner, Page, Part,
+    Query, Store, StoreError, Stored,
 };
 use crate::{Epoch, Position};
 
@@ -72,6 +75,7 @@ struct ReleasedLog {
 }
 
 struct Log {
+    owner: Owner,
     epoch: Epoch,
     seq: u64,
     names: HashMap<Cow<'static, str>, Kept>,
@@ -128,8 +132,18 @@ impl Memory {
 }
 
 impl Store for Memory {
-    async fn head(&self, room: &str) -> Result<Option<Head>, StoreError> {
-        Ok(self.shared.logs.get_mut(room).map(|mut log| {
+    async fn create(
+        &self,
+        LogId { room, owner }: &LogId,
+        epoch: Epoch,
+    ) -> Result<Created, StoreError> {
+        let log = self.shared.logs.entry(room.clone());
+        let log = log.or_insert_with(|| Log::new(owner.clone(), epoch));
+        Ok(if log.owner == *owner { Created::Owned } else { Created::Exists })
+    }
+
+    async fn head(&self, log: &LogId) -> Result<Option<Head>, StoreError> {
+        Ok(self.shared.log_mut(log).map(|mut log| {
             self.shared.use_again(&mut log);
             let last = log.names.iter().map(|(name, kept)| (name.clone(), kept.last)).collect();
             Head { epoch: log.epoch, seq: log.seq, last }
@@ -137,41 +151,49 @@ impl Store for Memory {
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {
-        let Batch { room, epoch, events } = batch;
+        let Batch { log: LogId { room, owner }, epoch, events } = batch;
         // Whoever appends faster than the app takes what leaves is slowed down to its pace.
         if self.shared.archive().is_some() {
             for event in &events {
                 self.shared.room_to_leave(&room, &event.message.event).await;
             }
         }
-        let mut log = self.shared.logs.entry(room.clone()).or_insert_with(|| Log::new(epoch));
+        let mut log = match self.shared.logs.entry(room.clone()) {
+            Entry::Occupied(log) => log.into_ref(),
+            Entry::Vacant(_) if owner.is_creation() => return Err(StoreError::not_owned()),
+            Entry::Vacant(vacant) => vacant.insert(Log::new(owner.clone(), epoch)),
+        };
+        if log.owner != owner {
+            return Err(StoreError::not_owned());
+        }
         self.shared.use_again(&mut log);
         let append = |event| self.shared.append(&room, &mut log, event);
         Ok(events.into_iter().map(append).collect())
     }
 
-    async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>, StoreError> {
-        Ok(self.shared.logs.get_mut(room).and_then(|mut log| log.keys.find(key)))
+    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
+        Ok(self.shared.log_mut(log).and_then(|mut log| log.keys.find(key)))
     }
 
-    async fn read(&self, room: &str, query: &Query) -> Result<Page, StoreError> {
+    async fn read(&self, log: &LogId, query: &Query) -> Result<Page, StoreError> {
         match &query.part {
-            Part::Newest { event, skip } => Ok(self.shared.newest(room, event, *skip, query).await),
+            Part::Newest { event, skip } => Ok(self.shared.newest(log, event, *skip, query).await),
             Part::After { seq, events } => {
-                let mut found = self.shared.found(room, events, |at| at > *seq);
+                let mut found = self.shared.found(log, events, |at| at > *seq);
                 found.sort_unstable_by_key(seq_of);
                 Ok(Page::of(found, query))
             }
             Part::Before { seq, events } => {
-                let mut found = self.shared.found(room, events, |at| at < *seq);
+                let mut found = self.shared.found(log, events, |at| at < *seq);
                 found.sort_unstable_by_key(|event| std::cmp::Reverse(seq_of(event)));
                 Ok(Page::of(found, query))
             }
         }
     }
 
-    async fn delete(&self, room: &str) -> Result<(), StoreError> {
-        if let Some((room, mut log)) = self.shared.logs.remove(room) {
+    async fn delete(&self, log: &LogId) -> Result<(), StoreError> {
+        let deleted = self.shared.logs.remove_if(&log.room, |_, found| found.owner == log.owner);
+        if let Some((room, mut log)) = deleted {
             self.shared.use_again(&mut log);
             // Whatever the app does about the deletion, it does with all of it.
             for leaving in self.shared.let_go(&room, log) {
@@ -181,8 +203,8 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn release(&self, room: &str) {
-        if let Some(mut log) = self.shared.logs.get_mut(room) {
+    fn release(&self, log: &LogId) {
+        if let Some(mut log) = self.shared.log_mut(log) {
             self.shared.use_again(&mut log);
             let released =
                 ReleasedLog { room: log.key().clone(), since: Instant::now(), bytes: log.bytes() };
@@ -232,6 +254,15 @@ impl Store for Memory {
 }
 
 impl Shared {
+    /// A log, if the room has one of this owner.
+    fn log(&self, log: &LogId) -> Option<Ref<'_, Arc<str>, Log>> {
+        self.logs.get(&log.room).filter(|found| found.owner == log.owner)
+    }
+
+    fn log_mut(&self, log: &LogId) -> Option<RefMut<'_, Arc<str>, Log>> {
+        self.logs.get_mut(&log.room).filter(|found| found.owner == log.owner)
+    }
+
     fn append(self: &Arc<Self>, room: &Arc<str>, log: &mut Log, event: NewEvent) -> Appended {
         let NewEvent { mut message, keep, key } = event;
         if let Some(before) = key.as_ref().and_then(|key| log.keys.find(key)) {
@@ -276,11 +307,11 @@ impl Shared {
     /// The events of these names whose `seq` is wanted, in no particular order.
     fn found(
         &self,
-        room: &str,
+        log: &LogId,
         names: &[Cow<'static, str>],
         wanted: impl Fn(u64) -> bool,
     ) -> Vec<Stored> {
-        let Some(log) = self.logs.get(room) else { return Vec::new() };
+        let Some(log) = self.log(log) else { return Vec::new() };
         let mut found = Vec::new();
         for kept in names.iter().filter_map(|name| log.names.get(name)) {
             // The newest are at the end, and most reads are about them.
@@ -293,15 +324,21 @@ impl Shared {
     }
 
     /// The events of one name, newest first, from memory and then from the app.
-    async fn newest(&self, room: &str, event: &str, skip: usize, query: &Query) -> Page {
+    async fn newest(&self, log: &LogId, event: &str, skip: usize, query: &Query) -> Page {
         let wanted = skip..skip.saturating_add(query.limit).saturating_add(1);
-        let (mut found, held, oldest) = self.held(room, event, wanted.clone());
+        let (mut found, held, oldest) = self.held(log, event, wanted.clone());
         if let Some(archive) = self.archive()
             && wanted.end > held
         {
             let from = wanted.start.max(held) - held;
             let missing = from..wanted.end - held;
-            found.extend(load(archive, room, event, missing, oldest).await);
+            let mut loaded = load(archive, &log.room, event, missing, oldest).await;
+            // What the app keeps under the id may be of an earlier room, which was another client's.
+            if log.owner.is_creation() {
+                let epoch = self.log(log).map(|log| log.epoch);
+                loaded.retain(|event| event.position.is_some_and(|at| Some(at.epoch) == epoch));
+            }
+            found.extend(loaded);
         }
         Page::of(found, query)
     }
@@ -309,11 +346,11 @@ impl Shared {
     /// The events of one name in `range`, how many there are in all, and the position of the oldest.
     fn held(
         &self,
-        room: &str,
+        log: &LogId,
         event: &str,
         range: Range<usize>,
     ) -> (Vec<Stored>, usize, Option<Position>) {
-        let log = self.logs.get(room);
+        let log = self.log(log);
         let Some(kept) = log.as_ref().and_then(|log| log.names.get(event)) else {
             return (Vec::new(), 0, None);
         };
@@ -435,7 +472,7 @@ impl Log {
         events.map(|event| super::weight(event)).sum()
     }
 
-    fn new(epoch: Epoch) -> Self {
-        Self { epoch, seq: 0, names: HashMap::new(), keys: Keys::default(), released: None }
+    fn new(owner: Owner, epoch: Epoch) -> Self {
+        Self { owner, epoch, seq: 0, names: HashMap::new(), keys: Keys::default(), released: None }
     }
 }

@@ -9,8 +9,8 @@ use sqlx::{Connection, PgConnection, query, query_as};
 
 use super::{
     super::{
-        Appended, Batch, Before, KEY_WINDOW, Key, NewEvent,
-        sql::{self, Failure, Result, millis, position, signed},
+        Appended, Batch, Before, KEY_WINDOW, Key, LogId, NewEvent,
+        sql::{self, Failure, Result, millis, owned, position, signed},
     },
     columns::Columns,
     connections::Connections,
@@ -26,12 +26,15 @@ use crate::Position;
 /// Takes the room's id, an epoch and the number of events; names, and for each the place of its last event
 /// in the batch, how many events it keeps, and how many events and bytes more it has; of the events names,
 /// the places in the batch of those before them of the same name, senders, times, data and meta; of the
-/// keys the places of their events, whose they are, the keys and digests.
-pub(super) const APPEND: &str = concat!(
+/// keys the places of their events, whose they are, the keys and digests; and an owner. Returns nothing where the
+/// log is another owner's.
+macro_rules! append {
+    ($room:expr) => {
+        concat!(
     "
-    with room as (
-        insert into dialogue_rooms as r (id, epoch, seq) values ($1, $2, $3)
-        on conflict (id) do update set seq = r.seq + excluded.seq
+    with room as (",
+    $room,
+    "
         returning key, epoch, seq, seq - $3 as before
     ), names as (
         insert into dialogue_names as n (room, event, last, prev, keep, count, bytes)
@@ -60,15 +63,43 @@ pub(super) const APPEND: &str = concat!(
         join events on events.seq = (select before from room) + b.place
     )
     select room.key, room.epoch, room.before, names.event, names.prev from room, names"
+        )
+    };
+}
+
+/// To a log that begins by itself.
+pub(super) const APPEND: &str = append!(concat!(
+    "
+        insert into dialogue_rooms as r (id, epoch, seq, owner) values ($1, $2, $3, $19)
+        on conflict (id) do update set seq = r.seq + excluded.seq where ",
+    owned!("r", "$19")
+));
+
+/// To a log that a creation has begun.
+pub(super) const APPEND_CREATED: &str = append!(
+    "
+        update dialogue_rooms set seq = seq + $3
+        where id = $1 and owner = $19 and $2::text is not null"
 );
 
 /// What the unique index of keys is called.
 const ONCE: &str = "dialogue_keys_once";
 
-pub(super) const LOCK: &str = "
-    insert into dialogue_rooms as r (id, epoch, seq) values ($1, $2, 0)
-    on conflict (id) do update set seq = r.seq
-    returning key, epoch";
+/// Takes a room's id, an epoch and an owner.
+pub(super) const LOCK: &str = concat!(
+    "
+    insert into dialogue_rooms as r (id, epoch, seq, owner) values ($1, $2, 0, $3)
+    on conflict (id) do update set seq = r.seq where ",
+    owned!("r", "$3"),
+    "
+    returning key, epoch"
+);
+
+/// The same, of a log that a creation has begun.
+pub(super) const LOCK_CREATED: &str = "
+    select key, epoch from dialogue_rooms
+    where id = $1 and owner = $3 and $2::text is not null
+    for update";
 
 /// Takes a room's key, whose keys, the keys, and for how long they are remembered.
 pub(super) const FORGET: &str = concat!(
@@ -120,8 +151,11 @@ pub(super) async fn append(
 /// Appends what is new, where that takes a look.
 async fn look_and_write(connection: &mut PgConnection, batch: &Batch) -> Result<Written> {
     let mut transaction = connection.begin().await?;
-    let room = query_as(LOCK).bind(&*batch.room).bind(batch.epoch.to_string());
-    let (room, epoch): (i64, String) = room.fetch_one(&mut *transaction).await?;
+    let LogId { room: id, owner } = &batch.log;
+    let lock = if owner.is_creation() { LOCK_CREATED } else { LOCK };
+    let room = query_as(lock).bind(&**id).bind(batch.epoch.to_string()).bind(owner.as_str());
+    let room: Option<(i64, String)> = room.fetch_optional(&mut *transaction).await?;
+    let (room, epoch) = room.ok_or(Failure::NotOwned)?;
     let epoch = epoch.parse()?;
 
     let keys = batch.events.iter().filter_map(|event| event.key.as_ref());
@@ -154,8 +188,10 @@ async fn write(
 ) -> Result<Written> {
     let columns = Columns::new(events)?;
     let Columns { names, events: rows, keys } = &columns;
-    let ends: Vec<(i64, String, i64, String, i64)> = query_as(APPEND)
-        .bind(&*batch.room)
+    let LogId { room, owner } = &batch.log;
+    let append = if owner.is_creation() { APPEND_CREATED } else { APPEND };
+    let ends: Vec<(i64, String, i64, String, i64)> = query_as(append)
+        .bind(&**room)
         .bind(batch.epoch.to_string())
         .bind(signed(events.len()))
         .bind(&names.event)
@@ -173,11 +209,12 @@ async fn write(
         .bind(&keys.owner)
         .bind(&keys.key)
         .bind(&keys.digest)
+        .bind(owner.as_str())
         .fetch_all(&mut *connection)
         .await?;
     // There is one row for each name.
     let Some(&(room, ref epoch, before, ..)) = ends.first() else {
-        return Err(Failure::Database(sqlx::Error::RowNotFound));
+        return Err(Failure::NotOwned);
     };
     let epoch = epoch.parse()?;
     let last: HashMap<_, _> = ends.iter().map(|(.., event, prev)| (&**event, *prev)).collect();

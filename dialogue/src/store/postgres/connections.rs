@@ -2,7 +2,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use sqlx::{
 };
 
 use super::super::sql::{Failure, Result};
+use crate::Epoch;
 
 /// How long to wait for a connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +28,13 @@ const SETTINGS: &str = "
     set idle_in_transaction_session_timeout = '10s';
     set default_transaction_isolation = 'read committed'";
 
-pub(super) struct Connections(PgPool);
+pub(super) struct Connections {
+    pool: PgPool,
+    /// What tells this server from others.
+    pub(super) server: String,
+    /// Whether logs end with this server.
+    pub(super) creates: AtomicBool,
+}
 
 /// A connection in use. One that is dropped in the middle of something is closed.
 pub(super) struct Lease {
@@ -54,11 +61,12 @@ impl Connections {
                 async move { connection.execute(SETTINGS).await.map(drop) }.boxed()
             })
             .connect_lazy_with(options);
-        Self(pool)
+        let server = Epoch::random().to_string();
+        Self { pool, server, creates: AtomicBool::new(false) }
     }
 
     pub(super) async fn lease(&self) -> Result<Lease> {
-        match self.0.acquire().await {
+        match self.pool.acquire().await {
             Ok(connection) => Ok(Lease { connection, done: false }),
             Err(sqlx::Error::PoolTimedOut) => Err(Failure::Unreachable(PATIENCE)),
             Err(sqlx::Error::PoolClosed) => Err(Failure::Closed),
@@ -67,11 +75,11 @@ impl Connections {
     }
 
     pub(super) fn options(&self) -> Arc<PgConnectOptions> {
-        self.0.connect_options()
+        self.pool.connect_options()
     }
 
     pub(super) async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
     }
 }
 

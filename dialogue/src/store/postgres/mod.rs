@@ -13,9 +13,16 @@ use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
 
 use self::{append::append, connections::Connections};
 use super::{
-    Appended, Batch, Before, Head, Key, Page, Query, Store, StoreError,
+    Appended, Batch, Before, Created, Head, Key, LogId, Page, Query, Store, StoreError,
     sql::{self, Failure, Retention, Sweeper},
 };
+use crate::Epoch;
+
+/// What makes the tables.
+const TABLES: [&str; 2] = [
+    include_str!("../../../migrations/postgres/1_logs.sql"),
+    include_str!("../../../migrations/postgres/2_owners.sql"),
+];
 
 /// Logs in a `PostgreSQL` database, which several servers may share.
 ///
@@ -86,9 +93,7 @@ impl PostgresOptions {
         let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         let mut first = first.map_err(|error| Failure::Unopened(name, error))?;
         // Of several servers that start at once, one makes the tables.
-        sql::migrator(include_str!("../../../migrations/postgres/1_logs.sql"))
-            .run(&mut first)
-            .await?;
+        sql::migrator(TABLES).run(&mut first).await?;
         first.close().await?;
         Ok(Connections::new(options, self.connections))
     }
@@ -152,31 +157,37 @@ impl fmt::Debug for Postgres {
 }
 
 impl Store for Postgres {
-    async fn head(&self, room: &str) -> Result<Option<Head>, StoreError> {
-        self.connections.head(room).await.map_err(StoreError::new)
+    async fn create(&self, log: &LogId, epoch: Epoch) -> Result<Created, StoreError> {
+        self.connections.create(log, epoch).await.map_err(StoreError::new)
+    }
+
+    async fn head(&self, log: &LogId) -> Result<Option<Head>, StoreError> {
+        self.connections.head(log).await.map_err(StoreError::new)
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {
-        let (room, appended) = append(&self.connections, batch).await.map_err(StoreError::new)?;
+        let (room, appended) =
+            append(&self.connections, batch).await.map_err(Failure::of_append)?;
         self.retention.wrote([room]);
         Ok(appended)
     }
 
-    async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>, StoreError> {
-        self.connections.find(room, key).await.map_err(StoreError::new)
+    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
+        self.connections.find(log, key).await.map_err(StoreError::new)
     }
 
-    async fn read(&self, room: &str, query: &Query) -> Result<Page, StoreError> {
-        sql::read(&*self.connections, room, query).await.map_err(StoreError::new)
+    async fn read(&self, log: &LogId, query: &Query) -> Result<Page, StoreError> {
+        sql::read(&*self.connections, log, query).await.map_err(StoreError::new)
     }
 
-    async fn delete(&self, room: &str) -> Result<(), StoreError> {
-        self.connections.delete(room).await.map_err(StoreError::new)
+    async fn delete(&self, log: &LogId) -> Result<(), StoreError> {
+        self.connections.delete(log).await.map_err(StoreError::new)
     }
 
     /// Returns when every call has ended and every connection is closed.
     async fn close(&self) {
         self.sweeper.stop();
+        self.connections.leave().await;
         self.connections.close().await;
     }
 }

@@ -1,16 +1,20 @@
 //! What is read of the database, and what the sweep asks of it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::atomic::Ordering};
 
 use sqlx::{Connection, PgConnection, query, query_as, query_scalar};
 
 use super::{
     super::{
-        Before, Head, KEY_WINDOW, Key,
-        sql::{self, EventRow, From, Place, Places, Result, Tables, millis},
+        Before, Created, Head, KEY_WINDOW, Key, LogId,
+        sql::{
+            self, EventRow, Failure, From, LEASE, ORPHANS_AT_ONCE, Place, Places, Result, Tables,
+            millis, owned,
+        },
     },
     connections::Connections,
 };
+use crate::Epoch;
 
 /// What the database's clock says, which is the same for all servers, in milliseconds since the Unix epoch.
 macro_rules! now {
@@ -23,7 +27,7 @@ pub(super) use now;
 /// The events of some names next to a place. Of each name, no more is read than may be wanted: limits that
 /// the planner knows keep it from doing otherwise.
 ///
-/// Takes the room's id, the names, the place, and how many events and bytes.
+/// Takes the room's id, the names, the place, how many events and bytes, and an owner.
 macro_rules! events {
     ($past:literal, $order:literal) => {
         concat!(
@@ -54,7 +58,9 @@ macro_rules! events {
             $order,
             " limit $4
                     ) as e
-                    where r.id = $1
+                    where r.id = $1 and ",
+            owned!("r", "$6"),
+            "
                     order by seq ",
             $order,
             " limit $4
@@ -70,17 +76,20 @@ macro_rules! events {
 pub(super) const AFTER: &str = events!(">", "asc");
 pub(super) const BEFORE: &str = events!("<", "desc");
 
-/// Takes a room's id, a name, and how many to pass over.
-pub(super) const NEWEST: &str = "
+/// Takes a room's id, a name, how many to pass over, and an owner.
+pub(super) const NEWEST: &str = concat!(
+    "
     select e.seq
     from dialogue_rooms r
     join dialogue_names n on n.room = r.key and n.event = $2
     cross join lateral (
         select seq from dialogue_events where name = n.key order by seq desc limit 1 offset $3
     ) as e
-    where r.id = $1";
+    where r.id = $1 and ",
+    owned!("r", "$4")
+);
 
-/// Takes a room's id, whose key, the key, and for how long it is remembered.
+/// Takes a room's id, whose key, the key, for how long it is remembered, and an owner.
 pub(super) const FIND: &str = concat!(
     "
     select k.digest, r.epoch, k.seq, k.prev
@@ -88,7 +97,8 @@ pub(super) const FIND: &str = concat!(
     join dialogue_keys k on k.room = r.key and k.owner = $2 and k.key = $3
     where r.id = $1 and k.at > ",
     now!(),
-    " - $4"
+    " - $4 and ",
+    owned!("r", "$5")
 );
 
 /// Takes for how long keys are remembered.
@@ -141,28 +151,93 @@ pub(super) const DELETE: [&str; 3] = [
     "delete from dialogue_names where room = $1",
 ];
 
+/// Takes a room's id and an owner.
+pub(super) const OWNED: &str = concat!(
+    "delete from dialogue_rooms as r where id = $1 and ",
+    owned!("r", "$2"),
+    " returning key"
+);
+
+/// Takes a server.
+pub(super) const SEEN: &str = concat!(
+    "
+    insert into dialogue_servers (id, seen) values ($1, ",
+    now!(),
+    ")
+    on conflict (id) do update set seen = excluded.seen"
+);
+
+/// Takes for how long a server may not have been heard of. Until the transaction ends, the server that is found
+/// says nothing, and no other server looks at its logs.
+pub(super) const GONE: &str = concat!(
+    "
+    select id from dialogue_servers where seen <= (select ",
+    now!(),
+    " - $1)
+    order by seen limit 1 for update skip locked"
+);
+
 impl Connections {
-    pub(super) async fn head(&self, room: &str) -> Result<Option<Head>> {
+    /// Creates a log, which ends with this server if it belongs to a creation.
+    pub(super) async fn create(&self, log: &LogId, epoch: Epoch) -> Result<Created> {
+        sql::no_zero(&log.room)?;
+        let server = sql::server(log, &self.server);
         let mut lease = self.lease().await?;
-        let rows = query_as(sql::HEAD).bind(room).fetch_all(&mut *lease).await;
+        if let Some(server) = server {
+            self.creates.store(true, Ordering::Relaxed);
+            let seen = query(SEEN).bind(server).execute(&mut *lease).await;
+            if let Err(error) = seen {
+                return lease.end(Err(error.into()));
+            }
+        }
+        let created = query_scalar(sql::CREATE).bind(&*log.room).bind(epoch.to_string());
+        let created = created.bind(log.owner.as_str()).bind(server);
+        let created = created.fetch_optional(&mut *lease).await;
+        Ok(sql::created(lease.end(created)?))
+    }
+
+    /// The logs that end with this server may be deleted.
+    pub(super) async fn leave(&self) {
+        if !self.creates.load(Ordering::Relaxed) {
+            return;
+        }
+        let left = async {
+            let mut lease = self.lease().await?;
+            let left = query(sql::LEAVE).bind(&self.server).execute(&mut *lease).await;
+            lease.end(left).map(drop).map_err(Failure::from)
+        };
+        if let Err(error) = left.await {
+            tracing::warn!(%error, "the logs of this server's created rooms stay for ten minutes");
+        }
+    }
+
+    pub(super) async fn head(&self, LogId { room, owner }: &LogId) -> Result<Option<Head>> {
+        let mut lease = self.lease().await?;
+        let rows = query_as(sql::HEAD).bind(&**room).bind(owner.as_str());
+        let rows = rows.fetch_all(&mut *lease).await;
         sql::head(lease.end(rows)?)
     }
 
-    pub(super) async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>> {
+    pub(super) async fn find(
+        &self,
+        LogId { room, owner }: &LogId,
+        key: &Key,
+    ) -> Result<Option<Before>> {
         let mut lease = self.lease().await?;
         let found = query_as(FIND)
-            .bind(room)
+            .bind(&**room)
             .bind(&*key.user)
             .bind(&*key.text)
             .bind(millis(KEY_WINDOW))
+            .bind(owner.as_str())
             .fetch_optional(&mut *lease)
             .await;
         lease.end(found)?.map(|row| sql::before(key, row)).transpose()
     }
 
-    pub(super) async fn delete(&self, room: &str) -> Result<()> {
+    pub(super) async fn delete(&self, log: &LogId) -> Result<()> {
         let mut lease = self.lease().await?;
-        let deleted = delete(&mut lease, room).await;
+        let deleted = delete_alone(&mut lease, log).await;
         lease.end(deleted)
     }
 
@@ -182,23 +257,47 @@ impl Connections {
     }
 }
 
-async fn delete(connection: &mut PgConnection, room: &str) -> Result<()> {
+async fn delete_alone(connection: &mut PgConnection, log: &LogId) -> Result<()> {
     let mut transaction = connection.begin().await?;
+    delete(&mut transaction, log).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// In a transaction.
+async fn delete(connection: &mut PgConnection, LogId { room, owner }: &LogId) -> Result<()> {
     // What is appended until this is locked is seen by the statements after it, and nothing is after it.
-    let room = query_scalar("delete from dialogue_rooms where id = $1 returning key").bind(room);
-    let room: Option<i64> = room.fetch_optional(&mut *transaction).await?;
+    let room = query_scalar(OWNED).bind(&**room).bind(owner.as_str());
+    let room: Option<i64> = room.fetch_optional(&mut *connection).await?;
     if let Some(room) = room {
         for statement in DELETE {
-            query(statement).bind(room).execute(&mut *transaction).await?;
+            query(statement).bind(room).execute(&mut *connection).await?;
         }
     }
-    Ok(transaction.commit().await?)
+    Ok(())
+}
+
+/// Deletes logs of a server that is gone. Returns whether there may be more.
+async fn clear(connection: &mut PgConnection) -> Result<bool> {
+    let mut transaction = connection.begin().await?;
+    let gone = query_scalar(GONE).bind(millis(LEASE)).fetch_optional(&mut *transaction).await?;
+    let Some(gone): Option<String> = gone else { return Ok(false) };
+    let orphans = query_as(sql::ORPHANS).bind(&gone).fetch_all(&mut *transaction).await?;
+    let orphans: Vec<_> = orphans.into_iter().map(sql::orphan).collect();
+    for orphan in &orphans {
+        delete(&mut transaction, orphan).await?;
+    }
+    if orphans.len() < ORPHANS_AT_ONCE {
+        query(sql::FORGET_SERVER).bind(&gone).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    // Another server may be gone, too.
+    Ok(true)
 }
 
 impl Tables for Connections {
     async fn events(
         &self,
-        room: &str,
+        LogId { room, owner }: &LogId,
         names: &[Cow<'static, str>],
         from: From,
         limit: i64,
@@ -210,16 +309,33 @@ impl Tables for Connections {
         };
         let names: Vec<_> = names.iter().map(|name| &**name).collect();
         let mut lease = self.lease().await?;
-        let rows = query_as(statement).bind(room).bind(names).bind(place).bind(limit).bind(bytes);
-        let rows = rows.fetch_all(&mut *lease).await;
+        let rows = query_as(statement).bind(&**room).bind(names).bind(place).bind(limit);
+        let rows = rows.bind(bytes).bind(owner.as_str()).fetch_all(&mut *lease).await;
         Ok(lease.end(rows)?)
     }
 
-    async fn newest(&self, room: &str, event: &str, skip: i64) -> Result<Option<i64>> {
+    async fn newest(
+        &self,
+        LogId { room, owner }: &LogId,
+        event: &str,
+        skip: i64,
+    ) -> Result<Option<i64>> {
         let mut lease = self.lease().await?;
-        let seq = query_scalar(NEWEST).bind(room).bind(event).bind(skip);
+        let seq = query_scalar(NEWEST).bind(&**room).bind(event).bind(skip).bind(owner.as_str());
         let seq = seq.fetch_optional(&mut *lease).await;
         Ok(lease.end(seq)?)
+    }
+
+    async fn tend(&self) -> Result<bool> {
+        let mut lease = self.lease().await?;
+        let tended = async {
+            if self.creates.load(Ordering::Relaxed) {
+                query(SEEN).bind(&self.server).execute(&mut *lease).await?;
+            }
+            clear(&mut lease).await
+        };
+        let tended = tended.await;
+        lease.end(tended)
     }
 
     async fn forget_keys(&self) -> Result<u64> {

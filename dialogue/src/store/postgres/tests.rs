@@ -40,22 +40,33 @@ async fn no_statement_goes_through_a_whole_table() {
     let schema = format!("test_{}", Epoch::random());
     let own = format!("create schema {schema}; set local search_path = {schema}");
     connection.execute(AssertSqlSafe(own)).await.unwrap();
-    connection.execute(include_str!("../../../migrations/postgres/1_logs.sql")).await.unwrap();
+    for step in super::TABLES {
+        connection.execute(step).await.unwrap();
+    }
     // As many as make looking up cheaper than reading everything.
     let fill = "
-        insert into dialogue_rooms (id, epoch, seq) select 'room' || n, '', 100 from generate_series(1, 1000) n;
+        insert into dialogue_rooms (id, epoch, seq, owner, server)
+            select 'room' || n, '', 100, '', 'server' || n / 10 from generate_series(1, 1000) n;
+        insert into dialogue_servers (id, seen) select 'server' || n, n from generate_series(1, 1000) n;
         insert into dialogue_names (room, event, last, prev, keep, count, bytes)
             select n % 1000, 'name' || n, 100, 99, 10, 10, 1000 from generate_series(1, 4000) n;
         insert into dialogue_events (room, seq, name, prev, sender, at, data)
             select n % 1000, n / 1000, n % 4000, 0, '', n, repeat('x', 100) from generate_series(1, 40000) n;
         insert into dialogue_keys (room, owner, key, digest, seq, prev, at)
             select n % 1000, '', n, '', n / 1000, 0, n from generate_series(1, 40000) n;
-        analyze dialogue_rooms, dialogue_names, dialogue_events, dialogue_keys;
+        analyze dialogue_servers, dialogue_rooms, dialogue_names, dialogue_events, dialogue_keys;
         set local plan_cache_mode = force_generic_plan";
     connection.execute(fill).await.unwrap();
     let statements = [
         sql::HEAD,
         sql::HEAVY,
+        sql::CREATE,
+        sql::ORPHANS,
+        sql::FORGET_SERVER,
+        sql::LEAVE,
+        tables::OWNED,
+        tables::SEEN,
+        tables::GONE,
         tables::AFTER,
         tables::BEFORE,
         tables::NEWEST,
@@ -65,7 +76,9 @@ async fn no_statement_goes_through_a_whole_table() {
         tables::SURPLUS,
         tables::REMOVE,
         append::APPEND,
+        append::APPEND_CREATED,
         append::LOCK,
+        append::LOCK_CREATED,
         append::FORGET,
         append::KNOWN,
     ];

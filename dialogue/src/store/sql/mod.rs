@@ -25,11 +25,15 @@ pub(super) use self::{
     read::{From, read},
     retention::{Retention, Sweeper},
 };
-use super::{Batch, Before, Head, Key, Stored};
+use super::{Batch, Before, Created, Head, Key, LogId, Owner, StoreError, Stored};
 use crate::{Epoch, Position, RawMessage, envelope::NotAnEpoch};
 
 /// How many events are read by one statement at most; those of Postgres say it themselves.
 pub(super) const CHUNK: usize = 256;
+/// After how long without a sign of life a server is gone.
+pub(super) const LEASE: Duration = Duration::from_mins(10);
+/// How many logs of servers that are gone are deleted at once; the statement says it itself.
+pub(super) const ORPHANS_AT_ONCE: usize = 100;
 /// How many rows go at once; the statements say it themselves.
 pub(super) const STEP: usize = 500;
 
@@ -58,6 +62,8 @@ pub(super) enum Failure {
     Unreachable(Duration),
     #[error("the store is closed")]
     Closed,
+    #[error("the room has no log of this owner")]
+    NotOwned,
     /// What was to be done in one transaction fails as one.
     #[error(transparent)]
     Together(#[from] Arc<Failure>),
@@ -69,7 +75,7 @@ pub(super) trait Tables: Send + Sync + 'static {
     /// have `bytes` of `data`.
     fn events(
         &self,
-        room: &str,
+        log: &LogId,
         names: &[Cow<'static, str>],
         from: From,
         limit: i64,
@@ -79,10 +85,14 @@ pub(super) trait Tables: Send + Sync + 'static {
     /// The `seq` of the newest event of a name but `skip`.
     fn newest(
         &self,
-        room: &str,
+        log: &LogId,
         event: &str,
         skip: i64,
     ) -> impl Future<Output = Result<Option<i64>>> + Send;
+
+    /// Says that this server is there, and deletes some logs that belong to servers that are not. Returns whether
+    /// there may be more.
+    fn tend(&self) -> impl Future<Output = Result<bool>> + Send;
 
     /// Forgets old keys. Says how many.
     fn forget_keys(&self) -> impl Future<Output = Result<u64>> + Send;
@@ -115,11 +125,76 @@ pub(super) type HeadRow = (String, i64, Option<String>, Option<i64>);
 /// Digest, epoch, `seq` and `prev`.
 pub(super) type KeyRow = (Vec<u8>, String, i64, i64);
 
-/// Takes a room's id.
-pub(super) const HEAD: &str = "
+/// Whether a room's log, of which the row has this name, belongs to the owner that this parameter has.
+macro_rules! owned {
+    ($row:literal, $owner:literal) => {
+        concat!(
+            "(",
+            $row,
+            ".owner = ",
+            $owner,
+            " or (",
+            $row,
+            ".owner is null and ",
+            $owner,
+            " not like 'client:%'))"
+        )
+    };
+}
+pub(super) use owned;
+
+/// Takes a room's id and an owner.
+pub(super) const HEAD: &str = concat!(
+    "
     select r.epoch, r.seq, n.event, n.last
     from dialogue_rooms r left join dialogue_names n on n.room = r.key and n.last > 0
-    where r.id = $1";
+    where r.id = $1 and ",
+    owned!("r", "$2")
+);
+
+/// Takes a room's id, an epoch, an owner and, if the log ends with it, the server. Returns nothing if the log is
+/// another owner's.
+pub(super) const CREATE: &str = concat!(
+    "
+    insert into dialogue_rooms as r (id, epoch, seq, owner, server) values ($1, $2, 0, $3, $4)
+    on conflict (id) do update set owner = excluded.owner where ",
+    owned!("r", "excluded.owner"),
+    "
+    returning key"
+);
+
+/// Takes a server.
+pub(super) const ORPHANS: &str = "select id, owner from dialogue_rooms where server = $1 limit 100";
+
+/// Takes a server of which no log is left.
+pub(super) const FORGET_SERVER: &str = "delete from dialogue_servers where id = $1";
+
+/// Takes a server: it has closed the store.
+pub(super) const LEAVE: &str = "update dialogue_servers set seen = 0 where id = $1";
+
+pub(super) fn created(key: Option<i64>) -> Created {
+    if key.is_some() { Created::Owned } else { Created::Exists }
+}
+
+/// A log of a server that is gone.
+pub(super) fn orphan((room, owner): (String, String)) -> LogId {
+    LogId::new(room, Owner::kept(owner))
+}
+
+/// The server that a log ends with, if it ends with one.
+pub(super) fn server<'a>(log: &LogId, server: &'a str) -> Option<&'a str> {
+    log.owner.is_creation().then_some(server)
+}
+
+impl Failure {
+    /// What an append says.
+    pub(super) fn of_append(self) -> StoreError {
+        match self {
+            Self::NotOwned => StoreError::not_owned(),
+            failure => StoreError::new(failure),
+        }
+    }
+}
 
 /// Takes a room's key, and how many bytes it may have.
 pub(super) const HEAVY: &str = "
@@ -178,8 +253,11 @@ pub(super) fn storable(batch: &Batch) -> Result<()> {
         let key = event.key.iter().flat_map(|key| [&*key.user, &*key.text]);
         key.chain([&*event.message.event, &*event.message.from])
     });
-    let zero = texts.chain([&*batch.room]).any(|text| text.contains('\0'));
-    if zero { Err(Failure::Zero) } else { Ok(()) }
+    texts.chain([&*batch.log.room]).try_for_each(no_zero)
+}
+
+pub(super) fn no_zero(text: &str) -> Result<()> {
+    if text.contains('\0') { Err(Failure::Zero) } else { Ok(()) }
 }
 
 /// As much of a number as the database can count with.
@@ -197,11 +275,13 @@ pub(super) fn millis(time: Duration) -> i64 {
     signed(time.as_millis())
 }
 
-/// Makes the tables. Its own table has a name that the app's migrations do not have.
-pub(super) fn migrator(tables: &'static str) -> Migrator {
-    let sql = tables.into_sql_str();
-    let tables = Migration::new(1, "logs".into(), MigrationType::Simple, sql, false);
-    let mut migrator = Migrator::with_migrations(vec![tables]);
+/// Makes the tables, in these steps. Its own table has a name that the app's migrations do not have.
+pub(super) fn migrator(steps: [&'static str; 2]) -> Migrator {
+    let migrations = (1..).zip(["logs", "owners"]).zip(steps).map(|((version, name), sql)| {
+        let sql = sql.into_sql_str();
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name("dialogue_migrations");
     migrator
 }

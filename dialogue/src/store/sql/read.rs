@@ -1,9 +1,9 @@
 //! Pages, some rows at a time: neither memory nor the database is asked for more than is wanted.
 
-use std::{slice, sync::Arc};
+use std::slice;
 
 use super::{
-    super::{Page, Part, Query, weight},
+    super::{LogId, Page, Part, Query, weight},
     CHUNK, Result, Tables, signed, stored,
 };
 
@@ -28,13 +28,13 @@ impl From {
 
 pub(in crate::store) async fn read(
     tables: &impl Tables,
-    room: &str,
+    log: &LogId,
     query: &Query,
 ) -> Result<Page> {
     let (names, mut from) = match &query.part {
         Part::Newest { event, skip: 0 } => (slice::from_ref(event), From::Before(i64::MAX)),
         Part::Newest { event, skip } => {
-            let Some(newest) = tables.newest(room, event, signed(*skip)).await? else {
+            let Some(newest) = tables.newest(log, event, signed(*skip)).await? else {
                 return Ok(Page::default());
             };
             (slice::from_ref(event), From::Before(newest + 1))
@@ -42,17 +42,16 @@ pub(in crate::store) async fn read(
         Part::After { seq, events } => (&events[..], From::After(signed(*seq))),
         Part::Before { seq, events } => (&events[..], From::Before(signed(*seq))),
     };
-    let shared: Arc<str> = room.into();
     let (mut found, mut bytes) = (Vec::new(), 0);
     // One more than the page may have says whether there is more.
     while found.len() <= query.limit && bytes <= query.bytes {
         let wanted = (query.limit - found.len()).saturating_add(1).min(CHUNK);
         let left = signed(query.bytes - bytes);
-        let rows = tables.events(room, names, from, signed(wanted), left).await?;
+        let rows = tables.events(log, names, from, signed(wanted), left).await?;
         let all = rows.len() < wanted;
         for row in rows {
             from = from.past(row.2);
-            let event = stored(&shared, row)?;
+            let event = stored(&log.room, row)?;
             bytes += weight(&event);
             found.push(event);
         }

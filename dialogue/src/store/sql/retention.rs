@@ -36,6 +36,9 @@ impl Retention {
 
     pub(in crate::store) async fn sweep(&self, tables: &impl Tables) -> Result<()> {
         let _alone = self.sweeping.lock().await;
+        while tables.tend().await? {
+            tokio::time::sleep(PAUSE).await;
+        }
         while tables.forget_keys().await? >= STEP as u64 {
             tokio::time::sleep(PAUSE).await;
         }

@@ -6,13 +6,13 @@ use sqlx::{QueryBuilder, SqliteConnection, query, query_as, query_scalar};
 
 use super::{
     super::{
-        Appended, Batch, Before, Key, Stored,
-        sql::{self, Places, Result, now, position, signed},
+        Appended, Batch, Before, Created, Key, LogId, Stored,
+        sql::{self, LEASE, ORPHANS_AT_ONCE, Places, Result, millis, now, owned, position, signed},
     },
     known::{Known, Room},
     tables::{FIND, oldest_key},
 };
-use crate::Position;
+use crate::{Epoch, Position};
 
 /// How many events one statement inserts.
 const MOST_ROWS: usize = 128;
@@ -60,6 +60,18 @@ pub(super) const DELETE: [&str; 4] = [
     "delete from dialogue_rooms where key = $1",
 ];
 
+/// Takes a room's id and an owner.
+pub(super) const OWNED: &str =
+    concat!("select key from dialogue_rooms as r where id = $1 and ", owned!("r", "$2"));
+
+/// Takes a server, and what the clock says.
+const SEEN: &str = "
+    insert into dialogue_servers (id, seen) values ($1, $2)
+    on conflict (id) do update set seen = excluded.seen";
+
+/// Takes a time.
+pub(super) const GONE: &str = "select id from dialogue_servers where seen <= $1 limit 1";
+
 /// What is not in the file yet goes there when the transaction is finished.
 pub(super) struct Transaction<'a> {
     connection: &'a mut SqliteConnection,
@@ -95,9 +107,12 @@ impl<'a> Transaction<'a> {
         Self { connection, known, events: Vec::new(), rooms, names, written: Vec::new() }
     }
 
-    pub(super) async fn append(&mut self, batch: Batch) -> Result<Vec<Appended>> {
-        let Batch { room: id, epoch, events } = batch;
-        let room = self.known.room(self.connection, &id, epoch).await?;
+    /// `None` if the log is not there, or another owner's.
+    pub(super) async fn append(&mut self, batch: Batch) -> Result<Option<Vec<Appended>>> {
+        let Batch { log, epoch, events } = batch;
+        let Some(room) = self.known.room(self.connection, &log, epoch).await? else {
+            return Ok(None);
+        };
         let known = room.names.len();
         let mut appended = Vec::with_capacity(events.len());
         for event in events {
@@ -105,7 +120,7 @@ impl<'a> Transaction<'a> {
             let name = room.name(self.connection, &message.event).await?;
             let position = position(room.epoch, room.seq + 1, name.last);
             if let Some(key) = event.key
-                && let Some(before) = note(self.connection, &id, room, &key, position).await?
+                && let Some(before) = note(self.connection, &log, room, &key, position).await?
             {
                 appended.push(Appended::Before(before));
                 continue;
@@ -125,13 +140,60 @@ impl<'a> Transaction<'a> {
         self.rooms.insert(room.key, room.seq);
         let lookups = room.names.len() - known;
         self.known.lookups += lookups;
-        Ok(appended)
+        Ok(Some(appended))
     }
 
-    pub(super) async fn delete(&mut self, id: &str) -> Result<()> {
+    /// Creates a log, which ends with the server if it belongs to a creation.
+    pub(super) async fn create(
+        &mut self,
+        log: &LogId,
+        epoch: Epoch,
+        server: &str,
+    ) -> Result<Created> {
+        let server = sql::server(log, server);
+        if let Some(server) = server {
+            self.seen(server).await?;
+        }
+        self.known.forget(&log.room);
+        let created = query_scalar(sql::CREATE).bind(&*log.room).bind(epoch.to_string());
+        let created = created.bind(log.owner.as_str()).bind(server);
+        Ok(sql::created(created.fetch_optional(&mut *self.connection).await?))
+    }
+
+    async fn seen(&mut self, server: &str) -> Result<()> {
+        query(SEEN).bind(server).bind(now()).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    /// Says that the server is there, and deletes logs of one that is not. Returns whether there may be more.
+    pub(super) async fn tend(&mut self, server: Option<&str>) -> Result<bool> {
+        if let Some(server) = server {
+            self.seen(server).await?;
+        }
+        let gone = query_scalar(GONE).bind(now().saturating_sub(millis(LEASE)));
+        let gone: Option<String> = gone.fetch_optional(&mut *self.connection).await?;
+        let Some(gone) = gone else { return Ok(false) };
+        let orphans = query_as(sql::ORPHANS).bind(&gone).fetch_all(&mut *self.connection).await?;
+        let orphans: Vec<_> = orphans.into_iter().map(sql::orphan).collect();
+        for orphan in &orphans {
+            self.delete(orphan).await?;
+        }
+        if orphans.len() < ORPHANS_AT_ONCE {
+            query(sql::FORGET_SERVER).bind(&gone).execute(&mut *self.connection).await?;
+        }
+        // Another server may be gone, too.
+        Ok(true)
+    }
+
+    pub(super) async fn leave(&mut self, server: &str) -> Result<()> {
+        query(sql::LEAVE).bind(server).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    pub(super) async fn delete(&mut self, log: &LogId) -> Result<()> {
         self.flush().await?;
-        self.known.forget(id);
-        let room = query_scalar("select key from dialogue_rooms where id = $1").bind(id);
+        self.known.forget(&log.room);
+        let room = query_scalar(OWNED).bind(&*log.room).bind(log.owner.as_str());
         let room: Option<i64> = room.fetch_optional(&mut *self.connection).await?;
         let Some(room) = room else { return Ok(()) };
         for statement in DELETE {
@@ -216,7 +278,7 @@ impl Change {
 /// Notes where the event with this key is to be, unless the key was used before.
 async fn note(
     connection: &mut SqliteConnection,
-    id: &str,
+    log: &LogId,
     room: &Room,
     key: &Key,
     at: Position,
@@ -236,6 +298,7 @@ async fn note(
         return Ok(None);
     }
     // However old, it is the one that was in the way.
-    let found = query_as(FIND).bind(id).bind(&*key.user).bind(&*key.text).bind(i64::MIN);
+    let found = query_as(FIND).bind(&*log.room).bind(&*key.user).bind(&*key.text).bind(i64::MIN);
+    let found = found.bind(log.owner.as_str());
     sql::before(key, found.fetch_one(connection).await?).map(Some)
 }

@@ -7,15 +7,24 @@ use std::{
 
 use sqlx::{SqliteConnection, query_as, query_scalar};
 
-use super::super::sql::Result;
+use super::super::{
+    LogId, Owner,
+    sql::{Result, owned},
+};
 use crate::Epoch;
 
 /// How many rooms and names are known at most.
 const MOST_KNOWN: usize = 50_000;
 
-pub(super) const ROOM: &str = "select key, epoch, seq from dialogue_rooms where id = $1";
-const NEW_ROOM: &str =
-    "insert into dialogue_rooms (id, epoch, seq) values ($1, $2, 0) returning key";
+/// Takes a room's id and an owner.
+pub(super) const ROOM: &str = concat!(
+    "select key, epoch, seq from dialogue_rooms as r where id = $1 and ",
+    owned!("r", "$2")
+);
+/// Takes a room's id, an epoch and an owner. Returns nothing if the log is another owner's.
+const NEW_ROOM: &str = "
+    insert into dialogue_rooms (id, epoch, seq, owner) values ($1, $2, 0, $3)
+    on conflict (id) do nothing returning key";
 pub(super) const NAME: &str = "select key, last from dialogue_names where room = $1 and event = $2";
 const NEW_NAME: &str = "
     insert into dialogue_names (room, event, last, keep, count, bytes)
@@ -32,6 +41,7 @@ pub(super) struct Known {
 
 /// Where a room's log ends.
 pub(super) struct Room {
+    owner: Owner,
     pub(super) key: i64,
     pub(super) epoch: Epoch,
     pub(super) seq: i64,
@@ -53,28 +63,35 @@ impl Known {
         }
     }
 
-    /// The end of a room's log, which begins with this epoch if there is none.
+    /// The end of a log, which begins with this epoch if there is none and it may begin by itself. `None` if
+    /// it may not, or if the room has a log of another owner.
     pub(super) async fn room(
         &mut self,
         connection: &mut SqliteConnection,
-        id: &Arc<str>,
+        LogId { room: id, owner }: &LogId,
         epoch: Epoch,
-    ) -> Result<&mut Room> {
-        let vacant = match self.rooms.entry(id.clone()) {
-            Entry::Occupied(known) => return Ok(known.into_mut()),
-            Entry::Vacant(vacant) => vacant,
+    ) -> Result<Option<&mut Room>> {
+        let entry = match self.rooms.entry(id.clone()) {
+            Entry::Occupied(known) if known.get().owner == *owner => {
+                return Ok(Some(known.into_mut()));
+            }
+            entry => entry,
         };
         self.lookups += 1;
-        let found = query_as(ROOM).bind(&**id).fetch_optional(&mut *connection).await?;
-        let names = HashMap::new();
-        let room = if let Some((key, epoch, seq)) = found {
+        let found = query_as(ROOM).bind(&**id).bind(owner.as_str());
+        let (names, owner) = (HashMap::new(), owner.clone());
+        let room = if let Some((key, epoch, seq)) = found.fetch_optional(&mut *connection).await? {
             let epoch: String = epoch;
-            Room { key, epoch: epoch.parse()?, seq, names }
+            Room { owner, key, epoch: epoch.parse()?, seq, names }
+        } else if owner.is_creation() {
+            return Ok(None);
         } else {
             let new = query_scalar(NEW_ROOM).bind(&**id).bind(epoch.to_string());
-            Room { key: new.fetch_one(connection).await?, epoch, seq: 0, names }
+            let new = new.bind(owner.as_str()).fetch_optional(connection).await?;
+            let Some(key) = new else { return Ok(None) };
+            Room { owner, key, epoch, seq: 0, names }
         };
-        Ok(vacant.insert(room))
+        Ok(Some(entry.insert_entry(room).into_mut()))
     }
 
     pub(super) fn forget(&mut self, id: &str) {

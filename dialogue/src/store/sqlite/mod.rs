@@ -21,10 +21,16 @@ use sqlx::{
 
 use self::{tables::File, writer::Writer};
 use super::{
-    Appended, Batch, Before, Head, Key, Page, Query, Store, StoreError,
+    Appended, Batch, Before, Created, Head, Key, LogId, Page, Query, Store, StoreError,
     sql::{self, Failure, Retention, Sweeper},
 };
+use crate::Epoch;
 
+/// What makes the tables.
+const TABLES: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/1_logs.sql"),
+    include_str!("../../../migrations/sqlite/2_owners.sql"),
+];
 /// How long to wait for another process that writes to the file.
 const BUSY: Duration = Duration::from_secs(5);
 /// The error code for that.
@@ -114,9 +120,7 @@ impl SqliteOptions {
         let mut connection = patiently(&options).await.map_err(unopened)?;
         // Of several processes that open the file at once, one makes the tables.
         let mut tables = connection.begin_with("begin immediate").await.map_err(unopened)?;
-        sql::migrator(include_str!("../../../migrations/sqlite/1_logs.sql"))
-            .run(&mut *tables)
-            .await?;
+        sql::migrator(TABLES).run(&mut *tables).await?;
         tables.commit().await.map_err(unopened)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -218,25 +222,30 @@ impl fmt::Debug for Sqlite {
 }
 
 impl Store for Sqlite {
-    async fn head(&self, room: &str) -> Result<Option<Head>, StoreError> {
-        self.file.head(room).await.map_err(StoreError::new)
+    async fn create(&self, log: &LogId, epoch: Epoch) -> Result<Created, StoreError> {
+        sql::no_zero(&log.room).map_err(StoreError::new)?;
+        self.file.writer.create(log, epoch).await.map_err(StoreError::new)
+    }
+
+    async fn head(&self, log: &LogId) -> Result<Option<Head>, StoreError> {
+        self.file.head(log).await.map_err(StoreError::new)
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {
         sql::storable(&batch).map_err(StoreError::new)?;
-        self.file.writer.append(batch).await.map_err(StoreError::new)
+        self.file.writer.append(batch).await.map_err(Failure::of_append)
     }
 
-    async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>, StoreError> {
-        self.file.find(room, key).await.map_err(StoreError::new)
+    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
+        self.file.find(log, key).await.map_err(StoreError::new)
     }
 
-    async fn read(&self, room: &str, query: &Query) -> Result<Page, StoreError> {
-        sql::read(&*self.file, room, query).await.map_err(StoreError::new)
+    async fn read(&self, log: &LogId, query: &Query) -> Result<Page, StoreError> {
+        sql::read(&*self.file, log, query).await.map_err(StoreError::new)
     }
 
-    async fn delete(&self, room: &str) -> Result<(), StoreError> {
-        self.file.writer.delete(room).await.map_err(StoreError::new)
+    async fn delete(&self, log: &LogId) -> Result<(), StoreError> {
+        self.file.writer.delete(log).await.map_err(StoreError::new)
     }
 
     /// Returns when everything that was to be appended is, and the file is closed.

@@ -6,8 +6,10 @@ use sqlx::{query_as, query_scalar, sqlite::SqlitePool};
 
 use super::{
     super::{
-        Before, Head, KEY_WINDOW, Key,
-        sql::{self, EventRow, From, Place, Places, Result, STEP, Tables, millis, now, signed},
+        Before, Head, KEY_WINDOW, Key, LogId,
+        sql::{
+            self, EventRow, From, Place, Places, Result, STEP, Tables, millis, now, owned, signed,
+        },
     },
     writer::Writer,
 };
@@ -15,7 +17,7 @@ use super::{
 /// The events of some names next to a place. Of each name, no more of the index is read than may be
 /// wanted; of the events themselves, those that are.
 ///
-/// Takes the room's id, the names as JSON, the place, and how many events and bytes.
+/// Takes the room's id, the names as JSON, the place, how many events and bytes, and an owner.
 macro_rules! events {
     ($past:literal, $until:literal, $order:literal, $end:literal) => {
         concat!(
@@ -39,7 +41,9 @@ macro_rules! events {
                 ), ",
             $end,
             ")
-                where r.id = $1
+                where r.id = $1 and ",
+            owned!("r", "$6"),
+            "
                 order by e.seq ",
             $order,
             " limit $4
@@ -65,21 +69,28 @@ macro_rules! events {
 pub(super) const AFTER: &str = events!(">", "<=", "", "9223372036854775807");
 pub(super) const BEFORE: &str = events!("<", ">=", "desc", "0");
 
-/// Takes a room's id, a name, and how many to pass over.
-pub(super) const NEWEST: &str = "
+/// Takes a room's id, a name, how many to pass over, and an owner.
+pub(super) const NEWEST: &str = concat!(
+    "
     select e.seq
     from dialogue_rooms r
     cross join dialogue_names n on n.room = r.key and n.event = $2
     cross join dialogue_events e on e.name = n.key
-    where r.id = $1
-    order by e.seq desc limit 1 offset $3";
+    where r.id = $1 and ",
+    owned!("r", "$4"),
+    "
+    order by e.seq desc limit 1 offset $3"
+);
 
-/// Takes a room's id, whose key, the key, and when it must have been used at the earliest.
-pub(super) const FIND: &str = "
+/// Takes a room's id, whose key, the key, when it must have been used at the earliest, and an owner.
+pub(super) const FIND: &str = concat!(
+    "
     select k.digest, r.epoch, k.seq, k.prev
     from dialogue_rooms r
     cross join dialogue_keys k on k.room = r.key and k.owner = $2 and k.key = $3 and k.at > $4
-    where r.id = $1";
+    where r.id = $1 and ",
+    owned!("r", "$5")
+);
 
 /// Takes a time.
 pub(super) const AGED: &str =
@@ -101,16 +112,22 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) async fn head(&self, room: &str) -> Result<Option<Head>> {
-        sql::head(query_as(sql::HEAD).bind(room).fetch_all(&self.readers).await?)
+    pub(super) async fn head(&self, LogId { room, owner }: &LogId) -> Result<Option<Head>> {
+        let rows = query_as(sql::HEAD).bind(&**room).bind(owner.as_str());
+        sql::head(rows.fetch_all(&self.readers).await?)
     }
 
-    pub(super) async fn find(&self, room: &str, key: &Key) -> Result<Option<Before>> {
+    pub(super) async fn find(
+        &self,
+        LogId { room, owner }: &LogId,
+        key: &Key,
+    ) -> Result<Option<Before>> {
         let found = query_as(FIND)
-            .bind(room)
+            .bind(&**room)
             .bind(&*key.user)
             .bind(&*key.text)
             .bind(oldest_key())
+            .bind(owner.as_str())
             .fetch_optional(&self.readers)
             .await?;
         found.map(|row| sql::before(key, row)).transpose()
@@ -120,7 +137,7 @@ impl File {
 impl Tables for File {
     async fn events(
         &self,
-        room: &str,
+        LogId { room, owner }: &LogId,
         names: &[Cow<'static, str>],
         from: From,
         limit: i64,
@@ -131,13 +148,22 @@ impl Tables for File {
             From::Before(seq) => (BEFORE, seq),
         };
         let names = serde_json::to_string(names)?;
-        let rows = query_as(statement).bind(room).bind(names).bind(place).bind(limit).bind(bytes);
-        Ok(rows.fetch_all(&self.readers).await?)
+        let rows = query_as(statement).bind(&**room).bind(names).bind(place).bind(limit);
+        Ok(rows.bind(bytes).bind(owner.as_str()).fetch_all(&self.readers).await?)
     }
 
-    async fn newest(&self, room: &str, event: &str, skip: i64) -> Result<Option<i64>> {
-        let seq = query_scalar(NEWEST).bind(room).bind(event).bind(skip);
+    async fn newest(
+        &self,
+        LogId { room, owner }: &LogId,
+        event: &str,
+        skip: i64,
+    ) -> Result<Option<i64>> {
+        let seq = query_scalar(NEWEST).bind(&**room).bind(event).bind(skip).bind(owner.as_str());
         Ok(seq.fetch_optional(&self.readers).await?)
+    }
+
+    async fn tend(&self) -> Result<bool> {
+        self.writer.tend().await
     }
 
     async fn forget_keys(&self) -> Result<u64> {

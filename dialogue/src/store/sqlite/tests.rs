@@ -29,6 +29,10 @@ async fn no_statement_goes_through_a_whole_table() {
     let statements = [
         sql::HEAD,
         sql::HEAVY,
+        sql::CREATE,
+        sql::ORPHANS,
+        sql::FORGET_SERVER,
+        sql::LEAVE,
         tables::AFTER,
         tables::BEFORE,
         tables::NEWEST,
@@ -38,6 +42,8 @@ async fn no_statement_goes_through_a_whole_table() {
         tables::OLDEST,
         known::ROOM,
         known::NAME,
+        append::OWNED,
+        append::GONE,
         append::ROOMS,
         append::NAMES,
         append::REMOVE,
@@ -69,7 +75,9 @@ async fn a_full_file_takes_events_again_when_a_room_is_deleted() {
         let message = RawMessage::new("a", room.clone(), data);
         let keep = NonZeroUsize::new(1_000).unwrap();
         let event = NewEvent { message, keep, key: None };
-        store.append(Batch { room, epoch: Epoch::random(), events: vec![event; 10] }).await
+        store
+            .append(Batch { log: room.into(), epoch: Epoch::random(), events: vec![event; 10] })
+            .await
     };
     let mut seq = 0;
     let error = loop {
@@ -80,13 +88,13 @@ async fn a_full_file_takes_events_again_when_a_room_is_deleted() {
     };
     assert!(error.to_string().contains("full"), "{error}");
     assert!(append("small").await.is_err());
-    assert_eq!(store.head("big").await.unwrap().unwrap().seq, seq, "all or none");
+    assert_eq!(store.head(&"big".into()).await.unwrap().unwrap().seq, seq, "all or none");
     let part = Part::After { seq: 0, events: vec!["a".into()] };
     let query = Query { part, limit: usize::MAX, bytes: usize::MAX };
-    let read = store.read("big", &query).await.unwrap();
+    let read = store.read(&"big".into(), &query).await.unwrap();
     assert_eq!(read.events.len() as u64, seq, "what was acknowledged is there");
 
-    store.delete("big").await.unwrap();
+    store.delete(&"big".into()).await.unwrap();
     append("small").await.unwrap();
-    assert_eq!(store.head("small").await.unwrap().unwrap().seq, 10);
+    assert_eq!(store.head(&"small".into()).await.unwrap().unwrap().seq, 10);
 }

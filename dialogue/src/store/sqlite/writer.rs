@@ -9,12 +9,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     super::{
-        Appended, Batch,
+        Appended, Batch, Created, LogId,
         sql::{Failure, Places, Result, Retention},
     },
     append::Transaction,
     known::Known,
 };
+use crate::Epoch;
 
 /// How many jobs may wait; with more, asking waits.
 const WAITING: usize = 1_024;
@@ -32,18 +33,25 @@ struct Job {
 }
 
 pub(super) enum Work {
+    Create(LogId, Epoch),
     Append(Batch),
-    Delete(Arc<str>),
+    Delete(LogId),
     Remove(Places),
     /// Forget keys that were used then, or before.
     Forget(i64),
+    /// Say that this server is there, and delete logs of others that are not.
+    Tend,
     Close,
 }
 
 #[derive(Default)]
 pub(super) struct Done {
-    pub(super) appended: Vec<Appended>,
-    pub(super) removed: u64,
+    created: Option<Created>,
+    /// None, if the log is another owner's.
+    appended: Option<Vec<Appended>>,
+    removed: u64,
+    /// Whether there may be more logs of servers that are gone.
+    orphans: bool,
 }
 
 impl Writer {
@@ -53,18 +61,34 @@ impl Writer {
         retention: Arc<Retention>,
     ) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING);
-        let connection = Some(connection);
-        let task = Task { options, connection, known: Known::default(), retention };
+        let (connection, server) = (Some(connection), Epoch::random().to_string());
+        let task = Task {
+            options,
+            connection,
+            known: Known::default(),
+            retention,
+            server,
+            creates: false,
+        };
         tokio::spawn(task.run(waiting));
         Self { jobs }
     }
 
     pub(super) async fn append(&self, batch: Batch) -> Result<Vec<Appended>> {
-        Ok(self.work(Work::Append(batch)).await?.appended)
+        self.work(Work::Append(batch)).await?.appended.ok_or(Failure::NotOwned)
     }
 
-    pub(super) async fn delete(&self, room: &str) -> Result<()> {
-        self.work(Work::Delete(room.into())).await.map(drop)
+    pub(super) async fn create(&self, log: &LogId, epoch: Epoch) -> Result<Created> {
+        let created = self.work(Work::Create(log.clone(), epoch)).await?.created;
+        Ok(created.unwrap_or(Created::Exists))
+    }
+
+    pub(super) async fn delete(&self, log: &LogId) -> Result<()> {
+        self.work(Work::Delete(log.clone())).await.map(drop)
+    }
+
+    pub(super) async fn tend(&self) -> Result<bool> {
+        Ok(self.work(Work::Tend).await?.orphans)
     }
 
     pub(super) async fn remove(&self, places: Places) -> Result<u64> {
@@ -94,6 +118,10 @@ struct Task {
     connection: Option<SqliteConnection>,
     known: Known,
     retention: Arc<Retention>,
+    /// What tells this server from others.
+    server: String,
+    /// Whether logs end with this server.
+    creates: bool,
 }
 
 impl Task {
@@ -155,12 +183,21 @@ impl Task {
         let mut done = Vec::with_capacity(work.len());
         for work in work {
             done.push(match work {
-                Work::Append(batch) => {
-                    Done { appended: transaction.append(batch).await?, removed: 0 }
+                Work::Create(log, epoch) => {
+                    self.creates |= log.owner.is_creation();
+                    let created = transaction.create(&log, epoch, &self.server).await?;
+                    Done { created: Some(created), ..Done::default() }
                 }
-                Work::Delete(room) => {
-                    transaction.delete(&room).await?;
+                Work::Append(batch) => {
+                    Done { appended: transaction.append(batch).await?, ..Done::default() }
+                }
+                Work::Delete(log) => {
+                    transaction.delete(&log).await?;
                     Done::default()
+                }
+                Work::Tend => {
+                    let server = self.creates.then_some(&*self.server);
+                    Done { orphans: transaction.tend(server).await?, ..Done::default() }
                 }
                 Work::Remove(places) => {
                     Done { removed: transaction.remove(&places).await?, ..Done::default() }
@@ -168,7 +205,10 @@ impl Task {
                 Work::Forget(keys) => {
                     Done { removed: transaction.forget(keys).await?, ..Done::default() }
                 }
-                Work::Close => Done::default(),
+                Work::Close => {
+                    transaction.leave(&self.server).await?;
+                    Done::default()
+                }
             });
         }
         let written = transaction.finish().await?;
