@@ -19,6 +19,7 @@ mod postgres;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod weight;
 
 use std::{
     borrow::Cow, error::Error, fmt, future::Future, num::NonZeroUsize, sync::Arc, time::Duration,
@@ -27,7 +28,7 @@ use std::{
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::archive::Keeper;
+pub(crate) use self::{archive::Keeper, weight::weight};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "sqlite")]
@@ -340,13 +341,4 @@ impl Error for StoreError {
             Reason::NotOwned => None,
         }
     }
-}
-
-/// How many bytes an event takes where it is kept, about: the weight that every bound counts with.
-pub(crate) fn weight(message: &RawMessage) -> usize {
-    /// What an event takes besides its texts: its place, its position, their names in JSON.
-    const PLACE: usize = 256;
-    let meta = message.meta.as_ref().map_or(0, |meta| meta.as_json().len());
-    let texts = [&*message.event, &*message.room_id, &*message.from, message.data.get()];
-    texts.map(str::len).iter().sum::<usize>() + meta + PLACE
 }

@@ -11,6 +11,7 @@ mod contract;
 mod created;
 mod delivery;
 mod dispatch;
+mod ended;
 mod history;
 mod hooks;
 mod http;

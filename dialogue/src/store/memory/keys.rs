@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::super::{Before, KEY_WINDOW, Key};
+use super::super::{Before, KEY_WINDOW, Key, weight::weight_of_key};
 use crate::Position;
 
 /// The keys of a log's last two minutes.
@@ -16,12 +16,18 @@ pub(super) struct Keys {
     known: HashMap<KeyName, ([u8; 16], Position)>,
     /// Oldest first.
     order: VecDeque<(Instant, KeyName)>,
+    bytes: usize,
 }
 
 /// Whose key it is, and which.
 type KeyName = (Arc<str>, Arc<str>);
 
 impl Keys {
+    /// How much memory they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn find(&mut self, key: &Key) -> Option<Before> {
         self.expire();
         let (digest, position) = self.known.get(&(key.user.clone(), key.text.clone()))?;
@@ -30,16 +36,27 @@ impl Keys {
 
     pub(super) fn note(&mut self, key: Key, position: Position) {
         let Key { user, text, digest } = key;
+        self.bytes += weight_of_key(&user, &text);
         self.order.push_back((Instant::now(), (user.clone(), text.clone())));
         self.known.insert((user, text), (digest, position));
     }
 
     pub(super) fn expire(&mut self) {
-        while let Some((at, _)) = self.order.front()
-            && at.elapsed() >= KEY_WINDOW
-            && let Some((_, key)) = self.order.pop_front()
-        {
-            self.known.remove(&key);
+        while self.order.front().is_some_and(|(at, _)| at.elapsed() >= KEY_WINDOW) {
+            self.forget();
         }
+    }
+
+    /// Forgets the oldest. Returns whether there was one.
+    pub(super) fn forget(&mut self) -> bool {
+        let Some((_, key)) = self.order.pop_front() else { return false };
+        self.bytes -= weight_of_key(&key.0, &key.1);
+        self.known.remove(&key);
+        // A log that had many keeps no room for them.
+        if self.order.capacity() > 64 && self.order.len() < self.order.capacity() / 4 {
+            self.order.shrink_to(self.order.len() * 2);
+            self.known.shrink_to(self.order.len() * 2);
+        }
+        true
     }
 }

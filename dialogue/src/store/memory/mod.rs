@@ -1,5 +1,6 @@
 //! Logs in memory.
 
+mod budget;
 mod keys;
 mod leaving;
 
@@ -26,16 +27,20 @@ use self::{
 };
 use super::{
     Appended, Archive, Batch, Before, Created, Head, Key, LogId, NewEvent, Owner, Page, Part,
-    Query, Store, StoreError, Stored,
+    Query, Store, StoreError, Stored, weight::weight,
 };
 use crate::{Epoch, Position};
 
 /// For how long the log of a room that nobody is in stays in memory.
 const RELEASED_FOR: Duration = Duration::from_mins(10);
+/// What a log takes without events, and what it takes for each name, in bytes.
+const LOG: usize = 512;
+const NAME: usize = 256;
 /// How often it is looked whether such a log may go.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// Logs in memory: the default. A log keeps as many events of each name as it declares.
+/// Logs in memory: the default. A log keeps as many events of each name as it declares, unless all logs together
+/// take [more memory than they may](Memory::bytes).
 ///
 /// Where the app has [`evicted`](crate::App::evicted), it is handed what does not stay: on overflow,
 /// when the room is deleted, when an empty room of a family is let go of (after ten minutes, or sooner
@@ -55,6 +60,13 @@ struct Shared {
     released_rooms: AtomicUsize,
     released_bytes: AtomicUsize,
     events: AtomicUsize,
+    /// How much memory all logs take, and how much they may.
+    bytes: AtomicUsize,
+    most_bytes: AtomicUsize,
+    /// Held by whoever makes room, never across an await and never while a log is held.
+    making_room: Mutex<()>,
+    /// How much memory the events take that the app is to take.
+    leaving_bytes: AtomicUsize,
     /// How many queues of leaving events are being handed over.
     leaving: AtomicUsize,
     left: Notify,
@@ -79,6 +91,8 @@ struct Log {
     epoch: Epoch,
     seq: u64,
     names: HashMap<Cow<'static, str>, Kept>,
+    /// How much memory the events take.
+    events: usize,
     keys: Keys,
     /// Its place among those of rooms that nobody is in.
     released: Option<u64>,
@@ -111,6 +125,10 @@ impl Memory {
             released_rooms: AtomicUsize::new(1_000),
             released_bytes: AtomicUsize::new(64_000_000),
             events: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            most_bytes: AtomicUsize::new(64_000_000),
+            making_room: Mutex::default(),
+            leaving_bytes: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
             left: Notify::new(),
         };
@@ -123,8 +141,18 @@ impl Memory {
         self
     }
 
-    /// How many bytes of payloads the logs of rooms that nobody is in may have together. Default:
-    /// 64,000,000.
+    /// How much memory all logs together may take, in bytes; what the app has yet to take of evicted events is
+    /// bounded by as much again. With more, the largest logs let go of their oldest events until a tenth is free:
+    /// a client that missed those starts anew. Logs without events forget their oldest keys, and a trigger that
+    /// is sent again with one is then another event. An event counts with its payload, `meta`, sender and names,
+    /// and 256 bytes more; an idempotency key with its texts and 256 bytes more. Default: 64,000,000.
+    pub fn bytes(self, most: usize) -> Self {
+        self.shared.most_bytes.store(most, Ordering::Relaxed);
+        self
+    }
+
+    /// How much memory the logs of rooms that nobody is in may take together, in bytes, counted as in
+    /// [`Memory::bytes`]. Default: 64,000,000.
     pub fn released_bytes(self, most: usize) -> Self {
         self.shared.released_bytes.store(most, Ordering::Relaxed);
         self
@@ -137,9 +165,13 @@ impl Store for Memory {
         LogId { room, owner }: &LogId,
         epoch: Epoch,
     ) -> Result<Created, StoreError> {
-        let log = self.shared.logs.entry(room.clone());
-        let log = log.or_insert_with(|| Log::new(owner.clone(), epoch));
-        Ok(if log.owner == *owner { Created::Owned } else { Created::Exists })
+        let created = {
+            let log = self.shared.logs.entry(room.clone());
+            let log = log.or_insert_with(|| self.shared.new_log(owner.clone(), epoch));
+            if log.owner == *owner { Created::Owned } else { Created::Exists }
+        };
+        self.shared.keep_within();
+        Ok(created)
     }
 
     async fn head(&self, log: &LogId) -> Result<Option<Head>, StoreError> {
@@ -158,21 +190,33 @@ impl Store for Memory {
                 self.shared.room_to_leave(&room, &event.message.event).await;
             }
         }
-        let mut log = match self.shared.logs.entry(room.clone()) {
-            Entry::Occupied(log) => log.into_ref(),
-            Entry::Vacant(_) if owner.is_creation() => return Err(StoreError::not_owned()),
-            Entry::Vacant(vacant) => vacant.insert(Log::new(owner.clone(), epoch)),
+        let appended = {
+            let mut log = match self.shared.logs.entry(room.clone()) {
+                Entry::Occupied(log) => log.into_ref(),
+                Entry::Vacant(_) if owner.is_creation() => return Err(StoreError::not_owned()),
+                Entry::Vacant(vacant) => vacant.insert(self.shared.new_log(owner.clone(), epoch)),
+            };
+            if log.owner != owner {
+                return Err(StoreError::not_owned());
+            }
+            self.shared.use_again(&mut log);
+            let before = log.bytes();
+            let append = |event| self.shared.append(&room, &mut log, event);
+            let appended = events.into_iter().map(append).collect();
+            self.shared.account(before, log.bytes());
+            appended
         };
-        if log.owner != owner {
-            return Err(StoreError::not_owned());
-        }
-        self.shared.use_again(&mut log);
-        let append = |event| self.shared.append(&room, &mut log, event);
-        Ok(events.into_iter().map(append).collect())
+        self.shared.keep_within();
+        Ok(appended)
     }
 
     async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
-        Ok(self.shared.log_mut(log).and_then(|mut log| log.keys.find(key)))
+        Ok(self.shared.log_mut(log).and_then(|mut log| {
+            let before = log.bytes();
+            let found = log.keys.find(key);
+            self.shared.account(before, log.bytes());
+            found
+        }))
     }
 
     async fn read(&self, log: &LogId, query: &Query) -> Result<Page, StoreError> {
@@ -277,8 +321,10 @@ impl Shared {
             log.keys.note(key, position);
         }
         let event: Stored = Arc::new(message);
+        log.events += weight(&event);
         kept.events.push_back(event.clone());
         let surplus = kept.events.len().saturating_sub(keep.get());
+        log.events -= kept.events.iter().take(surplus).map(|event| weight(event)).sum::<usize>();
         self.events.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_sub(surplus, Ordering::Relaxed);
         let surplus = kept.events.drain(..surplus);
@@ -291,8 +337,22 @@ impl Shared {
         Appended::Now(event)
     }
 
-    /// Waits while too many events of this name wait for the app to take them.
+    fn new_log(&self, owner: Owner, epoch: Epoch) -> Log {
+        let log = Log::new(owner, epoch);
+        self.account(0, log.bytes());
+        log
+    }
+
+    /// Waits while too many events of this name, or too many bytes of all events, wait for the app to take them.
     async fn room_to_leave(&self, room: &str, name: &str) {
+        loop {
+            let left = self.left.notified();
+            let most = self.most_bytes.load(Ordering::Relaxed);
+            if self.leaving_bytes.load(Ordering::Relaxed) <= most {
+                break;
+            }
+            left.await;
+        }
         let leaving = self.logs.get(room).and_then(|log| log.names.get(name)?.leaving.clone());
         if let Some(leaving) = leaving {
             leaving.has_room().await;
@@ -363,6 +423,7 @@ impl Shared {
 
     /// Hands a whole log over, that is in nobody's way any more.
     fn let_go(self: &Arc<Self>, room: &Arc<str>, log: Log) -> Vec<Arc<Leaving>> {
+        self.account(log.bytes(), 0);
         let mut all = Vec::new();
         for (name, mut kept) in log.names {
             self.events.fetch_sub(kept.events.len(), Ordering::Relaxed);
@@ -386,6 +447,8 @@ impl Shared {
         leaving: &Arc<Leaving>,
         events: VecDeque<Stored>,
     ) {
+        let bytes = events.iter().map(|event| weight(event)).sum();
+        self.leaving_bytes.fetch_add(bytes, Ordering::Relaxed);
         if !leaving.push(events) {
             return;
         }
@@ -395,8 +458,11 @@ impl Shared {
         tokio::spawn(async move {
             while let Some(batch) = leaving.next() {
                 let count = batch.len();
+                let bytes = batch.iter().map(weight).sum();
                 archive.evicted(&room, &name, batch).await;
                 leaving.took(count);
+                shared.leaving_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                shared.left.notify_waiters();
             }
             shared.leaving.fetch_sub(1, Ordering::AcqRel);
             shared.left.notify_waiters();
@@ -414,7 +480,9 @@ impl Shared {
     fn sweep(self: &Arc<Self>) {
         self.forget(|_, since| since.elapsed() >= RELEASED_FOR);
         for mut log in self.logs.iter_mut() {
+            let before = log.bytes();
             log.keys.expire();
+            self.account(before, log.bytes());
         }
     }
 
@@ -458,6 +526,14 @@ impl Released {
         place
     }
 
+    /// The log takes as much now.
+    fn resize(&mut self, place: u64, bytes: usize) {
+        if let Some(log) = self.rooms.get_mut(&place) {
+            self.bytes = self.bytes - log.bytes + bytes;
+            log.bytes = bytes;
+        }
+    }
+
     fn take(&mut self, place: u64) -> Option<ReleasedLog> {
         let log = self.rooms.remove(&place)?;
         self.bytes -= log.bytes;
@@ -466,13 +542,20 @@ impl Released {
 }
 
 impl Log {
-    /// How many bytes of payloads there are.
+    /// How much memory the log takes.
     fn bytes(&self) -> usize {
-        let events = self.names.values().flat_map(|kept| &kept.events);
-        events.map(|event| super::weight(event)).sum()
+        LOG + self.names.len() * NAME + self.events + self.keys.bytes()
     }
 
     fn new(owner: Owner, epoch: Epoch) -> Self {
-        Self { owner, epoch, seq: 0, names: HashMap::new(), keys: Keys::default(), released: None }
+        Self {
+            owner,
+            epoch,
+            seq: 0,
+            names: HashMap::new(),
+            events: 0,
+            keys: Keys::default(),
+            released: None,
+        }
     }
 }
