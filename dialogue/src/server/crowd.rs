@@ -58,7 +58,7 @@ impl Crowd {
         total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).ok()?;
         let mut place = Place { present: self.present.clone(), address: None, network: None };
         if let Some(address) = address {
-            let (address, network) = (prefix(address, 64), network(address));
+            let (address, network) = (host(address), network(address));
             if !addresses.add(address, self.most) {
                 return None;
             }
@@ -87,6 +87,11 @@ fn prefix(address: IpAddr, bits: u32) -> IpAddr {
         }
         v4 @ IpAddr::V4(_) => v4,
     }
+}
+
+/// What counts as one address: an address of IPv4, or a network of IPv6 of 64 bits.
+pub(crate) fn host(address: IpAddr) -> IpAddr {
+    prefix(address, 64)
 }
 
 /// The IPv6 network of 48 bits that an address is in.
@@ -224,7 +229,7 @@ impl Transports {
         let limits = &self.limits;
         let network = network(address)
             .map(|network| get((network, 48), &|| Address::new(limits, NETWORK, None)));
-        get((prefix(address, 64), 64), &|| Address::new(limits, 1, network.clone()))
+        get((host(address), 64), &|| Address::new(limits, 1, network.clone()))
     }
 
     /// Forgets addresses without connections whose rates have come back, now and then.

@@ -23,7 +23,12 @@ use super::{
     listener,
     origin::{Gate, Proxies},
     rate::{Meter, Meters},
-    rooms::{erased::Keyed, hub::Hub, lifecycle},
+    rooms::{
+        announce::Announcer,
+        erased::Keyed,
+        hub::{Asker, Hub},
+        lifecycle,
+    },
     stop::{self, Stop},
 };
 use crate::{
@@ -74,6 +79,7 @@ pub(crate) struct Inner<A: App> {
     gateway: Gateway,
     store: Arc<AnyStore>,
     hub: Hub<A>,
+    announcer: Announcer<A>,
     clients: Clients<A>,
     /// Transports by address.
     transports: Transports,
@@ -200,6 +206,7 @@ impl<A: App> Builder<A> {
                 gateway,
                 store,
                 hub,
+                announcer: Announcer::new(),
                 clients,
                 transports,
                 answers,
@@ -207,6 +214,7 @@ impl<A: App> Builder<A> {
                 stop: Stop::new(),
             }
         }));
+        tokio::spawn(lifecycle::sweep(dialogue.downgrade(), dialogue.limits().empty_time));
         dialogue.store().attach(Archive::new(AppArchive(dialogue.downgrade())));
         Ok(dialogue)
     }
@@ -288,7 +296,7 @@ impl<A: App> Dialogue<A> {
         all.map(|live| AnyRoom::new(self.clone(), live.room().clone())).collect()
     }
 
-    /// Creates a room that no module declares. Clients that may see it are told.
+    /// Creates a room that no module declares. Clients that may see it are told, soon after.
     ///
     /// ```
     /// # use dialogue::{App, CreateError, Dialogue, Event, RoomConfig};
@@ -308,7 +316,8 @@ impl<A: App> Dialogue<A> {
     /// A log that belongs to another creator, or to a room that a client asked for, is never taken over:
     /// that is [`CreateError::Exists`]. Deleting the room deletes the log, and frees the id.
     ///
-    /// A room that a client asked for ends with the server, and so does its log: its id is free as soon as the
+    /// A room that a client asked for ends when nobody has been in it for [`empty_time`](Limits::empty_time), unless
+    /// it has handlers that code added. It ends with the server, too, and so does its log: its id is free as soon as the
     /// store was closed, and ten minutes after the server was last heard of if it was not.
     ///
     /// What code creates does not count towards
@@ -321,16 +330,16 @@ impl<A: App> Dialogue<A> {
         self.create_within(id, config, None).await.map(|(room, _)| room)
     }
 
-    /// Creates a room, if its creator has fewer than `quota`.
+    /// Creates a room, for a client that asked for it if it is one.
     pub(crate) async fn create_within(
         &self,
         id: &str,
         config: RoomConfig,
-        quota: Option<usize>,
+        asker: Option<Asker>,
     ) -> Result<(AnyRoom<A>, RoomInfo), CreateError> {
-        let room = Arc::new(config.build(id, self.0.hub.number(), quota.is_some())?);
+        let room = Arc::new(config.build(id, self.0.hub.number(), asker.is_some())?);
         let room = AnyRoom::new(self.clone(), room);
-        let info = lifecycle::create(&room, quota).await?;
+        let info = lifecycle::create(&room, asker).await?;
         Ok((room, info))
     }
 
@@ -544,6 +553,10 @@ impl<A: App> Dialogue<A> {
 
     pub(crate) fn gateway(&self) -> &Gateway {
         &self.0.gateway
+    }
+
+    pub(crate) fn announcer(&self) -> &Announcer<A> {
+        &self.0.announcer
     }
 
     pub(crate) fn hub(&self) -> &Hub<A> {

@@ -118,8 +118,15 @@ pub struct Limits {
     pub rooms_per_connection: usize,
     /// Rooms that one user may have created, by asking for them, and not deleted. Default: 20.
     pub rooms_per_user: usize,
-    /// Rooms that users may have created, all together, when one asks for another. Default: 10,000.
+    /// Rooms that clients of one address may have created, by asking for them, and not deleted; IPv6 addresses are
+    /// counted per /64. Default: 100.
+    pub rooms_per_address: usize,
+    /// Rooms that users may have created, all together, when one asks for another. The last tenth is for users and
+    /// addresses that have none. Default: 10,000.
     pub created_rooms: usize,
+    /// The time that a room which a client asked for may be empty. After that it ends as if it had been deleted, and
+    /// its log with it; not so if code has added handlers to it. Default: 10 min.
+    pub empty_time: Duration,
     /// Subscriptions of one member in a room with `events(any)`. Default: 100.
     pub subscriptions_per_room: usize,
     /// Rooms in one answer to a request for the list of rooms, and rooms that are looked at for it.
@@ -179,7 +186,9 @@ impl Default for Limits {
             waiting_appends: 10_000,
             rooms_per_connection: 100,
             rooms_per_user: 20,
+            rooms_per_address: 100,
             created_rooms: 10_000,
+            empty_time: Duration::from_mins(10),
             subscriptions_per_room: 100,
             page_rooms: 1_000,
             page_events: 100,
@@ -222,6 +231,7 @@ impl Limits {
             &mut self.store_time,
             &mut self.quiet_time,
             &mut self.write_time,
+            &mut self.empty_time,
         ] {
             *time = (*time).min(LONG);
         }

@@ -15,6 +15,7 @@ use super::{
     message::Envelope,
     packet::Packet,
     rooms::{
+        hub::Asker,
         live::{Change, Live},
         membership::{self, Answer},
         trigger::publish,
@@ -408,7 +409,8 @@ async fn create_room<A: App>(
     let created = match decided {
         Ok(Ok(config)) => {
             let config = config.created_by_default(client.user_id());
-            dialogue.create_within(&id, config, Some(dialogue.limits().rooms_per_user)).await
+            let address = client.handshake().address();
+            dialogue.create_within(&id, config, Some(Asker::at(address))).await
         }
         Ok(Err(deny)) => Err(CreateError::Denied(deny)),
         Err(hook::Failed) => Err(CreateError::Internal),

@@ -1,6 +1,7 @@
 //! How many there are of each.
 
 use std::{
+    borrow::Borrow,
     hash::Hash,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -48,6 +49,14 @@ impl<K: Eq + Hash> Tally<K> {
                 count.remove();
             }
         }
+    }
+
+    /// How many there are of a key.
+    pub(crate) fn count<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> usize
+    where
+        K: Borrow<Q>,
+    {
+        self.counts.get(key).map_or(0, |count| *count)
     }
 
     /// How many keys there are some of.

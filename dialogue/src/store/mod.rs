@@ -28,7 +28,6 @@ use std::{
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::{archive::Keeper, weight::weight};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "sqlite")]
@@ -39,6 +38,7 @@ pub use self::{
     memory::Memory,
     owner::{LogId, Owner},
 };
+pub(crate) use self::{archive::Keeper, weight::weight};
 use crate::{Epoch, Position, RawMessage};
 
 /// For how long a key is remembered: an append with the same key appends nothing.

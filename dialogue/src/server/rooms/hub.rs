@@ -2,33 +2,45 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     ops::{Bound, Deref},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use dashmap::{DashMap, DashSet, Entry};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    super::{Limits, Stats, tally::Tally},
+    super::{Limits, Stats, crowd, tally::Tally},
     erased::ErasedRoom,
     live::{Live, Member},
 };
 use crate::{App, CreateError, Epoch, app::RoomEntry, name, pattern, store::erased::AnyStore};
+
+/// How many logs may wait to be deleted after the store failed.
+const DELETIONS: usize = 1_000;
 
 pub(crate) struct Hub<A: App> {
     live: DashMap<Arc<str>, Arc<Live<A>>>,
     /// Those of them that clients find in the list of rooms, by number. Changed only while the
     /// room's place in `live` is.
     listed: Mutex<BTreeMap<u64, Arc<Live<A>>>>,
-    /// Held while a room is created or deleted and clients are told.
+    /// Held while a room is created or deleted and its announcement is queued.
     order: Mutex<()>,
     /// The ids of rooms that are being created.
     reserved: DashSet<Arc<str>>,
     /// How many rooms there are of each user that created some.
     created: Tally<Arc<str>>,
+    /// One permit for each log that may wait to be deleted after the store failed.
+    deletions: Arc<Semaphore>,
+    /// How many rooms there are of clients of each address that created some.
+    created_from: Tally<IpAddr>,
+    /// From which address, by the number of the room.
+    askers: DashMap<u64, IpAddr>,
     /// The next room's number.
     next: AtomicU64,
     store: Arc<AnyStore>,
@@ -44,6 +56,9 @@ impl<A: App> Hub<A> {
             order: Mutex::default(),
             reserved: DashSet::new(),
             created: Tally::new(),
+            deletions: Arc::new(Semaphore::new(DELETIONS)),
+            created_from: Tally::new(),
+            askers: DashMap::new(),
             next: AtomicU64::new(0),
             store,
             limits: limits.clone(),
@@ -80,6 +95,11 @@ impl<A: App> Hub<A> {
     /// held across an await.
     pub(crate) fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets one more log wait to be deleted, unless too many do.
+    pub(crate) fn deletion(&self) -> Option<OwnedSemaphorePermit> {
+        self.deletions.clone().try_acquire_owned().ok()
     }
 
     /// A number that no room had before.
@@ -130,11 +150,11 @@ impl<A: App> Hub<A> {
     }
 
     /// Reserves the id of a room that does not open by itself: one of a family that says so, or one that no
-    /// module declares. `quota` is how many rooms its creator may have.
+    /// module declares. What clients ask for is counted against what they may have.
     pub(crate) fn reserve(
         &self,
         room: &Arc<dyn ErasedRoom<A>>,
-        quota: Option<usize>,
+        asker: Option<Asker>,
     ) -> Result<Reserved<'_, A>, CreateError> {
         let (id, spec) = (room.id(), room.spec());
         if !name::is_room_id(id) {
@@ -156,27 +176,40 @@ impl<A: App> Hub<A> {
         if !self.reserved.insert(id.clone()) {
             return Err(CreateError::Exists);
         }
-        let mut reserved = Reserved { hub: self, room: room.clone(), creator: None };
+        let mut reserved = Reserved { hub: self, room: room.clone(), creator: None, address: None };
         // A room that was being created until now took its place before its reservation ended.
         if self.live.contains_key(id) {
             return Err(CreateError::Exists);
         }
         if let Some(creator) = spec.created_by {
-            self.count_created(creator, quota)?;
+            let most = asker.map_or(usize::MAX, |_| self.limits.rooms_per_user);
+            if !self.created.add(creator.into(), most) {
+                return Err(CreateError::LimitExceeded { most });
+            }
             reserved.creator = Some(creator.into());
+        }
+        if let Some(address) = asker.and_then(|Asker { address }| address) {
+            let most = self.limits.rooms_per_address;
+            if !self.created_from.add(address, most) {
+                return Err(CreateError::LimitExceeded { most });
+            }
+            reserved.address = Some(address);
+        }
+        if asker.is_some() {
+            self.check_total(&reserved)?;
         }
         Ok(reserved)
     }
 
-    fn count_created(&self, creator: &str, quota: Option<usize>) -> Result<(), CreateError> {
-        let most = quota.unwrap_or(usize::MAX);
-        if !self.created.add(creator.into(), most) {
+    /// Whether all users together may have the room that is reserved: one of the last only if it is the first of
+    /// its creator.
+    fn check_total(&self, reserved: &Reserved<'_, A>) -> Result<(), CreateError> {
+        let most = self.limits.created_rooms;
+        let user = reserved.creator.as_ref().map_or(0, |creator| self.created.count(creator));
+        let address = reserved.address.as_ref().map_or(0, |from| self.created_from.count(from));
+        let most = if user <= 1 && address <= 1 { most } else { most - most / 10 };
+        if self.created.total() > most {
             return Err(CreateError::LimitExceeded { most });
-        }
-        let total = self.limits.created_rooms;
-        if quota.is_some() && self.created.total() > total {
-            self.created.remove(creator.into());
-            return Err(CreateError::LimitExceeded { most: total });
         }
         Ok(())
     }
@@ -194,10 +227,39 @@ impl<A: App> Hub<A> {
             members.is_some()
         });
         let members = members?;
+        self.uncount(live);
+        Some(members)
+    }
+
+    /// A room is gone.
+    fn uncount(&self, live: &Live<A>) {
         if let Some(creator) = live.room().spec().created_by {
             self.created.remove(creator.into());
         }
-        Some(members)
+        if let Some((_, address)) = self.askers.remove(&live.number()) {
+            self.created_from.remove(address);
+        }
+    }
+
+    /// The rooms that clients asked for and nobody has been in for this time.
+    pub(crate) fn abandoned(&self, time: Duration) -> Vec<Arc<Live<A>>> {
+        let abandoned = self.live.iter().filter(|live| live.is_abandoned(time));
+        abandoned.map(|live| live.clone()).collect()
+    }
+
+    /// Closes a room and lets its id go, if it is abandoned still. Returns whether it was.
+    pub(crate) fn end(&self, live: &Arc<Live<A>>, time: Duration) -> bool {
+        let ended = self.live.remove_if(live.id(), |_, found| {
+            let closed = Arc::ptr_eq(found, live) && found.close_if_abandoned(time);
+            if closed {
+                self.unlist(live);
+            }
+            closed
+        });
+        if ended.is_some() {
+            self.uncount(live);
+        }
+        ended.is_some()
     }
 
     /// Lets go of the room when the guard is dropped, if nobody needs it then.
@@ -260,14 +322,31 @@ impl<A: App> Hub<A> {
 pub(crate) struct Reserved<'a, A: App> {
     hub: &'a Hub<A>,
     room: Arc<dyn ErasedRoom<A>>,
-    /// Who has one more room for now.
+    /// Who has one more room for now, and which address.
     creator: Option<Arc<str>>,
+    address: Option<IpAddr>,
+}
+
+/// A client that asks for a room.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker {
+    /// What counts as its address, if that is known.
+    address: Option<IpAddr>,
+}
+
+impl Asker {
+    pub(crate) fn at(address: Option<IpAddr>) -> Self {
+        Self { address: address.map(crowd::host) }
+    }
 }
 
 impl<A: App> Reserved<'_, A> {
     /// Opens the room. If its log was just created, and is empty, this is its epoch.
     pub(crate) fn open(mut self, empty: Option<Epoch>) -> Arc<Live<A>> {
         let live = self.hub.new_room(&self.room, empty);
+        if let Some(address) = self.address.take() {
+            self.hub.askers.insert(live.number(), address);
+        }
         self.hub.live.insert(live.id().clone(), live.clone());
         // It is the room's from now on.
         self.creator = None;
@@ -279,6 +358,9 @@ impl<A: App> Drop for Reserved<'_, A> {
     fn drop(&mut self) {
         if let Some(creator) = self.creator.take() {
             self.hub.created.remove(creator);
+        }
+        if let Some(address) = self.address.take() {
+            self.hub.created_from.remove(address);
         }
         self.hub.reserved.remove(self.room.id());
     }

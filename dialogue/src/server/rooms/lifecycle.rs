@@ -1,19 +1,24 @@
 //! Rooms that come and go at run time, and who is told.
 
-use std::{collections::HashSet, sync::Weak, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    super::{Client, ClientId, dialogue::Inner, hook, packet::Packet},
+    super::{dialogue::Inner, hook},
     any::AnyRoom,
     append::Undeleted,
-    hub::Held,
+    hub::{Asker, Held},
+    live::Live,
     membership,
 };
 use crate::{
     App, CreateError, DeleteError, Dialogue, Epoch,
-    protocol::{Membership, RoomInfo, event},
+    protocol::RoomInfo,
     store::{Created, LogId, erased::Unavailable},
 };
 
@@ -23,27 +28,31 @@ const AT_ONCE: usize = 16;
 const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 /// How often that is tried: for 17 minutes.
 const ATTEMPTS: usize = 10;
+/// How often it is looked which rooms are abandoned: ten times while a room may be empty, within these.
+const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
+const LONGEST_SWEEP: Duration = Duration::from_secs(30);
 
-/// Creates a room, tells who may see it, and runs the hook. `quota` is how many rooms its creator
-/// may have. What was begun is finished, whether or not somebody waits for it.
+/// Creates a room, for a client that asked for it if it is one, has those told who may see it, and runs the hook.
+/// What was begun is finished, whether or not somebody waits for it.
 pub(crate) async fn create<A: App>(
     room: &AnyRoom<A>,
-    quota: Option<usize>,
+    asker: Option<Asker>,
 ) -> Result<RoomInfo, CreateError> {
-    let created = hook::finish(found(room.clone(), quota)).await;
+    let created = hook::finish(found(room.clone(), asker)).await;
     created.unwrap_or(Err(CreateError::Internal))
 }
 
-async fn found<A: App>(room: AnyRoom<A>, quota: Option<usize>) -> Result<RoomInfo, CreateError> {
+async fn found<A: App>(room: AnyRoom<A>, asker: Option<Asker>) -> Result<RoomInfo, CreateError> {
     let dialogue = room.dialogue();
-    let reserved = dialogue.hub().reserve(room.erased(), quota)?;
+    let reserved = dialogue.hub().reserve(room.erased(), asker)?;
     let empty = create_log(&room).await?;
+    let place = dialogue.announcer().place().await;
     let info = {
         let _order = dialogue.hub().one_at_a_time();
         let live = reserved.open(empty);
         let info = live.info();
         if live.is_listed() {
-            tell(dialogue, &info, &Packet::event(event::ROOM_CREATED, &info), |_| true);
+            dialogue.announcer().created(dialogue, &live, info.clone(), place);
         }
         info
     };
@@ -68,16 +77,23 @@ async fn create_log<A: App>(room: &AnyRoom<A>) -> Result<Option<Epoch>, CreateEr
         Ok(Created::Exists) => Err(CreateError::Exists),
         Err(Unavailable) => {
             if by_client {
-                tokio::spawn(delete_unknown(room.dialogue().downgrade(), log));
+                delete_later(room.dialogue(), log);
             }
             Err(CreateError::StoreUnavailable)
         }
     }
 }
 
-/// Deletes a log of which the store has not said whether it was created: the server's next creation of the id has
-/// another owner, and would not get it.
-async fn delete_unknown<A: App>(dialogue: Weak<Inner<A>>, log: LogId) {
+/// Deletes a creation's log that was not deleted, or of which the store has not said whether it was created: the
+/// next creation of the id has another owner, and would not get it. Where that fails, or too many logs wait for it, the
+/// log ends with the server.
+fn delete_later<A: App>(dialogue: &Dialogue<A>, log: LogId) {
+    if let Some(one) = dialogue.hub().deletion() {
+        tokio::spawn(delete_again(dialogue.downgrade(), log, one));
+    }
+}
+
+async fn delete_again<A: App>(dialogue: Weak<Inner<A>>, log: LogId, _one: OwnedSemaphorePermit) {
     let mut pause = FIRST_ATTEMPT;
     for _ in 0..ATTEMPTS {
         tokio::time::sleep(pause).await;
@@ -102,6 +118,7 @@ pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError>
 
 async fn erase<A: App>(room: AnyRoom<A>) -> Result<(), DeleteError> {
     let dialogue = room.dialogue();
+    let place = dialogue.announcer().place().await;
     let live = loop {
         let held = used(&room).await?;
         match held.delete_log(dialogue).await {
@@ -116,17 +133,7 @@ async fn erase<A: App>(room: AnyRoom<A>) -> Result<(), DeleteError> {
         let info = live.info();
         let members = dialogue.hub().delete(&live).ok_or(DeleteError::RoomNotFound)?;
         let members = live.dismiss_all(members);
-        let packet = || {
-            let deleted = Membership { room_id: room.id().into(), room_name: None };
-            Packet::event(event::ROOM_DELETED, &deleted)
-        };
-        if live.is_listed() {
-            let inside: HashSet<ClientId> = members.iter().map(Client::id).collect();
-            tell(dialogue, &info, &packet(), |client| !inside.contains(&client.id()));
-        }
-        for member in &members {
-            member.tell_surely(packet());
-        }
+        dialogue.announcer().deleted(dialogue, &live, info, members.clone(), place);
         members
     };
     let left = stream::iter(members).for_each_concurrent(AT_ONCE, |member| {
@@ -137,6 +144,40 @@ async fn erase<A: App>(room: AnyRoom<A>) -> Result<(), DeleteError> {
     let deleted = Box::pin(async { dialogue.app().room_deleted(room.id()).await });
     let _ = hook::run(dialogue.limits().hook_time, "room_deleted", room.id(), deleted).await;
     Ok(())
+}
+
+/// Ends rooms that clients asked for and nobody has been in for this time, for as long as the server is there.
+pub(crate) async fn sweep<A: App>(dialogue: Weak<Inner<A>>, time: Duration) {
+    let pause = (time / 10).clamp(SHORTEST_SWEEP, LONGEST_SWEEP);
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(dialogue) = Dialogue::upgrade(&dialogue) else { break };
+        let abandoned = dialogue.hub().abandoned(time);
+        let ended = stream::iter(abandoned).for_each_concurrent(AT_ONCE, |live| {
+            let dialogue = dialogue.clone();
+            async move { end_abandoned(&dialogue, live, time).await }
+        });
+        ended.await;
+    }
+}
+
+/// Ends a room with its log, if nobody has come in meanwhile.
+async fn end_abandoned<A: App>(dialogue: &Dialogue<A>, live: Arc<Live<A>>, time: Duration) {
+    let place = dialogue.announcer().place().await;
+    {
+        let _order = dialogue.hub().one_at_a_time();
+        let info = live.info();
+        if !dialogue.hub().end(&live, time) {
+            return;
+        }
+        dialogue.announcer().deleted(dialogue, &live, info, Vec::new(), place);
+    }
+    // Its owner was this room alone: nobody appends to it any more.
+    if dialogue.store().delete(live.log_id()).await.is_err() {
+        delete_later(dialogue, live.log_id().clone());
+    }
+    let deleted = Box::pin(async { dialogue.app().room_deleted(live.id()).await });
+    let _ = hook::run(dialogue.limits().hook_time, "room_deleted", live.id(), deleted).await;
 }
 
 /// The room, if it is open, or if it is one of a family that opens by itself and has a log.
@@ -153,20 +194,5 @@ async fn used<A: App>(room: &AnyRoom<A>) -> Result<Held<'_, A>, DeleteError> {
     match head.map_err(|Unavailable| DeleteError::StoreUnavailable)? {
         Some(_) => Ok(live),
         None => Err(DeleteError::RoomNotFound),
-    }
-}
-
-/// Sends to everyone who may see the room, as far as `whom` says. Whoever is too slow to take it in
-/// misses it.
-fn tell<A: App>(
-    dialogue: &Dialogue<A>,
-    info: &RoomInfo,
-    packet: &Packet,
-    whom: impl Fn(&Client<A>) -> bool,
-) {
-    for client in dialogue.clients() {
-        if whom(&client) && dialogue.sees(&client, info) {
-            client.tell(packet);
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
@@ -54,6 +54,8 @@ pub(super) struct State<A: App> {
     /// The hub has let go of this room: whoever still holds it opens it anew.
     pub(super) closed: bool,
     pub(super) members: HashMap<ClientId, Member<A>>,
+    /// Since when there are none.
+    empty_since: Option<Instant>,
     /// How many members receive an event, by name, `"*"` included.
     pub(super) subscribers: HashMap<Cow<'static, str>, usize>,
     /// There once the room is opened.
@@ -123,6 +125,7 @@ impl<A: App> Live<A> {
         let state = State {
             closed: false,
             members: HashMap::new(),
+            empty_since: Some(Instant::now()),
             subscribers: HashMap::new(),
             log,
             appends: Appends::new(),
@@ -279,6 +282,7 @@ impl<A: App> Live<A> {
             }
             return Ok(Admission::Unanswered);
         }
+        state.empty_since = None;
         state.change_subscriptions(client, subscriptions);
         // It has just been told everything.
         state.take_back(client.id());
@@ -293,6 +297,9 @@ impl<A: App> Live<A> {
         }
         state.change_subscriptions(client, Subscriptions::default());
         state.members.remove(&client.id());
+        if state.members.is_empty() {
+            state.empty_since = Some(Instant::now());
+        }
         client.note_left(self);
         true
     }
@@ -366,6 +373,27 @@ impl<A: App> Live<A> {
         let idle = !self.needed(&state);
         state.closed |= idle;
         idle
+    }
+
+    /// Whether a client asked for the room and nobody has been in it for this time, nor has code added handlers.
+    pub(crate) fn is_abandoned(&self, time: Duration) -> bool {
+        self.abandoned(&self.lock(), time)
+    }
+
+    /// Closes the room if it [is abandoned](Self::is_abandoned).
+    pub(crate) fn close_if_abandoned(&self, time: Duration) -> bool {
+        let mut state = self.lock();
+        let abandoned = !state.closed && self.abandoned(&state, time);
+        state.closed |= abandoned;
+        abandoned
+    }
+
+    fn abandoned(&self, state: &State<A>, time: Duration) -> bool {
+        self.log_id.owner.is_creation()
+            && state.members.is_empty()
+            && state.empty_since.is_some_and(|since| since.elapsed() >= time)
+            && !state.appends.are_busy()
+            && !self.handlers.are_busy()
     }
 
     /// Closes the room whoever needs it; returns who was in it, or `None` if it was closed before.

@@ -1,5 +1,6 @@
 //! Rooms at run time: who is in them, what they keep, how events pass through.
 
+pub(crate) mod announce;
 pub(crate) mod any;
 mod append;
 pub(crate) mod config;
