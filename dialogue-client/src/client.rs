@@ -8,7 +8,7 @@ use std::{
 
 use dialogue::{
     Event, Room as RoomKey,
-    protocol::{Authenticated, CreateRoom, InRoom, RoomCreated, RoomInfo, Rooms, event},
+    protocol::{Authenticated, CreateRoom, InRoom, ListRooms, RoomCreated, RoomInfo, Rooms, event},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -201,11 +201,21 @@ impl Client {
         self.shared.who.borrow().contract.clone()
     }
 
-    /// The rooms that this client may see.
+    /// The rooms that this client may see: asked for page by page, up to 1,000 pages.
     pub async fn rooms(&self) -> Result<Vec<RoomInfo>, RequestError> {
-        let answer = self.shared.ask(None, event::LIST_ROOMS, &(), true).await?;
-        let Rooms { rooms } = answer::read(&answer)?;
-        Ok(rooms.into_owned())
+        /// How many pages a list has at most: a server that always says there is another is not believed.
+        const PAGES: usize = 1_000;
+        let (mut all, mut asked) = (Vec::new(), ListRooms::default());
+        for _ in 0..PAGES {
+            let answer = self.shared.ask(None, event::LIST_ROOMS, &asked, true).await?;
+            let Rooms { rooms, next } = answer::read(&answer)?;
+            all.extend(rooms.into_owned());
+            if next.is_none() || next == asked.after {
+                break;
+            }
+            asked.after = next;
+        }
+        Ok(all)
     }
 
     /// Creates a room, if the app lets this client. It is not repeated if the connection is lost
