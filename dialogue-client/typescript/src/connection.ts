@@ -72,7 +72,7 @@ export class Connection implements Requester {
 
   readonly #observer: ConnectionObserver;
   readonly #timeoutMs: number;
-  readonly #reconnection: boolean;
+  /** How many attempts may follow each other; 0 where a lost connection stays lost. */
   readonly #mostAttempts: number;
   readonly #retryDelays: readonly [from: number, to: number];
   readonly #socket: Socket;
@@ -99,8 +99,7 @@ export class Connection implements Requester {
     this.#auth = this.#accepted = options.auth;
     this.#observer = observer;
     this.#timeoutMs = countable(options.timeoutMs ?? 10_000);
-    this.#mostAttempts = options.reconnectionAttempts ?? Infinity;
-    this.#reconnection = (options.reconnection ?? true) && this.#mostAttempts > 0;
+    this.#mostAttempts = (options.reconnection ?? true) ? (options.reconnectionAttempts ?? Infinity) : 0;
     this.#retryDelays = [
       countable(options.reconnectionDelayMs ?? 1_000),
       countable(options.reconnectionDelayMaxMs ?? 5_000),
@@ -108,7 +107,7 @@ export class Connection implements Requester {
     const manager = new Manager(serverOrigin(options.url), {
       autoConnect: false,
       path: options.path ?? "/socket.io",
-      reconnection: this.#reconnection,
+      reconnection: this.#mostAttempts > 0,
       reconnectionDelay: this.#retryDelays[0],
       reconnectionDelayMax: this.#retryDelays[1],
       timeout: this.#timeoutMs,
@@ -160,7 +159,7 @@ export class Connection implements Requester {
   connect(): Promise<void> {
     if (this.#phase === "connected") return Promise.resolve();
     const opened = this.opening();
-    if (this.#phase === "disconnected" || (this.#phase === "reconnecting" && this.clientId === "")) {
+    if (this.#phase === "disconnected" || (this.#phase === "reconnecting" && !this.clientId)) {
       const underway = this.#phase === "reconnecting" && this.#socket.active;
       this.#become("connecting");
       this.#deadline = setTimeout(() => {
@@ -254,10 +253,9 @@ export class Connection implements Requester {
   /** Authenticates anew before what is proven ends, where `auth` may give other credentials then. */
   #renewBefore(expiresAt: number | undefined): void {
     clearTimeout(this.#renewal);
-    if (expiresAt === undefined || !this.#canRenew) return;
-    const left = expiresAt - Date.now();
-    // By this clock it has ended, so this clock is wrong: the server will say when it has.
-    if (left <= 0) return;
+    const left = (expiresAt ?? 0) - Date.now();
+    // What has an end has ended by this clock, so this clock is wrong: the server will say when it has.
+    if (left <= 0 || !this.#canRenew) return;
     this.#renewal = setTimeout(
       () => {
         this.authenticate().catch((error: DialogueError) => {
@@ -313,7 +311,7 @@ export class Connection implements Requester {
 
   /** Whether a connection that is lost or cannot be opened is tried again. */
   get #opensAgain(): boolean {
-    return this.#reconnection && this.#attempts < this.#mostAttempts;
+    return this.#attempts < this.#mostAttempts;
   }
 
   /** Whether the next credentials may be others than the last ones. */

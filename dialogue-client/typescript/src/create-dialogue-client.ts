@@ -11,6 +11,7 @@ import { type Handler, Handlers, HandlersByName, type Unsubscribe } from "./hand
 import { type AnyJoinArguments, type JoinOptions, readJoinArguments } from "./join-arguments.js";
 import type { JoinedRoom } from "./joined-room.js";
 import type { Auth, DialogueClientOptions } from "./options.js";
+import { decodeRefusal } from "./refusal.js";
 import type { RoomInfo } from "./room-info.js";
 import { Rooms } from "./rooms.js";
 
@@ -41,6 +42,16 @@ export function createDialogueClient<C extends Contract = AnyContract>(
 
 /** The names that belong to Dialogue, or to Socket.IO: no event to one client can have them. */
 const RESERVED = /^(dialogue:.*|connect(_error)?|disconnect(ing)?|(new|remove)Listener)$/s;
+
+/** How many pages of the list of rooms are asked for: a server that lies says for ever that there are more. */
+const MOST_PAGES = 1_000;
+
+/** A page of the list of rooms: perhaps an empty one, although more come. */
+interface RoomsPage {
+  readonly rooms: readonly RoomInfo[];
+  /** Where the next page begins. Absent: this is the last one. */
+  readonly next?: string;
+}
 
 class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on"> {
   readonly #connection: Connection;
@@ -139,14 +150,14 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
   }
 
   async join(pattern: string, ...args: AnyJoinArguments): Promise<JoinedRoom> {
-    return await this.joinId(...readJoinArguments(pattern, args));
+    return this.joinId(...readJoinArguments(pattern, args));
   }
 
   async joinId(roomId: string, options: JoinOptions = {}): Promise<JoinedRoom> {
     if (this.state === "connecting" && !this.#rooms.get(roomId)) {
       await abortable(this.#connection.opening(), options.signal);
     }
-    return await this.#rooms.join(roomId, options);
+    return this.#rooms.join(roomId, options);
   }
 
   getRoom(roomId: string): JoinedRoom | undefined {
@@ -154,7 +165,17 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
   }
 
   async listRooms(): Promise<RoomInfo[]> {
-    return (await this.#connection.request<{ readonly rooms: RoomInfo[] }>("dialogue:listRooms")).rooms;
+    const listed = new Map<string, RoomInfo>();
+    let after: string | undefined;
+    for (let pages = 0; pages < MOST_PAGES; pages++) {
+      const { rooms, next } = await this.#connection.request<RoomsPage>("dialogue:listRooms", { after });
+      // A room that is deleted and created again meanwhile is on a later page, too.
+      for (const room of rooms) listed.set(room.id, room);
+      if (next === undefined) return [...listed.values()];
+      if (next === after) break;
+      after = next;
+    }
+    throw decodeRefusal({ next: after });
   }
 
   async createRoom(options: CreateRoomOptions): Promise<RoomInfo> {

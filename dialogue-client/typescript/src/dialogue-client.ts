@@ -123,9 +123,12 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   getRoom(roomId: string): Room | undefined;
 
   /**
-   * The rooms that this client may see.
+   * All rooms that this client may see, each once. The server lists them in
+   * pages, of 1,000 rooms by default, which are asked for one after the other:
+   * rooms that are created or deleted meanwhile may be in the list or not.
    *
-   * @throws DialogueError `DISCONNECTED`, `TIMEOUT` and refusals of the server.
+   * @throws DialogueError `DISCONNECTED`, `TIMEOUT` and refusals of the server, for any page; `INTERNAL` if the list has
+   * no end: a page says that it goes on where it began, or there are more than 1,000 pages.
    */
   listRooms(): Promise<RoomInfo[]>;
 

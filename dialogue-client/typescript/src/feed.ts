@@ -40,7 +40,7 @@ export class Feed {
 
   /** How far it has come, if the room was joined before. */
   get since(): Position | undefined {
-    return this.#place && { epoch: this.#place.epoch, seq: this.#place.seq };
+    return this.#place;
   }
 
   /** Takes in an event. */

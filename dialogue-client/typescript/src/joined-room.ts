@@ -212,13 +212,14 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#membership.end(state, refusal);
   }
 
-  #joined({ roomName, events, recovered, epoch, seq, last = {} }: JoinAnswer): void {
+  #joined(answer: JoinAnswer): void {
+    const { roomName, events, recovered, last = {} } = answer;
     const again = this.#feed.since !== undefined;
     this.roomName = roomName;
     if (again && recovered) {
-      this.#feed.resume(events, { epoch, seq, last }, this.#followed);
+      this.#feed.resume(events, { ...answer, last }, this.#followed);
     } else {
-      this.#feed.begin({ epoch, seq }, this.#followed);
+      this.#feed.begin(answer, this.#followed);
       this.history = events;
       if (again) this.#resetHandlers.call();
       if (events.length > 0) this.#owner.broughtHistory(this.roomId, [...events]);
@@ -253,7 +254,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     const { entering } = this.#membership;
     if (entering) await entering;
     this.#assertUsable({ roomId: this.roomId, ...fields });
-    return await send();
+    return send();
   }
 
   #request<Answer>(name: string, fields?: RequestBody): Promise<Answer> {

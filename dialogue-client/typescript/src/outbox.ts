@@ -116,9 +116,8 @@ export class Outbox {
   }
 
   #flush(): void {
-    if (!this.#open || this.#pause !== undefined) return;
     for (const entry of this.#entries) {
-      if (this.#inFlight >= this.#window) return;
+      if (!this.#open || this.#pause || this.#inFlight >= this.#window) return;
       if (!entry.inFlight) this.#send(entry);
     }
   }

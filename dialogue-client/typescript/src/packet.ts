@@ -26,7 +26,7 @@ const text: Check = (value) => typeof value === "string";
 
 /** What fields are, by their names: each means the same wherever the protocol has it. */
 const KINDS: { readonly [fields: string]: Check } = {
-  "roomId event from clientId userId epoch code message id name roomName": text,
+  "roomId event from clientId userId epoch code message id name roomName next": text,
   "seq prev retryAfterMs reconnectAfterMs": Number.isSafeInteger,
   expiresAt: Number.isInteger,
   "subscriptions stored": each(text),
@@ -34,7 +34,7 @@ const KINDS: { readonly [fields: string]: Check } = {
   rooms: each(is("dialogue:roomCreated")),
   room: is("dialogue:roomCreated"),
   issues: Array.isArray,
-  last: (last) => Object(last) === last && Object.values(last).every(Number.isSafeInteger),
+  last: (last) => last === Object(last) && Object.values(last).every(Number.isSafeInteger),
 };
 
 /**
@@ -45,7 +45,7 @@ const KINDS: { readonly [fields: string]: Check } = {
  */
 export function fits(name: string, packet: Packet): packet is Packet {
   return (
-    Object(packet) === packet &&
+    packet === Object(packet) &&
     NEEDED[name]?.split(" ").every((field) => field in packet) !== false &&
     Object.entries(KINDS).every(([fields, check]) =>
       fields.split(" ").every((field) => packet[field] === undefined || check(packet[field])),

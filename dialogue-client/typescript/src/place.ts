@@ -24,7 +24,7 @@ export type Verdict = "next" | "seen" | "gap" | "foreign";
 export class Place {
   declare readonly epoch: Epoch;
   /** From where to go on: not from after what is known to be missing. */
-  seq: number;
+  declare seq: number;
   /** Up to where nothing is missing, of each name. */
   readonly #seen = new Map<string, number>();
 

@@ -35,11 +35,10 @@ export function send<Answer>(socket: Socket, name: string, body: RequestBody | u
   return new Promise((resolve, reject) => {
     // Socket.IO calls back once, whatever happens: also when the connection is lost.
     const settle = (unanswered: Error | null, reply: Packet) => {
-      if (!unanswered) {
-        const { ok, ...fields } = Object(reply);
-        if (ok === true && fits(name, fields)) resolve(fields);
-        else reject(decodeRefusal(reply, concern));
-      } else if (socket.connected) reject(new DialogueError("TIMEOUT", `\`${name}\` was not answered within ${timeoutMs} ms`, concern));
+      const { ok, ...fields } = Object(reply);
+      if (ok === true && fits(name, fields)) resolve(fields);
+      else if (!unanswered) reject(decodeRefusal(reply, concern));
+      else if (socket.connected) reject(new DialogueError("TIMEOUT", `\`${name}\` was not answered within ${timeoutMs} ms`, concern));
       else reject(new DialogueError("DISCONNECTED", `\`${name}\` was not answered: the connection was lost`, concern));
     };
     try {

@@ -1,11 +1,9 @@
 import type { DialogueError } from "./error.js";
 import { countable } from "./timer.js";
 
-const PASSING: readonly string[] = ["RATE_LIMITED", "STORE_UNAVAILABLE", "DRAINING", "TIMEOUT"];
-
 /** How long to wait before asking again what has failed for now, in milliseconds; `undefined` where asking again is no use. */
 export function retryDelay(error: DialogueError): number | undefined {
-  if (!PASSING.includes(error.code)) return undefined;
+  if (!/^(RATE_LIMITED|STORE_UNAVAILABLE|DRAINING|TIMEOUT)$/.test(error.code)) return undefined;
   return countable(error.retryAfterMs ?? 250 + Math.random() * 500);
 }
 

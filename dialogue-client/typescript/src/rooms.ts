@@ -68,8 +68,7 @@ export class Rooms {
 
   /** Joins every room again, on a new connection, but those that are being joined on it already. Resolves when each was answered. */
   async rejoin(): Promise<void> {
-    const joined = [...this.#rooms.values()].filter(({ roomId }) => !this.#joining.has(roomId));
-    await Promise.all(joined.map((room) => room.reenter()));
+    await Promise.all([...this.#rooms.keys()].map((roomId) => this.get(roomId)?.reenter()));
   }
 
   /** Forgets a room that the server has deleted, or has made the client leave. One that is being joined may be a new one. */

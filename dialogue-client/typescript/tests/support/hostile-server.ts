@@ -15,8 +15,10 @@ const EPOCH = "1f";
  * is told to change some: then it answers and says what no server should.
  */
 export class HostileServer {
-  /** Changes the next answers to requests of one name, each once, in turn. */
+  /** Changes the next answers to requests of one name, each once, in turn: a function is called in place of an answer. */
   readonly answers = new Map<string, unknown[]>();
+  /** The payloads of the requests for the list of rooms, in order. */
+  readonly lists: unknown[] = [];
   /** What is said first, in place of the welcome, on the next connections. */
   readonly welcomes: unknown[] = [];
   readonly url: string;
@@ -40,6 +42,11 @@ export class HostileServer {
   /** Says something by itself. */
   say(event: string, ...packet: unknown[]): void {
     this.#socket!.emit(event, ...packet);
+  }
+
+  /** Closes the transport. */
+  drop(): void {
+    this.#socket!.conn.close();
   }
 
   /** A valid message: stored ones come after the last. */
@@ -89,7 +96,7 @@ export class HostileServer {
       case "dialogue:getHistory":
         return { ok: true, events: body.after === undefined ? newest : after(body.after), complete: true, ...end };
       case "dialogue:listRooms":
-        return { ok: true, rooms: [room] };
+        return { ok: true, rooms: [room], ...(body.after === undefined && { next: "1" }) };
       case "dialogue:createRoom":
         return { ok: true, room };
       case "dialogue:trigger":
@@ -106,9 +113,11 @@ export class HostileServer {
     socket.emit("dialogue:connected", this.welcomes.length > 0 ? this.welcomes.shift() : welcome());
     socket.onAny((name: string, ...args: unknown[]) => {
       const answer = args.pop() as (...answer: unknown[]) => void;
-      const changed = this.answers.get(name);
-      if (changed && changed.length > 0) answer(changed.shift());
-      else answer(this.answer(name, args[0] as Fields));
+      if (name === "dialogue:listRooms") this.lists.push(args[0]);
+      const changed = this.answers.get(name) ?? [];
+      const change = changed.length > 0 ? changed.shift() : this.answer(name, args[0] as Fields);
+      if (typeof change === "function") change();
+      else answer(change);
     });
   }
 }
