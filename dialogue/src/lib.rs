@@ -66,6 +66,8 @@
 //! - `bench` is for the benchmarks of Dialogue itself.
 
 mod deny;
+#[cfg(feature = "server")]
+mod depth;
 mod envelope;
 mod event;
 mod issues;

@@ -6,37 +6,13 @@ use serde::Deserialize;
 
 use super::gateway::Frame;
 use crate::{
+    depth::nests_deeper_than,
     issues,
     protocol::{ErrorCode, Failure},
 };
 
 pub(crate) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(ErrorCode::InvalidRequest, message)
-}
-
-/// `serde_json` limits the depth of what it decodes, not of what it passes on undecoded.
-fn nests_deeper_than(json: &str, limit: usize) -> bool {
-    // Few messages have as many brackets as may nest, and counting is fast.
-    if json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= limit {
-        return false;
-    }
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }
 
 /// What a client asks for: `["name"]` or `["name", payload]`.
@@ -77,7 +53,7 @@ impl<'a> Request<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Request, nests_deeper_than};
+    use super::Request;
 
     #[test]
     fn a_message_is_a_name_and_a_payload() {
@@ -93,13 +69,5 @@ mod tests {
         for text in [r#"["a",]"#, r#"["a",1,2]"#, r#"["a",{]"#] {
             assert!(Request::split(text).is_some_and(|request| request.decode::<u8>().is_err()));
         }
-    }
-
-    #[test]
-    fn depth_is_of_brackets_outside_strings() {
-        assert!(!nests_deeper_than(r#"[{"a":[]}]"#, 3));
-        assert!(nests_deeper_than(r#"[{"a":[]}]"#, 2));
-        assert!(!nests_deeper_than(r#"["[[[\"[[["]"#, 1));
-        assert!(!nests_deeper_than("[[],[],[]]", 2));
     }
 }

@@ -30,7 +30,8 @@ pub struct Limits {
     pub head: usize,
     /// The bytes of an event's `meta`, as a client sends it. Default: 4,096.
     pub meta: usize,
-    /// How deep the JSON of a message may nest. Default: 128.
+    /// How deep the JSON of a message may nest: arrays and objects within each other, of which the
+    /// message itself takes two. A deeper one is answered `INVALID_REQUEST`. Default: 32.
     pub depth: usize,
     /// The time between opening a transport and being authenticated. Default: 5 s.
     pub handshake_time: Duration,
@@ -154,7 +155,7 @@ impl Default for Limits {
             attachment_bytes: 16_384,
             head: 16_384,
             meta: 4_096,
-            depth: 128,
+            depth: 32,
             handshake_time: Duration::from_secs(5),
             request_time: Duration::from_secs(30),
             connections,

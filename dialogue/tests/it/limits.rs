@@ -102,7 +102,7 @@ fn the_defaults_are_those_of_the_protocol() {
     assert_eq!(limits.triggers, Some(Rate::per_second(100).burst(200)));
     assert_eq!(limits.history, Some(Rate::per_second(5).burst(20)));
     assert_eq!(limits.joins, Some(Rate::per_second(10).burst(200)));
-    assert_eq!((limits.payload, limits.attachments, limits.depth), (1_000_000, 10, 128));
+    assert_eq!((limits.payload, limits.attachments, limits.depth), (1_000_000, 10, 32));
     assert_eq!(
         (limits.handshake_time, limits.hook_time),
         (Duration::from_secs(5), Duration::from_secs(5))
