@@ -19,6 +19,7 @@ struct Arguments {
     name: Option<LitStr>,
     history: Option<usize>,
     rate: Option<Rate>,
+    depth: Option<usize>,
 }
 
 /// `"10/s"`
@@ -51,7 +52,7 @@ impl Rate {
 }
 
 impl Arguments {
-    const KNOWN: &'static str = "`name`, `history`, `rate`";
+    const KNOWN: &'static str = "`name`, `history`, `rate`, `depth`";
 
     fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut attributes =
@@ -77,6 +78,8 @@ impl Arguments {
                 } else if key == "rate" {
                     let rate = Rate::parse(&arguments::value(input)?)?;
                     this.rate.get_or_insert(rate);
+                } else if key == "depth" {
+                    this.depth = this.depth.or(Some(arguments::positive(key, input)?));
                 } else {
                     return Ok(false);
                 }
@@ -107,6 +110,7 @@ fn event(input: &DeriveInput) -> TokenStream {
             .rate
             .map(|Rate { times, seconds }| quote!(__p::Rate::new(#times, __p::seconds(#seconds)))),
     );
+    let depth = arguments::option(arguments.depth.map(|levels| quote!(#levels)));
     let schema = quote_spanned!(ident.span()=> __p::schema::<#ident>);
     quote! {
         const _: () = {
@@ -118,6 +122,7 @@ fn event(input: &DeriveInput) -> TokenStream {
                     description: #description,
                     history: __p::nonzero(#history),
                     rate: #rate,
+                    depth: #depth,
                 };
 
                 fn schema(flow: __p::Flow) -> __p::Schema {
@@ -149,6 +154,7 @@ fn stub(input: &DeriveInput, payload: &TokenStream, errors: Errors) -> TokenStre
                     description: __p::Option::None,
                     history: __p::Option::None,
                     rate: __p::Option::None,
+                    depth: __p::Option::None,
                 };
 
                 fn schema(_: __p::Flow) -> __p::Schema {

@@ -301,4 +301,27 @@ pub enum Error {
     /// What should be a proxy's address, or a network of such, is none.
     #[error("{0:?} is no address or network of a proxy, such as `10.0.0.0/8`")]
     Proxy(String),
+    /// Clients may trigger an event whose payload takes too long to decode: it holds an enum without a
+    /// tag that holds itself. serde copies the rest of the payload and decodes it once for each variant,
+    /// at each level.
+    #[error(
+        "event `{event}` holds `{holds}`, an untagged enum that holds itself: each level of a payload \
+         multiplies the time that it takes to decode; give `{holds}` a tag with `#[serde(tag = \"..\")]`{}",
+        or_bound(*fits)
+    )]
+    UntaggedRecursion {
+        /// The event's name.
+        event: String,
+        /// The enum, as its schema names it.
+        holds: String,
+        /// How many levels a payload may nest; with zero, no payload can be decoded.
+        fits: usize,
+    },
+}
+
+fn or_bound(fits: usize) -> String {
+    match fits {
+        0 => String::new(),
+        fits => format!(", or bound the payload: `#[event(depth = {fits})]`"),
+    }
 }

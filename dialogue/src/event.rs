@@ -6,7 +6,7 @@ use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Flow, Issues, Payload, Rate, issues};
+use crate::{Flow, Issues, Payload, Rate, depth::nests_deeper_than, issues};
 
 /// A typed payload that travels through rooms under one name.
 ///
@@ -35,7 +35,10 @@ use crate::{Flow, Issues, Payload, Rate, issues};
 /// `name` defaults to the type's name in kebab case (`UserJoined` becomes `user-joined`). `history`
 /// is how many events of this type a room keeps; without it, the event is ephemeral.
 /// `rate = "10/s"` (or `/min`, `/h`) is how often one connection may trigger it, besides what
-/// [`Limits::triggers`](crate::Limits::triggers) says of all events together.
+/// [`Limits::triggers`](crate::Limits::triggers) says of all events together. `depth = 8` is how many
+/// levels of arrays and objects a payload may nest, if fewer than
+/// [`Limits::depth`](crate::Limits::depth); a payload that holds a recursive `#[serde(untagged)]` enum
+/// must say so.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an event",
@@ -50,7 +53,8 @@ pub trait Event: Payload + Serialize + DeserializeOwned + Send + Sync + Sized + 
         self.check_payload()
     }
 
-    /// Decodes a payload from JSON and runs the rules of the type.
+    /// Decodes a payload from JSON and runs the rules of the type. One that nests deeper than
+    /// [`EventSpec::depth`] is not decoded.
     ///
     /// A path in the returned [`Issues`] uses the names on the wire, that is after serde renames.
     ///
@@ -65,6 +69,11 @@ pub trait Event: Payload + Serialize + DeserializeOwned + Send + Sync + Sized + 
     /// assert_eq!(issues[0].path, "isTyping");
     /// ```
     fn parse(json: &str) -> Result<Self, Issues> {
+        if let Some(depth) = Self::SPEC.depth
+            && nests_deeper_than(json, depth)
+        {
+            return Err(issues::of_depth(depth));
+        }
         let event: Self =
             serde_json::from_str(json).map_err(|_| issues::of_decoding::<Self>(json))?;
         event.check()?;
@@ -91,4 +100,6 @@ pub struct EventSpec {
     pub history: Option<NonZeroUsize>,
     /// How often one connection may trigger it. `None` means as often as it may trigger anything.
     pub rate: Option<Rate>,
+    /// How many levels of arrays and objects a payload may nest. `None` means as many as a message may.
+    pub depth: Option<usize>,
 }

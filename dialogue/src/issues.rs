@@ -16,7 +16,7 @@ pub struct Issue {
     /// Where, in names on the wire: `lineItems[0].unitPrice`; empty for the payload itself.
     pub path: String,
     /// Which rule: validator's code (`length`, `email`, or the code of a custom rule), the keyword of
-    /// a schema that was given at run time (`minLength`), or one of
+    /// a schema that was given at run time (`minLength`), `depth` for one that nests too deep, or one of
     /// `missing_field`, `unknown_field`, `unknown_variant`, `invalid_type`, `invalid_value`,
     /// `invalid_length` and `invalid` for a payload that does not have its type's shape.
     pub code: Cow<'static, str>,
@@ -206,6 +206,16 @@ pub(crate) fn of_schema(issues: impl Iterator<Item = (String, String, String)>) 
         params: BTreeMap::new(),
     };
     Issues(issues.map(of).collect())
+}
+
+/// The payload nests deeper than it may.
+pub(crate) fn of_depth(most: usize) -> Issues {
+    Issues(vec![Issue {
+        path: String::new(),
+        code: Cow::Borrowed("depth"),
+        message: format!("nests deeper than {most} levels"),
+        params: BTreeMap::from([("max".to_owned(), most.into())]),
+    }])
 }
 
 /// Why `json` is not a `T`. Decodes once more, this time keeping track of the path.

@@ -66,7 +66,6 @@
 //! - `bench` is for the benchmarks of Dialogue itself.
 
 mod deny;
-#[cfg(feature = "server")]
 mod depth;
 mod envelope;
 mod event;
@@ -76,6 +75,8 @@ mod name;
 mod pattern;
 mod payload;
 mod rate;
+#[cfg(feature = "server")]
+mod recursion;
 mod room;
 mod rules;
 mod schema;

@@ -119,6 +119,7 @@ pub struct RoomEvent {
     pub(crate) description: Option<Cow<'static, str>>,
     pub(crate) history: Option<NonZeroUsize>,
     pub(crate) rate: Option<Rate>,
+    pub(crate) depth: Option<usize>,
     pub(crate) from_clients: bool,
     pub(crate) subscribed: bool,
     pub(crate) payload: EventPayload,
@@ -152,6 +153,7 @@ impl RoomEvent {
             },
             history: E::SPEC.history,
             rate: E::SPEC.rate,
+            depth: E::SPEC.depth,
             from_clients,
             subscribed,
             payload: EventPayload::Typed {
@@ -190,6 +192,11 @@ impl RoomEvent {
     /// How often one connection may trigger it, if the event says so.
     pub const fn rate(&self) -> Option<Rate> {
         self.rate
+    }
+
+    /// How many levels of arrays and objects its payload may nest, if the event says so.
+    pub const fn depth(&self) -> Option<usize> {
+        self.depth
     }
 
     /// Whether clients may trigger it.

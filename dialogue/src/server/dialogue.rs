@@ -30,6 +30,7 @@ use super::{
         lifecycle,
     },
     stop::{self, Stop},
+    untagged,
 };
 use crate::{
     App, Contract, CreateError, DeleteError, Error, Hosts, RawMessage, Room, RoomHandle,
@@ -178,11 +179,18 @@ impl<A: App> Builder<A> {
     }
 
     /// Opens the app's rooms. Nothing listens yet.
+    ///
+    /// Fails where origins or proxies are none, and where clients may trigger an event that holds a
+    /// recursive `#[serde(untagged)]` enum without a [`depth`](crate::EventSpec::depth) that is small
+    /// enough.
     pub async fn build(self) -> Result<Dialogue<A>, Error> {
         let Self { app, limits, cors, proxies, store, publish_contract } = self;
         let contract = Contract::of::<A>();
         let published = publish_contract.then(|| Published::new(&contract));
         let limits = limits.sane();
+        for event in A::rooms().iter().flat_map(|room| room.spec.events) {
+            untagged::check(event, &limits)?;
+        }
         let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
         let transports = Transports::new(&limits);
         let history = limits.history.map(RateLimiter::new);
@@ -337,7 +345,8 @@ impl<A: App> Dialogue<A> {
         config: RoomConfig,
         asker: Option<Asker>,
     ) -> Result<(AnyRoom<A>, RoomInfo), CreateError> {
-        let room = Arc::new(config.build(id, self.0.hub.number(), asker.is_some())?);
+        let config = config.build(id, self.0.hub.number(), asker.is_some(), self.limits())?;
+        let room = Arc::new(config);
         let room = AnyRoom::new(self.clone(), room);
         let info = lifecycle::create(&room, asker).await?;
         Ok((room, info))

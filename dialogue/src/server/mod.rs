@@ -39,6 +39,7 @@ pub(crate) mod schema;
 mod session;
 mod stop;
 mod tally;
+mod untagged;
 mod websocket;
 
 #[cfg(feature = "dev-log")]

@@ -157,6 +157,35 @@ async fn a_schema_given_at_run_time_is_kept_to() {
     assert!(matches!(refused, TriggerError::Invalid(issues) if issues[0].path == "items"));
 }
 
+/// Either alternative may have a child, which may be either.
+fn doubling() -> Value {
+    let child = json!({ "type": "object", "properties": { "child": { "$ref": "#/$defs/node" } } });
+    json!({ "$ref": "#/$defs/node", "$defs": { "node": { "anyOf": [child, child, { "type": "null" }] } } })
+}
+
+#[tokio::test]
+async fn payload_of_a_recursive_union_is_checked_up_to_its_depth() {
+    let server = Server::start(Lobby::default()).await;
+    let event = EventConfig::new("node").schema(doubling()).depth(6);
+    let config = RoomConfig::new("Tree").event_with(event);
+    let room = server.dialogue.create_room("tree", config).await.unwrap();
+    assert_eq!(room.spec().event("node").unwrap().depth(), Some(6));
+    let mut ann = server.guest("ann").await;
+    ann.join("tree").await;
+    let deep = |levels, leaf: Value| (0..levels).fold(leaf, |held, _| json!({ "child": held }));
+    assert_eq!(ann.trigger("tree", "node", deep(6, json!(null))).await["ok"], true);
+    ann.message().await;
+    for (data, code) in [(deep(7, json!(null)), "depth"), (deep(6, json!(false)), "anyOf")] {
+        let answer = ann.trigger("tree", "node", data).await;
+        assert_eq!(answer["code"], "VALIDATION_FAILED");
+        let issues = answer["issues"].as_array().unwrap();
+        assert_eq!((issues.len(), &issues[0]["code"]), (1, &json!(code)), "{answer}");
+    }
+    // What the server's own code triggers is checked as well.
+    let refused = room.trigger_raw("node", deep(7, json!(null))).await.unwrap_err();
+    assert!(matches!(refused, TriggerError::Invalid(issues) if issues[0].code == "depth"));
+}
+
 #[tokio::test]
 async fn what_a_dynamic_handle_triggers_is_checked_at_run_time() {
     let server = Server::start(Lobby::default()).await;
@@ -273,6 +302,15 @@ async fn an_id_or_a_configuration_that_will_not_do_is_refused() {
         (
             RoomConfig::new("x").event_with_schema("y", json!({ "$ref": "https://x.org/y" })),
             "schema of event `y`",
+        ),
+        (RoomConfig::new("x").event_with_schema("y", doubling()), "parts of `#/$defs/node`"),
+        (
+            RoomConfig::new("x").event_with(EventConfig::new("y").schema(doubling()).depth(7)),
+            "to 6 levels",
+        ),
+        (
+            RoomConfig::new("x").event_with_schema("y", json!({ "$ref": "#" })),
+            "refers to itself for one and the same value",
         ),
         (RoomConfig::new("x").created_by("system"), "creator"),
     ] {

@@ -41,3 +41,4 @@ mod skipped;
 mod stop;
 mod store;
 mod threats;
+mod untagged;

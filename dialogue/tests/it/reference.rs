@@ -19,6 +19,9 @@ fn every_test_that_the_table_names_exists() {
                 Some(("codegen", file)) => {
                     (format!("dialogue-client/codegen/tests/{file}.test.ts"), None)
                 }
+                Some(("recursion", test)) => {
+                    ("dialogue/tests/recursion/main.rs".to_owned(), Some(test))
+                }
                 Some(("page", file)) => (format!("browser-tests/{file}.test.ts"), None),
                 Some(("attacks", test)) => {
                     ("dialogue/tests/attacks/main.rs".to_owned(), test.strip_prefix(':'))

@@ -5,7 +5,9 @@ use std::{any::Any, borrow::Cow, num::NonZeroUsize, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    super::{Client, hook::BoxFuture, message::AnyMessage, schema::PayloadSchema},
+    super::{
+        Client, Limits, hook::BoxFuture, message::AnyMessage, schema::PayloadSchema, untagged,
+    },
     erased::ErasedRoom,
 };
 use crate::{
@@ -183,11 +185,12 @@ impl RoomConfig {
         id: &str,
         creation: u64,
         by_client: bool,
+        limits: &Limits,
     ) -> Result<Created, CreateError> {
         if !name::is_created_room_id(id) {
             return Err(CreateError::InvalidId);
         }
-        if let Err(mistake) = self.check() {
+        if let Err(mistake) = self.check(limits) {
             return Err(CreateError::InvalidConfig(mistake));
         }
         if let Subscribe::Listed(names) = &self.subscribe
@@ -205,7 +208,7 @@ impl RoomConfig {
         Ok(Created { id: id.into(), creation, owner, config: self })
     }
 
-    fn check(&mut self) -> Result<(), String> {
+    fn check(&mut self, limits: &Limits) -> Result<(), String> {
         if let Some(mistake) = self.mistakes.pop() {
             return Err(mistake);
         }
@@ -221,6 +224,15 @@ impl RoomConfig {
         for (n, event) in self.events.iter().enumerate() {
             if self.events[..n].iter().any(|other| other.name == event.name) {
                 return Err(format!("two events are named `{}`", event.name));
+            }
+        }
+        for event in &mut self.events {
+            untagged::check(event, limits).map_err(|error| error.to_string())?;
+            if let EventPayload::Described(schema) = &mut event.payload {
+                let depth = event.depth.unwrap_or(limits.depth).min(limits.depth);
+                let bounded = schema.within(depth);
+                let bounded = bounded.map_err(|error| schema_of(&event.name, &error))?;
+                *schema = Arc::new(bounded);
             }
         }
         if let Subscribe::Listed(names) = &self.subscribe {
@@ -242,6 +254,7 @@ pub struct EventConfig {
     name: String,
     description: Option<String>,
     schema: Value,
+    depth: Option<usize>,
     history: Option<NonZeroUsize>,
     rate: Option<Rate>,
     server_only: bool,
@@ -254,6 +267,7 @@ impl EventConfig {
             name: name.into(),
             description: None,
             schema: Value::Bool(true),
+            depth: None,
             history: None,
             rate: None,
             server_only: false,
@@ -268,8 +282,34 @@ impl EventConfig {
 
     /// The JSON Schema of the payload. It refers to nothing outside itself; its patterns have
     /// neither look-around nor back-references.
+    ///
+    /// A recursive schema must not check a value of the payload more than 64 times, however deep the
+    /// value is. The alternatives of a recursive `anyOf` or `oneOf` do, unless they go on in different
+    /// properties, or each requires one property with a `const` of its own. The room is then not created,
+    /// except where [`depth`](EventConfig::depth) makes the payloads flat enough.
     pub fn schema(mut self, schema: Value) -> Self {
         self.schema = schema;
+        self
+    }
+
+    /// How many levels of arrays and objects the payload may nest. A deeper payload is invalid, with the
+    /// issue `depth`. Default, and the most there may be: [`Limits::depth`](crate::Limits::depth).
+    ///
+    /// ```
+    /// use dialogue::EventConfig;
+    /// use serde_json::json;
+    ///
+    /// // Either alternative may have children, and no tag says which it is.
+    /// let node = json!({
+    ///     "anyOf": [
+    ///         { "required": ["text"], "properties": { "children": { "items": { "$ref": "#" } } } },
+    ///         { "required": ["image"], "properties": { "children": { "items": { "$ref": "#" } } } },
+    ///     ],
+    /// });
+    /// let event = EventConfig::new("node").schema(node).depth(8);
+    /// ```
+    pub fn depth(mut self, levels: usize) -> Self {
+        self.depth = Some(levels);
         self
     }
 
@@ -292,22 +332,27 @@ impl EventConfig {
     }
 
     fn build(self) -> Result<RoomEvent, String> {
-        let Self { name, description, schema, history, rate, server_only } = self;
+        let Self { name, description, schema, depth, history, rate, server_only } = self;
         if !name::is_event_name(&name) {
             return Err(format!("{name:?} is no name for an event: {}", name::event_name_rule()));
         }
-        let schema = PayloadSchema::new(schema)
-            .map_err(|error| format!("the schema of event `{name}`: {error}"))?;
+        let schema = PayloadSchema::new(schema);
+        let schema = schema.map_err(|error| schema_of(&name, &error))?;
         Ok(RoomEvent {
             name: Cow::Owned(name),
             description: description.map(Cow::Owned),
             history,
             rate,
+            depth,
             from_clients: !server_only,
             subscribed: true,
             payload: EventPayload::Described(Arc::new(schema)),
         })
     }
+}
+
+fn schema_of(event: &str, error: &str) -> String {
+    format!("the schema of event `{event}`: {error}")
 }
 
 /// A room that was created at run time.
