@@ -57,7 +57,7 @@ fn held() -> usize {
 
 fn event(room: &str, data: &str, meta: Option<serde_json::Value>, key: Option<usize>) -> Batch {
     let mut message = RawMessage::new("note", room, to_raw_value(data).unwrap());
-    message.meta = meta.and_then(|meta| meta.as_object().cloned());
+    message.meta = meta.and_then(|meta| serde_json::from_value(meta).ok());
     let key = key.map(|n| Key { user: "ann".into(), text: n.to_string().into(), digest: [0; 16] });
     let event = NewEvent { message, keep: NonZeroUsize::MAX, key };
     Batch { log: room.into(), epoch: Epoch::random(), events: vec![event] }
