@@ -50,8 +50,9 @@ impl Cors {
         Self::of(Origins::Any, false)
     }
 
-    /// Pages that this server itself serves, as the `Host` of the request has it, over `http` as
-    /// well as `https`, since a server behind a proxy knows no better; with cookies unless [`credentials`](Cors::credentials) says otherwise.
+    /// Pages that this server itself serves: `http` or `https`, with the host and the port that the
+    /// request's `Host` names. Both schemes pass, since a server behind a proxy does not know which one
+    /// the page has. With cookies unless [`credentials`](Cors::credentials) says otherwise.
     pub fn same_origin() -> Self {
         Self::of(Origins::Same, true)
     }
@@ -167,14 +168,34 @@ impl Gate {
         match &self.origins {
             Allowed::Any => true,
             Allowed::Listed(allowed) => allowed.contains(origin),
-            Allowed::Same => {
-                let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
-                let host = host.or(uri.authority().map(|authority| authority.as_str().as_bytes()));
-                let page = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-                page.is_some_and(|(_, page)| host == Some(page.as_bytes()))
-            }
+            Allowed::Same => is_own(origin, headers, uri),
         }
     }
+}
+
+/// Whether a page comes from the host that the request is for, over HTTP or HTTPS.
+fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let named = match (hosts.next(), hosts.next()) {
+        // Two hosts are no host: a proxy may have checked one, and mean the other.
+        (Some(_), Some(_)) => return false,
+        (Some(host), None) => host.to_str().ok().and_then(|host| host.parse().ok()),
+        (None, _) => uri.authority().cloned(),
+    };
+    let page = origin.to_str().ok().filter(|origin| parse_origin(origin).is_some());
+    let page = page.and_then(|origin| origin.parse::<Uri>().ok());
+    let (Some(host), Some(page)) = (named, page) else { return false };
+    let own_port = match page.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        // Pages of extensions and files are of no server.
+        _ => return false,
+    };
+    let page_port = page.port_u16().unwrap_or(own_port);
+    // A host without a port is at the scheme's own: which scheme, a proxy in front may decide.
+    let host_port = host.port_u16().unwrap_or(own_port);
+    let same_host = page.host().is_some_and(|page| page.eq_ignore_ascii_case(host.host()));
+    same_host && page_port == host_port
 }
 
 /// Whose word on a client's address is taken.
@@ -277,6 +298,51 @@ mod tests {
             assert_eq!(any.admits(&headers, &uri), origin.len() < 2, "{origin:?}");
         }
         assert!(listed.cookies && same.cookies && !any.cookies);
+    }
+
+    #[test]
+    fn same_origin_of_another_scheme_host_or_port_is_refused() {
+        let same = Cors::same_origin().build().unwrap();
+        let admits = |origin: &str, hosts: &[&str]| {
+            let mut headers = headers(&header::HOST, hosts);
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            same.admits(&headers, &Uri::from_static("/socket.io/"))
+        };
+        for (origin, host) in [
+            ("http://chat.org", "chat.org"),
+            ("https://chat.org", "chat.org"),
+            ("https://chat.org", "Chat.org"),
+            // A proxy may write the port that browsers leave out.
+            ("https://chat.org", "chat.org:443"),
+            ("http://chat.org", "chat.org:80"),
+            ("http://chat.org:8080", "chat.org:8080"),
+            ("http://[::1]:3000", "[::1]:3000"),
+        ] {
+            assert!(admits(origin, &[host]), "{origin} of {host}");
+        }
+        for (origin, host) in [
+            ("ftp://chat.org", "chat.org"),
+            ("chrome-extension://chat.org", "chat.org"),
+            ("file://", ""),
+            ("://chat.org", "chat.org"),
+            ("https://evil.org", "chat.org"),
+            ("https://chat.org.evil.org", "chat.org"),
+            ("https://evil@chat.org", "evil@chat.org"),
+            ("https://chat.org/path", "chat.org/path"),
+            ("https://chat.org:8443", "chat.org"),
+            ("https://chat.org", "chat.org:8443"),
+            ("https://chat.org", "chat.org:80"),
+            ("http://chat.org", "chat.org:443"),
+            ("null", "null"),
+        ] {
+            assert!(!admits(origin, &[host]), "{origin} of {host}");
+        }
+        assert!(!admits("https://chat.org", &["chat.org", "evil.org"]));
+        assert!(!admits("https://chat.org", &[]));
+        // HTTP/2 has no `Host`, but the whole address.
+        let headers = headers(&header::ORIGIN, &["https://chat.org"]);
+        assert!(same.admits(&headers, &Uri::from_static("https://chat.org/socket.io/")));
+        assert!(!same.admits(&headers, &Uri::from_static("https://evil.org/socket.io/")));
     }
 
     #[test]

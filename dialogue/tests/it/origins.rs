@@ -144,6 +144,11 @@ async fn only_pages_of_the_server_itself_may_connect() {
     let own = format!("http://{}", server.address);
     assert_eq!(upgrade(&server, Some(&own)).await, 101);
     assert_eq!(upgrade(&server, Some("http://localhost:1")).await, 403);
+    for scheme in ["ftp", "chrome-extension", "file"] {
+        let foreign = format!("{scheme}://{}", server.address);
+        assert_eq!(upgrade(&server, Some(&foreign)).await, 403, "{scheme}");
+        assert_eq!(poll(&server, Some(&foreign)).await.0, 403, "{scheme}");
+    }
     assert_eq!(poll(&server, Some("https://evil.example.com")).await.0, 403);
     assert_eq!(upgrade(&server, None).await, 101);
 }
