@@ -10,7 +10,7 @@ use std::{
 use axum::{
     body::{Body, HttpBody},
     extract::Request,
-    http::{Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use tower::{Layer, Service, service_fn};
@@ -99,17 +99,28 @@ where
         if path == READY_PATH || document(&self.held, path).is_some() {
             let held = self.held.clone();
             let answer = service_fn(move |request| future::ready(Ok(answer(&held, &request))));
-            return Box::pin(self.held.gate().layer.layer(answer).call(request));
+            return Box::pin(typed(self.held.gate().layer.layer(answer).call(request)));
         }
         let ours = path.strip_prefix(ENDPOINT_PATH);
         let ours = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let mut endpoint = self.endpoint.clone();
         if ours {
-            return connect(&self.held, request, endpoint);
+            return Box::pin(typed(connect(&self.held, request, endpoint)));
         }
         let response = Service::<Request>::call(&mut endpoint, request);
         Box::pin(async { Ok(response.await?.map(Body::new)) })
     }
+}
+
+/// Has browsers take an answer for what its `Content-Type` says, and for no script that it looks like:
+/// what clients sent may be in it.
+async fn typed(
+    answer: impl Future<Output = Result<Response, Infallible>>,
+) -> Result<Response, Infallible> {
+    let mut answer = answer.await?;
+    let nosniff = HeaderValue::from_static("nosniff");
+    answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    Ok(answer)
 }
 
 /// Answers what asks for a document, or whether the server is ready.

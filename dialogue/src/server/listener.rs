@@ -51,7 +51,7 @@ const UNSENT: u32 = 131_072;
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// What a connection hears that finds no place.
 const BUSY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nx-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Prepares a listener for realtime connections: 4,096 of them may wait to be accepted (on Unix, as far
 /// as the system allows), as many do after a restart; small packets leave at once; and (on Linux) a

@@ -1,6 +1,7 @@
 //! What is served over HTTP: the client's script, the app's own routes, long polling.
 
 use axum::{Router, routing::get};
+use dialogue::{Cors, Dialogue};
 use serde_json::json;
 
 use crate::{
@@ -66,6 +67,59 @@ async fn a_servers_documents_have_heads_of_their_own() {
         let length = format!("content-length: {}", text.len());
         assert!(head.contains(&length) && whole.contains(&length), "{head}");
     }
+}
+
+#[tokio::test]
+async fn whatever_is_served_is_taken_for_what_it_says_it_is() {
+    let builder = Dialogue::builder(Test::default()).cors(Cors::same_origin());
+    let routes = Router::new().route("/", get(async || "the app's own"));
+    let server = Server::built(builder.limits(unpaced()), routes).await;
+    let safe = |(head, _): (String, String), status: &str| {
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+        let said = head.lines().filter(|line| *line == "x-content-type-options: nosniff").count();
+        assert_eq!(said, 1, "{head}");
+    };
+    let ask = async |method: &str, path: &str, headers: &str| {
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+        request(server.address, &format!("{head}content-length: 0\r\n{headers}\r\n")).await
+    };
+    for path in ["client.js", "contract.json", "asyncapi.json", "ready"] {
+        let path = format!("/dialogue/{path}");
+        safe(ask("GET", &path, "").await, "200");
+        safe(ask("DELETE", &path, "").await, "405");
+        let page = "origin: http://x\r\naccess-control-request-method: GET\r\n";
+        safe(ask("OPTIONS", &path, page).await, "200");
+    }
+    safe(ask("GET", "/dialogue/client.js", "if-none-match: *\r\n").await, "304");
+    let open = "/socket.io/?EIO=4&transport=polling";
+    safe(ask("GET", open, "").await, "200");
+    safe(ask("GET", open, "origin: http://evil.example.com\r\n").await, "403");
+    safe(ask("GET", "/socket.io/?EIO=3&transport=polling", "").await, "400");
+    safe(ask("GET", &format!("{open}&sid=nobodys"), "").await, "400");
+    let poller = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    safe(poller.post("2").await, "200");
+    let key = "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let upgrade = format!("connection: upgrade\r\nupgrade: websocket\r\n{key}");
+    let foreign = format!("{upgrade}origin: http://evil.example.com\r\n");
+    safe(ask("GET", "/socket.io/?EIO=4&transport=websocket", &foreign).await, "403");
+    // The app's own answers are the app's.
+    let (head, _) = ask("GET", "/", "").await;
+    assert!(!head.contains("nosniff"), "{head}");
+}
+
+#[tokio::test]
+async fn whatever_a_server_refuses_for_want_of_places_is_taken_for_what_it_says_it_is() {
+    let mut limits = unpaced();
+    limits.connections_per_address = 0;
+    let builder = Dialogue::builder(Test::default()).proxies(["127.0.0.1"]);
+    let server = Server::built(builder.limits(limits.clone()), Router::new()).await;
+    let path = "/socket.io/?EIO=4&transport=polling";
+    let (head, _) = fetch(server.address, path, "x-forwarded-for: 192.0.2.1\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 429") && head.contains("nosniff"), "{head}");
+
+    let server = Server::with_limits(Test::default(), limits).await;
+    let (head, _) = fetch(server.address, path, "").await;
+    assert!(head.starts_with("HTTP/1.1 503") && head.contains("nosniff"), "{head}");
 }
 
 #[tokio::test]
