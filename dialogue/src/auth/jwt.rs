@@ -48,7 +48,8 @@ const SHORTEST_SECRET: usize = 32;
 /// The key decides which algorithms a token may name, so that no token chooses its own: HS256,
 /// HS384 and HS512 for a secret; RS256 to RS512 and PS256 to PS512 for an RSA key; ES256 and ES384
 /// for an elliptic curve; `EdDSA` for Ed25519. A token without `exp` is refused, and so is one with
-/// an `aud` where no audience is named.
+/// an `aud` where no audience is named, or with a `crit` header, which lists extensions that must be
+/// understood: none is.
 pub struct JwtVerifier<Claims> {
     key: DecodingKey,
     validation: Validation,
@@ -177,7 +178,11 @@ impl<Claims: DeserializeOwned> JwtVerifier<Claims> {
     /// The claims of a token, if they are proven.
     pub fn verify(&self, token: &str) -> Result<Claims, JwtError> {
         // A header that names no algorithm that there is, `none` included, is a JSON error, too.
-        jsonwebtoken::decode_header(token).map_err(|_| JwtError::Invalid)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| JwtError::Invalid)?;
+        // No extension is understood (RFC 7515, 4.1.11), and an empty list is not allowed.
+        if header.crit.is_some() {
+            return Err(JwtError::Invalid);
+        }
         match jsonwebtoken::decode(token, &self.key, &self.validation) {
             Ok(token) => Ok(token.claims),
             Err(error) => Err(match error.kind() {

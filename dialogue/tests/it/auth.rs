@@ -218,6 +218,37 @@ fn tokens_of_every_algorithm_are_verified() {
 }
 
 #[test]
+fn token_with_critical_extension_is_refused_by_every_family() {
+    let claims = json!({ "sub": "ann", "exp": now() + 60 });
+    let rsa = EncodingKey::from_rsa_pem(include_bytes!("keys/rsa.pem")).unwrap();
+    let ec = EncodingKey::from_ec_pem(include_bytes!("keys/ec.pem")).unwrap();
+    let ed = EncodingKey::from_ed_pem(include_bytes!("keys/ed.pem")).unwrap();
+    let secret = EncodingKey::from_secret(SECRET.as_bytes());
+    let (rsa_public, ec_public) =
+        (include_str!("keys/rsa.pub.pem"), include_str!("keys/ec.pub.pem"));
+    let verifiers = [
+        (Algorithm::HS256, secret, JwtVerifier::<JwtClaims>::hmac(SECRET)),
+        (Algorithm::RS256, rsa.clone(), JwtVerifier::rsa(rsa_public)),
+        (Algorithm::PS256, rsa, JwtVerifier::rsa(rsa_public)),
+        (Algorithm::ES256, ec, JwtVerifier::ecdsa(ec_public)),
+        (Algorithm::EdDSA, ed, JwtVerifier::eddsa(include_str!("keys/ed.pub.pem"))),
+    ];
+    for (algorithm, key, verifier) in verifiers {
+        let verifier = verifier.unwrap();
+        let verify = |crit: Option<&[&str]>| {
+            let mut header = Header::new(algorithm);
+            header.crit = crit.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            verifier.verify(&encode(&header, &claims, &key).unwrap()).map(drop)
+        };
+        assert_eq!(verify(None), Ok(()), "{algorithm:?}");
+        // A header that a verifier knows by itself is no extension, and may not be listed.
+        for names in [&["b64"][..], &["https://example.com/sender"], &["exp"], &["alg"], &[]] {
+            assert_eq!(verify(Some(names)), Err(JwtError::Invalid), "{algorithm:?} {names:?}");
+        }
+    }
+}
+
+#[test]
 fn any_type_may_be_the_claims() {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Claims {
