@@ -418,10 +418,26 @@ async fn create_room<A: App>(
     if let Err(CreateError::InvalidConfig(mistake)) = &created {
         tracing::error!(room = ?id, mistake, "`create_room` returned what is no room");
     }
-    let (_, room) = created.map_err(|error| Failure::from(error).in_room(&id))?;
+    let (_, room) = created.map_err(|error| match error {
+        CreateError::Exists | CreateError::Declared => id_is_taken(client, &id),
+        error => Failure::from(error).in_room(&id),
+    })?;
     // Without an acknowledgement, the answer is what everyone is told.
     acknowledge(client, ack, RoomCreated { room: Cow::Borrowed(&room) }).await;
     Ok(())
+}
+
+/// Refuses an id that is taken. Of a room that the client does not see, it learns no more than of an id
+/// that a family answers to, whether or not such a room is open.
+fn id_is_taken<A: App>(client: &Client<A>, id: &str) -> Failure {
+    let open = client.dialogue().hub().find(id).filter(|live| !live.room().spec().is_family());
+    let room = open.map(|live| AnyRoom::new(client.dialogue().clone(), live.room().clone()));
+    let failure = if room.is_some_and(|room| room.is_seen_by(client)) {
+        Failure::from(CreateError::Exists)
+    } else {
+        Failure::new(ErrorCode::PermissionDenied, "this id cannot be used; choose another one")
+    };
+    failure.in_room(id)
 }
 
 async fn delete_room<A: App>(

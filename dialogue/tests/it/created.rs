@@ -476,8 +476,8 @@ async fn clients_create_and_delete_rooms_as_far_as_the_app_lets_them() {
 
     for (id, name, code) in [
         ("hall", "Hall", "ROOM_EXISTS"),
-        ("desk:x", "Desk", "ROOM_EXISTS"),
-        ("desk:", "Desk", "ROOM_EXISTS"),
+        ("desk:x", "Desk", "PERMISSION_DENIED"),
+        ("desk:", "Desk", "PERMISSION_DENIED"),
         ("", "Nothing", "INVALID_REQUEST"),
         ("a{b}", "Braces", "INVALID_REQUEST"),
         ("nameless", "", "INVALID_REQUEST"),
@@ -502,6 +502,54 @@ async fn clients_create_and_delete_rooms_as_far_as_the_app_lets_them() {
         assert_eq!(refused["code"], code, "{refused}");
         assert!(!refused.to_string().contains("two events"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn creation_under_the_id_of_a_hidden_room_is_refused_like_any_id_that_cannot_be_used() {
+    let server = Server::start(Lobby::default()).await;
+    let secret = RoomConfig::new("Secret").event::<Say>();
+    server.dialogue.create_room("plans", secret).await.unwrap();
+    server.dialogue.create_room("open", game()).await.unwrap();
+    let mut eve = server.guest("eve").await;
+    // An open room of a family, one that is not open, what only looks like one, and a declared room.
+    server.guest("ann").await.join("desk:taken").await;
+    for id in ["plans", "staff", "desk:taken", "desk:free", "desk:", "table:1"] {
+        let refused = create(&mut eve, id, "Mine").await;
+        let expected = json!({
+            "ok": false,
+            "code": "PERMISSION_DENIED",
+            "message": "this id cannot be used; choose another one",
+            "roomId": id,
+        });
+        assert_eq!(refused, expected);
+    }
+    for id in ["open", "hall"] {
+        assert_eq!(create(&mut eve, id, "Mine").await["code"], "ROOM_EXISTS", "{id}");
+    }
+    // Who sees the rooms is told.
+    let mut boss = server.with_ticket(r#"{"userId":"boss","staff":true}"#).await;
+    for id in ["plans", "staff"] {
+        assert_eq!(create(&mut boss, id, "Mine").await["code"], "ROOM_EXISTS", "{id}");
+    }
+    // None of these counted.
+    assert_eq!(create(&mut eve, "own", "Own").await["ok"], true);
+}
+
+#[tokio::test]
+async fn creation_beyond_the_quota_tells_nothing_of_ids() {
+    let mut limits = unpaced();
+    limits.rooms_per_user = 1;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let secret = RoomConfig::new("Secret").event::<Say>();
+    server.dialogue.create_room("plans", secret).await.unwrap();
+    let mut eve = server.guest("eve").await;
+    assert_eq!(create(&mut eve, "own", "Own").await["ok"], true);
+    for id in ["plans", "free", "own", "hall", "staff", "desk:1"] {
+        assert_eq!(create(&mut eve, id, "Mine").await["code"], "LIMIT_EXCEEDED", "{id}");
+    }
+    assert_eq!(delete(&mut eve, "own").await["ok"], true);
+    assert_eq!(create(&mut eve, "plans", "Mine").await["code"], "PERMISSION_DENIED");
+    assert_eq!(create(&mut eve, "free", "Mine").await["ok"], true);
 }
 
 #[tokio::test]

@@ -46,10 +46,10 @@ async fn nobody_takes_a_room_over(one: impl Store, other: impl Store) {
     let (mut ann, mut eve) = (here.guest("ann").await, there.guest("eve").await);
     assert_eq!(create(&mut ann, "den").await["ok"], true);
     // Before anything was said there, and after.
-    assert_eq!(create(&mut eve, "den").await["code"], "ROOM_EXISTS");
+    assert_eq!(create(&mut eve, "den").await["code"], "PERMISSION_DENIED");
     ann.join("den").await;
     assert_eq!(say(&mut ann, "den", "secret").await["seq"], 1);
-    assert_eq!(create(&mut eve, "den").await["code"], "ROOM_EXISTS");
+    assert_eq!(create(&mut eve, "den").await["code"], "PERMISSION_DENIED");
     assert_eq!(eve.join("den").await["code"], "ROOM_NOT_FOUND");
     let gone = eve.ask("dialogue:deleteRoom", json!({ "roomId": "den" })).await;
     assert_eq!(gone["code"], "ROOM_NOT_FOUND");
@@ -69,12 +69,12 @@ async fn nobody_takes_a_room_over(one: impl Store, other: impl Store) {
     assert_eq!((&joined["seq"], &joined["events"]), (&json!(0), &json!([])));
     assert_eq!(say(&mut eve, "den", "mine").await["seq"], 1);
     assert_eq!(past(&mut eve, "den").await, ["mine"]);
-    assert_eq!(create(&mut ann, "den").await["code"], "ROOM_EXISTS");
+    assert_eq!(create(&mut ann, "den").await["code"], "PERMISSION_DENIED");
 
     // A room without history has its id for itself, too.
     let mut mute = here.guest("mute").await;
     assert_eq!(create(&mut mute, "quiet").await["ok"], true);
-    assert_eq!(create(&mut eve, "quiet").await["code"], "ROOM_EXISTS");
+    assert_eq!(create(&mut eve, "quiet").await["code"], "PERMISSION_DENIED");
     let deleted = mute.ask("dialogue:deleteRoom", json!({ "roomId": "quiet" })).await;
     assert_eq!(deleted["ok"], true);
     assert_eq!(create(&mut eve, "quiet").await["ok"], true);
@@ -90,7 +90,7 @@ async fn the_app_goes_on_with_its_own(one: impl Store, other: impl Store) {
 
     let mut eve = there.guest("eve").await;
     for id in ["board", "annex"] {
-        assert_eq!(create(&mut eve, id).await["code"], "ROOM_EXISTS", "{id}");
+        assert_eq!(create(&mut eve, id).await["code"], "PERMISSION_DENIED", "{id}");
         assert_eq!(eve.join(id).await["code"], "ROOM_NOT_FOUND");
     }
     let again = there.dialogue.create_room("board", board()).await.unwrap();
@@ -170,7 +170,7 @@ async fn created_room_after_a_restart_is_the_apps_again_and_no_clients() {
     // The app creates its rooms when they are needed; a client is faster.
     let server = open().await;
     let mut eve = server.guest("eve").await;
-    assert_eq!(create(&mut eve, "board").await["code"], "ROOM_EXISTS");
+    assert_eq!(create(&mut eve, "board").await["code"], "PERMISSION_DENIED");
     let room = server.dialogue.create_room("board", board()).await.unwrap();
     assert_eq!(room.history_raw("say", 0..9).await.unwrap().len(), 1);
     assert!(server.dialogue.stop(std::time::Duration::from_secs(10)).await);
@@ -235,7 +235,7 @@ async fn creation_during_store_outage_fails_and_keeps_nothing() {
     store.set_deaf(true);
     assert_eq!(create(&mut ann, "nest").await["code"], "STORE_UNAVAILABLE");
     store.set_deaf(false);
-    assert_eq!(create(&mut ann, "nest").await["code"], "ROOM_EXISTS");
+    assert_eq!(create(&mut ann, "nest").await["code"], "PERMISSION_DENIED");
     store.is_free("nest").await;
     assert_eq!(create(&mut ann, "nest").await["ok"], true);
 }

@@ -160,27 +160,14 @@ impl<A: App> Hub<A> {
         if !name::is_room_id(id) {
             return Err(CreateError::InvalidId);
         }
-        // The pattern decides, not its typed parse: an id that looks like one of a family must
-        // not become another room.
-        for entry in A::rooms().iter().filter(|entry| pattern::matches(entry.spec.pattern, id)) {
-            if !entry.spec.explicit || entry.spec.pattern != spec.pattern {
-                return Err(CreateError::Declared);
-            }
-            if (entry.open)(id).is_none() {
-                return Err(CreateError::InvalidId);
-            }
-        }
-        if !spec.explicit {
-            return Err(CreateError::Declared);
-        }
-        if !self.reserved.insert(id.clone()) {
-            return Err(CreateError::Exists);
-        }
-        let mut reserved = Reserved { hub: self, room: room.clone(), creator: None, address: None };
-        // A room that was being created until now took its place before its reservation ended.
-        if self.live.contains_key(id) {
-            return Err(CreateError::Exists);
-        }
+        let mut reserved = Reserved {
+            hub: self,
+            room: room.clone(),
+            holds_id: false,
+            creator: None,
+            address: None,
+        };
+        // Before the id is looked up: whoever may create no room does not learn which ids are taken.
         if let Some(creator) = spec.created_by {
             let most = asker.map_or(usize::MAX, |_| self.limits.rooms_per_user);
             if !self.created.add(creator.into(), most) {
@@ -197,6 +184,24 @@ impl<A: App> Hub<A> {
         }
         if asker.is_some() {
             self.check_total(&reserved)?;
+        }
+        // The pattern decides, not its typed parse: an id that looks like one of a family must
+        // not become another room.
+        for entry in A::rooms().iter().filter(|entry| pattern::matches(entry.spec.pattern, id)) {
+            if !entry.spec.explicit || entry.spec.pattern != spec.pattern {
+                return Err(CreateError::Declared);
+            }
+            if (entry.open)(id).is_none() {
+                return Err(CreateError::InvalidId);
+            }
+        }
+        if !spec.explicit {
+            return Err(CreateError::Declared);
+        }
+        reserved.holds_id = self.reserved.insert(id.clone());
+        // A room that was being created until now took its place before its reservation ended.
+        if !reserved.holds_id || self.live.contains_key(id) {
+            return Err(CreateError::Exists);
         }
         Ok(reserved)
     }
@@ -322,6 +327,8 @@ impl<A: App> Hub<A> {
 pub(crate) struct Reserved<'a, A: App> {
     hub: &'a Hub<A>,
     room: Arc<dyn ErasedRoom<A>>,
+    /// Whether the id is reserved for this room.
+    holds_id: bool,
     /// Who has one more room for now, and which address.
     creator: Option<Arc<str>>,
     address: Option<IpAddr>,
@@ -362,7 +369,9 @@ impl<A: App> Drop for Reserved<'_, A> {
         if let Some(address) = self.address.take() {
             self.hub.created_from.remove(address);
         }
-        self.hub.reserved.remove(self.room.id());
+        if self.holds_id {
+            self.hub.reserved.remove(self.room.id());
+        }
     }
 }
 
