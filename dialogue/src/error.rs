@@ -118,6 +118,10 @@ pub enum JoinError {
         /// How many there may be.
         most: usize,
     },
+    /// The client did not read for [`join_time`](crate::Limits::join_time), so that the answer to the
+    /// join could not be sent.
+    #[error("the join waited too long; read the answers that wait, then join again")]
+    TimedOut,
     /// The connection is gone.
     #[error("the connection is closed")]
     Closed,
@@ -139,7 +143,7 @@ impl From<JoinError> for Failure {
             JoinError::Full => ErrorCode::RoomFull,
             JoinError::Denied(_) => ErrorCode::JoinDenied,
             JoinError::Subscribe(error) => return error.into(),
-            JoinError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
+            JoinError::LimitExceeded { .. } | JoinError::TimedOut => ErrorCode::LimitExceeded,
             JoinError::StoreUnavailable => ErrorCode::StoreUnavailable,
             JoinError::Draining => ErrorCode::Draining,
             JoinError::Closed | JoinError::Internal => ErrorCode::Internal,

@@ -86,6 +86,10 @@ pub struct Limits {
     /// The time that one run of a hook or handler may take, and for which the requests that still
     /// wait when a connection is lost are handled. Default: 5 s.
     pub hook_time: Duration,
+    /// The time that a join may wait for a client that does not read its answers; then it is answered
+    /// `LIMIT_EXCEEDED`. After each wait, the hooks decide again whether the client may join. Default:
+    /// 10 s.
+    pub join_time: Duration,
     /// The time that [`Dialogue::serve`](crate::Dialogue::serve) and its like take to stop at most, when
     /// the process is told to end. Default: 10 s.
     pub stop_time: Duration,
@@ -175,6 +179,7 @@ impl Default for Limits {
             creations: Some(Rate::per_second(1).burst(20)),
             requests: Some(Rate::per_second(100).burst(200)),
             hook_time: Duration::from_secs(5),
+            join_time: Duration::from_secs(10),
             stop_time: Duration::from_secs(10),
             store_time: Duration::from_secs(10),
             quiet_time: Duration::from_secs(10),
@@ -228,6 +233,7 @@ impl Limits {
             &mut self.handshake_time,
             &mut self.request_time,
             &mut self.hook_time,
+            &mut self.join_time,
             &mut self.stop_time,
             &mut self.store_time,
             &mut self.quiet_time,

@@ -1,6 +1,7 @@
 //! The server, over real sockets.
 #![allow(missing_docs, unreachable_pub, clippy::missing_panics_doc)]
 
+mod admission;
 mod app;
 mod app_hooks;
 mod archive;

@@ -1,6 +1,8 @@
 //! Joining and leaving, whoever asks.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     super::{Client, gateway::Connection, hook, outgoing::Unsent, packet::Packet},
@@ -18,6 +20,12 @@ use crate::{
 
 /// How often a join reads what the client is to be told, if the room goes on faster than that.
 const MOST_ATTEMPTS: u32 = 100;
+
+/// For how long a decision to let a client in holds. Whoever was admitted later was decided on again.
+const DECISION_HOLDS: Duration = Duration::from_secs(1);
+/// The pauses between attempts to admit a client that does not read: from this, doubling, to that. Each
+/// attempt runs the hooks that decide.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(500)];
 
 /// How a joiner is answered.
 pub(crate) enum Answer {
@@ -77,6 +85,9 @@ pub(crate) async fn see_off<A: App>(client: Client<A>, live: Arc<Live<A>>) {
 }
 
 /// Joins: subscriptions, `before_join`, membership and the answer, `joined`.
+///
+/// No client is admitted on a decision that was made before a wait: what a hook said of a client that
+/// did not read for ten seconds, or while the store took its time, may have changed meanwhile.
 pub(crate) async fn join<A: App>(
     client: &Client<A>,
     room: Arc<dyn ErasedRoom<A>>,
@@ -101,8 +112,11 @@ pub(crate) async fn join<A: App>(
         None => None,
     };
     may_join(client, &any).await?;
+    let mut decided = Instant::now();
+    let deadline = decided + dialogue.limits().join_time;
     let mut attempts = 0;
-    let first = loop {
+    let first = 'joined: loop {
+        // Another room may have the id by now.
         let live = dialogue.hub().open(&room).ok_or(JoinError::RoomNotFound)?;
         // More happens in the room than the store can be read in time for.
         attempts += 1;
@@ -110,20 +124,40 @@ pub(crate) async fn join<A: App>(
             return Err(JoinError::StoreUnavailable);
         }
         let subscriptions = live.intended(client, named.as_ref());
-        let base = Base::read(dialogue, &live, &subscriptions, since).await;
+        // The first read has the store's own time.
+        let read = Base::read(dialogue, &live, &subscriptions, since);
+        let base = if attempts == 1 {
+            read.await
+        } else {
+            timeout_at(deadline, read).await.map_err(|_| JoinError::TimedOut)?
+        };
         let base = base.map_err(|Unavailable| JoinError::StoreUnavailable)?;
-        // The answer is the first thing that a member receives. While the client takes in nothing
-        // more, it is no member.
-        let admission = client.connection().retry(|| {
-            let admission = live.admit(client, named.as_ref(), &base, &answer);
-            (!matches!(admission, Ok(Admission::Unanswered))).then_some(admission)
-        });
-        match admission.await.unwrap_or(Err(JoinError::Closed))? {
-            Admission::First => break true,
-            Admission::Again => break false,
-            // The room is being closed, and has left the hub in a moment; or it went on.
-            Admission::Unanswered | Admission::Closed | Admission::Stale => {
-                tokio::task::yield_now().await;
+        let mut pause = PAUSES[0];
+        loop {
+            if decided.elapsed() >= DECISION_HOLDS {
+                decide_again(client, &any).await?;
+                decided = Instant::now();
+            }
+            // The answer is the first thing that a member receives. While the client takes in nothing
+            // more, it is no member.
+            match live.admit(client, named.as_ref(), &base, &answer)? {
+                Admission::First => break 'joined true,
+                Admission::Again => break 'joined false,
+                Admission::Unanswered => {
+                    let now = Instant::now();
+                    if now >= deadline {
+                        return Err(JoinError::TimedOut);
+                    }
+                    sleep_until((now + pause).min(deadline)).await;
+                    pause = (pause * 2).min(PAUSES[1]);
+                    decide_again(client, &any).await?;
+                    decided = Instant::now();
+                }
+                // The room is being closed, and has left the hub in a moment; or it went on.
+                Admission::Closed | Admission::Stale => {
+                    tokio::task::yield_now().await;
+                    break;
+                }
             }
         }
     };
@@ -137,6 +171,17 @@ pub(crate) async fn join<A: App>(
         let _ = hook::run(time, "joined", any.id(), joined).await;
     }
     Ok(())
+}
+
+/// Decides anew, after a wait, on a client that was let in before it.
+async fn decide_again<A: App>(client: &Client<A>, room: &AnyRoom<A>) -> Result<(), JoinError> {
+    if client.connection().inbox.is_closed_by_server() {
+        return Err(JoinError::Closed);
+    }
+    if !room.is_seen_by(client) {
+        return Err(JoinError::RoomNotFound);
+    }
+    may_join(client, room).await
 }
 
 async fn may_join<A: App>(client: &Client<A>, room: &AnyRoom<A>) -> Result<(), JoinError> {
