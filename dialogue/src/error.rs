@@ -29,6 +29,10 @@ pub enum TriggerError {
     /// The room, which takes `events(any)`, lists another type under this event's name.
     #[error("the room lists another type under this event's name")]
     AnotherType,
+    /// What the event was to be [from](crate::Trigger::from) is neither [`SYSTEM`](crate::SYSTEM) nor a
+    /// user's id: it has characters that are not seen, or looks like `system`.
+    #[error("an event cannot be from {0:?}: {rule}", rule = crate::name::user_id_rule())]
+    InvalidSender(String),
     /// The payload breaks the rules of its type.
     #[error("the payload is invalid: {0}")]
     Invalid(Issues),
@@ -60,6 +64,7 @@ impl From<TriggerError> for Failure {
         let message = error.to_string();
         match error {
             TriggerError::RoomNotFound => Self::new(ErrorCode::RoomNotFound, message),
+            TriggerError::InvalidSender(_) => Self::new(ErrorCode::InvalidRequest, message),
             TriggerError::NotCarried | TriggerError::AnotherType => {
                 Self::new(ErrorCode::EventNotAllowed, message)
             }
@@ -82,7 +87,7 @@ impl IntoResponse for TriggerError {
     fn into_response(self) -> Response {
         let status = match self {
             Self::RoomNotFound => StatusCode::NOT_FOUND,
-            Self::NotCarried | Self::AnotherType | Self::Invalid(_) => {
+            Self::NotCarried | Self::AnotherType | Self::InvalidSender(_) | Self::Invalid(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Denied(_) => StatusCode::FORBIDDEN,
@@ -156,9 +161,10 @@ impl From<JoinError> for Failure {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
-    /// The id is empty, longer than [`MAX_ROOM_ID`](crate::MAX_ROOM_ID), has control characters,
-    /// or has one of the braces that stand for the placeholders of families.
-    #[error("a room's id has 1 to {} printable bytes, none of them a brace", crate::MAX_ROOM_ID)]
+    /// The id is empty, longer than [`MAX_ROOM_ID`](crate::MAX_ROOM_ID), is not in Unicode's form NFC,
+    /// has characters that are not seen, as they are or percent-encoded, or has one of the braces that
+    /// stand for the placeholders of families.
+    #[error("{}, without braces", crate::name::room_id_rule())]
     InvalidId,
     /// A room that a module declares answers to the id.
     #[error("the id is one of a declared room")]
@@ -302,6 +308,10 @@ pub enum Error {
     /// The configuration of origins has a mistake.
     #[error("the origins that may connect: {0}")]
     Cors(String),
+    /// An id or a name that the app declares is not one that people can tell apart: it has characters
+    /// that are not seen, or is not in Unicode's form NFC.
+    #[error("{0}")]
+    Name(String),
     /// What should be a proxy's address, or a network of such, is none.
     #[error("{0:?} is no address or network of a proxy, such as `10.0.0.0/8`")]
     Proxy(String),

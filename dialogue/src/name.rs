@@ -22,24 +22,62 @@ pub(crate) const RESERVED_PREFIX: &str = "dialogue:";
 
 /// Whether a room may have this id.
 pub(crate) fn is_room_id(id: &str) -> bool {
-    printable(id, MAX_ROOM_ID)
+    !id.is_empty() && id.len() <= MAX_ROOM_ID && is_id(id) && hides_nothing(id)
 }
 
 /// Whether an event may have this name.
 pub(crate) fn is_event_name(name: &str) -> bool {
-    printable(name, MAX_EVENT_NAME) && name != EVERY_EVENT && !name.starts_with(RESERVED_PREFIX)
+    !name.is_empty()
+        && name.len() <= MAX_EVENT_NAME
+        && is_id(name)
+        && name != EVERY_EVENT
+        && !name.starts_with(RESERVED_PREFIX)
+}
+
+#[cfg(feature = "server")]
+mod unicode;
+#[cfg(feature = "server")]
+use self::unicode::is_id;
+
+/// Without the server, nobody's ids are judged: what they may be made of, the server says.
+#[cfg(not(feature = "server"))]
+fn is_id(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+/// Whether the values in the id of a family's room, which are percent-encoded, could be ids themselves.
+#[cfg(feature = "server")]
+fn hides_nothing(id: &str) -> bool {
+    let value = |segment| match percent_encoding::percent_decode_str(segment).decode_utf8() {
+        Ok(value) => is_id(&value),
+        // No family's room.
+        Err(_) => true,
+    };
+    !id.contains('%') || id.split(':').all(value)
+}
+
+#[cfg(not(feature = "server"))]
+fn hides_nothing(_: &str) -> bool {
+    true
 }
 
 #[cfg(feature = "server")]
 mod server {
     use super::{
-        EVERY_EVENT, MAX_EVENT_NAME, MAX_KEY, MAX_ROOM_DESCRIPTION, MAX_ROOM_NAME, MAX_USER_ID,
-        RESERVED_PREFIX, SYSTEM, is_room_id, printable,
+        EVERY_EVENT, MAX_EVENT_NAME, MAX_KEY, MAX_ROOM_DESCRIPTION, MAX_ROOM_ID, MAX_ROOM_NAME,
+        MAX_USER_ID, RESERVED_PREFIX, SYSTEM, is_event_name, is_id, is_room_id,
+        unicode::{is_label, looks_like},
     };
+    use crate::{RoomEvent, RoomSpec};
 
     /// Whether a user may have this id.
     pub(crate) fn is_user_id(id: &str) -> bool {
-        printable(id, MAX_USER_ID) && id != SYSTEM
+        !id.is_empty() && id.len() <= MAX_USER_ID && is_id(id) && !looks_like(id, SYSTEM)
+    }
+
+    /// Whether an event may be from this: a user's id, or the server's own name.
+    pub(crate) fn is_sender(from: &str) -> bool {
+        from == SYSTEM || is_user_id(from)
     }
 
     /// Whether a room that is created at run time may have this id: braces stand for the
@@ -48,9 +86,9 @@ mod server {
         is_room_id(id) && !id.contains(['{', '}'])
     }
 
-    /// Whether a room that is created at run time may be called this.
+    /// Whether a room may be called this.
     pub(crate) fn is_room_name(name: &str) -> bool {
-        printable(name, MAX_ROOM_NAME)
+        !name.is_empty() && name.len() <= MAX_ROOM_NAME && is_label(name)
     }
 
     /// Whether a room that is created at run time may be described like this.
@@ -60,26 +98,58 @@ mod server {
 
     /// Whether a trigger may have this key.
     pub(crate) fn is_key(key: &str) -> bool {
-        printable(key, MAX_KEY)
+        !key.is_empty() && key.len() <= MAX_KEY && !key.chars().any(char::is_control)
     }
+
+    /// Checks what a module declares: the macros check less, since they have no tables of Unicode.
+    pub(crate) fn check_declared(room: &RoomSpec<'_>) -> Result<(), String> {
+        let pattern = room.pattern;
+        if !is_room_id(pattern) {
+            return Err(format!("the id {pattern:?} of a room: {}", room_id_rule()));
+        }
+        if let Some(name) = room.name.filter(|name| !is_label(name)) {
+            return Err(format!("the name {name:?} of the room `{pattern}`: {VISIBLE_NAME}"));
+        }
+        room.events.iter().try_for_each(check_event)
+    }
+
+    /// Checks the name of an event that a type declares.
+    pub(crate) fn check_event(event: &RoomEvent) -> Result<(), String> {
+        let name = event.name();
+        if is_event_name(name) {
+            return Ok(());
+        }
+        Err(format!("{name:?} is no name for an event: {}", event_name_rule()))
+    }
+
+    /// What ids are made of, in words.
+    pub(crate) const VISIBLE: &str =
+        "visible characters in Unicode's form NFC, and single spaces of ASCII between them";
+    const VISIBLE_NAME: &str = "a room's name has visible characters and spaces between them";
 
     pub(crate) fn key_rule() -> String {
         format!("a key has 1 to {MAX_KEY} printable bytes")
     }
 
     pub(crate) fn user_id_rule() -> String {
-        format!("a user id has 1 to {MAX_USER_ID} printable bytes and is not `{SYSTEM}`")
+        format!(
+            "a user id has 1 to {MAX_USER_ID} bytes of {VISIBLE}, and does not look like `{SYSTEM}`"
+        )
+    }
+
+    pub(crate) fn room_id_rule() -> String {
+        format!("a room's id has 1 to {MAX_ROOM_ID} bytes of {VISIBLE}")
     }
 
     pub(crate) fn event_name_rule() -> String {
         format!(
-            "an event's name has 1 to {MAX_EVENT_NAME} printable bytes, is not `{EVERY_EVENT}` and \
+            "an event's name has 1 to {MAX_EVENT_NAME} bytes of {VISIBLE}, is not `{EVERY_EVENT}` and \
              does not start with `{RESERVED_PREFIX}`"
         )
     }
 
     pub(crate) fn room_name_rule() -> String {
-        format!("a room's name has 1 to {MAX_ROOM_NAME} printable bytes")
+        format!("{VISIBLE_NAME}, 1 to {MAX_ROOM_NAME} bytes")
     }
 
     pub(crate) fn room_description_rule() -> String {
@@ -88,7 +158,3 @@ mod server {
 }
 #[cfg(feature = "server")]
 pub(crate) use self::server::*;
-
-fn printable(text: &str, max: usize) -> bool {
-    !text.is_empty() && text.len() <= max && !text.chars().any(char::is_control)
-}

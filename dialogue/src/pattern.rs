@@ -1,7 +1,8 @@
 //! Ids of rooms in a family: a pattern such as `doc:{document_id}` and the values in it.
 //!
 //! A placeholder is one whole segment between `:`; its value is percent-encoded as
-//! `encodeURIComponent` does, so that a value may hold any character.
+//! `encodeURIComponent` does, so that a value may hold any character; the server opens a room if all of them
+//! are visible.
 
 use std::{borrow::Cow, fmt::Display, str::FromStr};
 

@@ -33,7 +33,7 @@ use super::{
     untagged,
 };
 use crate::{
-    App, Contract, CreateError, DeleteError, Error, Hosts, RawMessage, Room, RoomHandle,
+    App, Contract, CreateError, DeleteError, Error, Hosts, RawMessage, Room, RoomHandle, name,
     protocol::RoomInfo,
     store::{Archive, Keeper, Memory, Store, erased::AnyStore},
 };
@@ -185,6 +185,9 @@ impl<A: App> Builder<A> {
     /// enough.
     pub async fn build(self) -> Result<Dialogue<A>, Error> {
         let Self { app, limits, cors, proxies, store, publish_contract } = self;
+        let mut declared = A::rooms().iter().map(|entry| name::check_declared(&entry.spec));
+        declared.try_for_each(|checked| checked).map_err(Error::Name)?;
+        A::direct().iter().try_for_each(name::check_event).map_err(Error::Name)?;
         let contract = Contract::of::<A>();
         let published = publish_contract.then(|| Published::new(&contract));
         let limits = limits.sane();

@@ -137,7 +137,8 @@ async fn a_token_proves_who_a_client_is_and_nothing_else_does() {
         (
             auth(&claims(&json!({ "sub": "system" }))),
             "UNAUTHENTICATED",
-            "a user id has 1 to 256 printable bytes and is not `system`",
+            "a user id has 1 to 256 bytes of visible characters in Unicode's form NFC, and single \
+             spaces of ASCII between them, and does not look like `system`",
         ),
         (
             json!({ "token": signed(&claims(&json!({})), "another secret that is long enough!") })

@@ -16,10 +16,10 @@ use crate::{
 };
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Vec<String> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
         text.lines().map(str::to_owned).collect()
     }
@@ -45,7 +45,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 /// Logs this thread, which is the test's only one.
-fn log(level: Level) -> (Lines, tracing::subscriber::DefaultGuard) {
+pub fn log(level: Level) -> (Lines, tracing::subscriber::DefaultGuard) {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
@@ -55,8 +55,8 @@ fn log(level: Level) -> (Lines, tracing::subscriber::DefaultGuard) {
     (lines, tracing::subscriber::set_default(subscriber))
 }
 
-/// A user's id that would look like a line of its own.
-const LIAR: &str = "eve\u{2028}ERROR fake";
+/// A user's id that would look like the end of what is logged of it.
+const LIAR: &str = r#"eve"} ERROR fake"#;
 
 #[tokio::test]
 async fn there_is_one_line_per_event_within_the_spans_that_led_to_it() {
@@ -84,27 +84,29 @@ async fn there_is_one_line_per_event_within_the_spans_that_led_to_it() {
     ] {
         assert!(line.contains(part), "{line}");
     }
-    // What the server's own code names may hold anything, and stays on its line.
+    // What the server's own code names stays where it belongs.
     let say = server.dialogue.room(hall::Room).trigger(Say::new("hi"));
-    say.from("a\nERROR fake").await.unwrap();
+    say.from(LIAR).await.unwrap();
     let logged = of_events(lines.take());
     let [line] = &*logged else { panic!("{logged:?}") };
-    assert!(line.contains(r#"from="a\nERROR fake""#), "{line}");
+    assert!(line.contains(r#"from="eve\"} ERROR fake""#), "{line}");
 }
 
 #[tokio::test]
 async fn a_user_id_breaks_no_line() {
     let (lines, _guard) = log(Level::DEBUG);
     let server = Server::start(Lobby::default()).await;
-    // What a terminal obeys is no user's id at all.
-    let refused = Peer::connect(server.address, r#"{"userId":"a\u001b[2Jb\nERROR"}"#).await;
-    assert_eq!(refused.map(drop).unwrap_err()["code"], "UNAUTHENTICATED");
-    let mut eve = server.guest(LIAR).await;
+    // What a terminal obeys, or takes for a new line, is no user's id at all.
+    for id in [r"a\u001b[2Jb\nERROR", r"eve\u2028ERROR fake"] {
+        let refused = Peer::connect(server.address, &format!(r#"{{"userId":"{id}"}}"#)).await;
+        assert_eq!(refused.map(drop).unwrap_err()["code"], "UNAUTHENTICATED");
+    }
+    let mut eve = server.with_ticket(&json!({ "userId": LIAR }).to_string()).await;
     eve.join("hall").await;
     eve.trigger("hall", "say", json!({ "text": "deny each" })).await;
     eve.trigger("hall", "say", json!({ "text": "hi" })).await;
     let logged = lines.take();
-    assert!(logged.iter().any(|line| line.contains(r"eve\u{2028}ERROR fake")), "{logged:?}");
+    assert!(logged.iter().any(|line| line.contains(r#"eve\"} ERROR fake"#)), "{logged:?}");
     assert!(
         !logged.iter().any(|line| line.contains(LIAR) || line.contains('\u{1b}')),
         "{logged:?}"

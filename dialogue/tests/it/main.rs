@@ -21,6 +21,7 @@ mod lobby;
 mod log;
 mod membership;
 mod model;
+mod names;
 mod origins;
 mod owners;
 mod payload;

@@ -219,9 +219,10 @@ impl RoomConfig {
             return Err(name::room_description_rule());
         }
         if !self.created_by.as_deref().is_none_or(name::is_user_id) {
-            return Err("the creator's user id is none that a user may have".to_owned());
+            return Err(format!("the creator's id: {}", name::user_id_rule()));
         }
         for (n, event) in self.events.iter().enumerate() {
+            name::check_event(event)?;
             if self.events[..n].iter().any(|other| other.name == event.name) {
                 return Err(format!("two events are named `{}`", event.name));
             }

@@ -52,7 +52,9 @@ impl<A: App> Trigger<A> {
         Self { room, message, except: Vec::new(), key: None }
     }
 
-    /// Who the event is from. Default: [`SYSTEM`](crate::SYSTEM).
+    /// Who the event is from: a user's id, as clients have them. Default: [`SYSTEM`](crate::SYSTEM). What
+    /// no user may have for an id, such as a name that looks like `system`, is a
+    /// [`TriggerError::InvalidSender`].
     pub fn from(mut self, from: impl Into<String>) -> Self {
         if let Ok(message) = &mut self.message {
             *message.sender_mut() = from.into();
@@ -113,6 +115,9 @@ impl<A: App> IntoFuture for Trigger<A> {
                 }
                 None => return message.and(Err(TriggerError::NotCarried)),
             };
+            if !name::is_sender((*message).from()) {
+                return Err(TriggerError::InvalidSender((*message).from().to_owned()));
+            }
             let key = match key {
                 Some(key) => {
                     let raw = message.to_raw().map_err(|error| not_json(&room, "", &error))?;
@@ -281,6 +286,12 @@ async fn prepare<A: App>(
             // What is broadcast is the parsed value.
             *raw = message.to_raw().map_err(|error| unwritable(&error))?;
         }
+    }
+    // Who it is from is the handlers' and the hook's to say, but not to make up.
+    if (rewritten || A::HOOKS.before_each) && !name::is_sender((*message).from()) {
+        let error = TriggerError::InvalidSender((*message).from().to_owned());
+        tracing::error!(room = ?room.id(), %error, "a hook names a sender that cannot be");
+        return Err(TriggerError::Internal);
     }
     let Some(keep) = history(room, message.event()) else {
         let packet = raw.as_ref().map_or_else(|| message.encode(), AnyMessage::encode);
