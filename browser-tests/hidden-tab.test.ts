@@ -35,7 +35,7 @@ async function say(...texts: string[]): Promise<void> {
   const { socket: bob } = await PlainSocket.connect(server.url, "websocket", { userId: "Bob" });
   await bob.ask("dialogue:join", { roomId: "general" });
   for (const text of texts) {
-    const trigger = { roomId: "general", event: "message", data: { text, senderId: "Bob" } };
+    const trigger = { roomId: "general", event: "message", data: { text } };
     expect(await bob.ask("dialogue:trigger", trigger)).toMatchObject({ ok: true });
   }
   bob.close();

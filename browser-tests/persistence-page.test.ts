@@ -40,7 +40,7 @@ async function store(count: number, word = "Line"): Promise<string[]> {
     const { socket } = await PlainSocket.connect(stage.server.url, "websocket", { userId: username });
     await socket.ask("dialogue:join", { roomId: "general" });
     const triggers = texts.slice(from, from + 150).map((text) => {
-      return socket.ask("dialogue:trigger", { roomId: "general", event: "message", data: { text, username } });
+      return socket.ask("dialogue:trigger", { roomId: "general", event: "message", data: { text } });
     });
     for (const answer of await Promise.all(triggers)) expect(answer).toMatchObject({ ok: true });
     socket.close();

@@ -17,7 +17,7 @@ const ISSUES = [{ path: "text", code: "length", message: expect.any(String), par
 const general = { roomId: "general" };
 
 function message(text: string, meta?: object) {
-  return { roomId: "general", event: "message", data: { text, senderId: "ann" }, ...(meta && { meta }) };
+  return { roomId: "general", event: "message", data: { text }, ...(meta && { meta }) };
 }
 
 function isMessage(text: string) {
@@ -83,8 +83,8 @@ describe.each(["websocket", "polling"] as const)("a plain Socket.IO client over 
         more: false,
       });
       expect((events as RoomEvent[]).slice(0, 2)).toMatchObject([
-        { event: "message", roomId: "general", from: "ann", data: { text: "second", senderId: "ann" } },
-        { event: "message", roomId: "general", from: "ann", data: { text: "first", senderId: "ann" } },
+        { event: "message", roomId: "general", from: "ann", data: { text: "second" } },
+        { event: "message", roomId: "general", from: "ann", data: { text: "first" } },
       ]);
       expect(bob.received.map(([event]) => event)).not.toContain("dialogue:joined");
     });
@@ -118,7 +118,7 @@ describe.each(["websocket", "polling"] as const)("a plain Socket.IO client over 
       expect(answer).toMatchObject({ ok: true });
       for (const event of await Promise.all(heard)) {
         expect(event).toMatchObject({ event: "message", roomId: "general", from: "ann", meta: { trace: "t-1" } });
-        expect(event.data).toEqual({ text: "hello", senderId: "ann", replyTo: null });
+        expect(event.data).toEqual({ text: "hello", replyTo: null });
         expect(event.timestamp).toBeGreaterThanOrEqual(before - 1_000);
         expect(event.timestamp).toBeLessThanOrEqual(Date.now() + 1_000);
       }
@@ -216,7 +216,7 @@ describe.each(["websocket", "polling"] as const)("a plain Socket.IO client over 
 
     test("a payload of another type is refused at its field", async () => {
       await ann.ask("dialogue:join", general);
-      const answer = await ann.ask("dialogue:trigger", { ...message(""), data: { text: 5, senderId: "ann" } });
+      const answer = await ann.ask("dialogue:trigger", { ...message(""), data: { text: 5 } });
       expect(answer).toMatchObject({ code: "VALIDATION_FAILED", issues: [{ path: "text" }] });
     });
 

@@ -50,7 +50,7 @@ async function sayAll(name: string, texts: readonly string[]): Promise<void> {
   const { socket } = await PlainSocket.connect(stage.server.url, "websocket", { userId: name });
   await socket.ask("dialogue:join", { roomId: "general" });
   for (const text of texts) {
-    const trigger = { roomId: "general", event: "message", data: { text, senderId: name, username: name } };
+    const trigger = { roomId: "general", event: "message", data: { text } };
     expect(await socket.ask("dialogue:trigger", trigger)).toMatchObject({ ok: true });
   }
   socket.close();

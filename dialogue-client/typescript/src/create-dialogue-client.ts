@@ -28,7 +28,7 @@ import { Rooms } from "./rooms.js";
  * await client.connect();
  * const chat = await client.join("general");
  * chat.on<{ text: string }>("message", (message) => console.log(`${message.from}: ${message.data.text}`));
- * await chat.trigger("message", { text: "Hello", senderId: client.userId });
+ * await chat.trigger("message", { text: "Hello" });
  * ```
  *
  * @throws TypeError if `url` is not the origin of a server, or is missing outside a browser.

@@ -53,7 +53,7 @@ async function writer() {
 }
 
 function say(room: Room, text: string) {
-  return room.trigger("message", { text, senderId: "writer", username: "writer" });
+  return room.trigger("message", { text });
 }
 
 const numbered = (count: number, word = "text") => Array.from({ length: count }, (_, index) => `${word} ${index}`);

@@ -30,7 +30,7 @@ async function connect(userId: string): Promise<DialogueClient> {
   return client;
 }
 
-const say = (room: Room, text: string) => room.trigger("message", { text, senderId: "ann" });
+const say = (room: Room, text: string) => room.trigger("message", { text });
 
 /** What is left of a stream: texts, and how it ends. */
 async function rest(stream: AsyncIterable<{ data: { text: string } }>): Promise<unknown[]> {

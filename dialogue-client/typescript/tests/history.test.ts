@@ -11,7 +11,7 @@ beforeAll(async () => {
   client = createDialogueClient({ url: server.url });
   await client.connect();
   room = await client.join("general");
-  for (let number = 1; number <= 10; number++) await room.trigger("message", { text: `${number}`, senderId: "ann" });
+  for (let number = 1; number <= 10; number++) await room.trigger("message", { text: `${number}` });
 });
 afterAll(async () => {
   client.disconnect();

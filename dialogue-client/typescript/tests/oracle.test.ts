@@ -72,7 +72,7 @@ async function run({ example, environment, roomId, auth, restarts }: Setting) {
   const writer = await enter("writer", proxies[1].url);
   const acknowledged: Stored[] = [];
   const say = async (text: string) => {
-    const { epoch, seq } = await writer.trigger("message", { text, username: "writer", senderId: "writer" });
+    const { epoch, seq } = await writer.trigger("message", { text });
     acknowledged.push({ epoch, seq: seq!, text });
   };
   await say("first");

@@ -32,7 +32,7 @@ async function connect(userId: string, options: DialogueClientOptions = {}): Pro
 }
 
 function message(text: string) {
-  return { text, senderId: "ann" };
+  return { text };
 }
 
 test("a lost connection is opened again, its rooms are joined, and later events come exactly once", async () => {

@@ -25,7 +25,7 @@ async function connect(userId: string): Promise<DialogueClient<Chat>> {
 }
 
 function message(text: string) {
-  return { text, senderId: "ann" };
+  return { text };
 }
 
 describe("joining", () => {
@@ -104,7 +104,7 @@ describe("triggering", () => {
         event: "message",
         roomId: "general",
         from: "ann",
-        data: { text: "hello", senderId: "ann" },
+        data: { text: "hello" },
         meta: { trace: "t-1" },
         timestamp: expect.any(Number),
         ...receipt,

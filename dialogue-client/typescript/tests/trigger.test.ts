@@ -45,7 +45,7 @@ async function stage(options: DialogueClientOptions = {}) {
   return { writer, room, heard, hears };
 }
 
-const message = (text: string) => ({ text, senderId: "writer" });
+const message = (text: string) => ({ text });
 const say = (room: Room, text: string) => room.trigger("message", message(text));
 const lost = (client: DialogueClient) => next<string>((handler) => client.onDisconnect(handler));
 const isAnswer = (text: string) => /^43\d+\[/.test(text);

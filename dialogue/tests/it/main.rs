@@ -13,6 +13,7 @@ mod created;
 mod delivery;
 mod dispatch;
 mod ended;
+mod examples;
 mod history;
 mod hooks;
 mod http;

@@ -44,8 +44,9 @@ pub(crate) struct Message {
 }
 
 /// Sent to a client that has just connected.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Event)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
 pub(crate) struct Welcome {
+    #[validate(length(min = 1, max = 20))]
     pub(crate) role: String,
 }
 

@@ -25,11 +25,7 @@ pub async fn run(client: &Client) -> Result<(), JoinError> {
         if message.data.text.trim() != QUESTION {
             continue;
         }
-        let answer = Message {
-            text: ANSWER.to_owned(),
-            sender_id: client.user_id().to_string(),
-            reply_to: message.id(),
-        };
+        let answer = Message { text: ANSWER.to_owned(), reply_to: message.id() };
         if let Err(error) = room.trigger(answer).await {
             eprintln!("{} gets no answer: {error}", message.from);
         }

@@ -8,15 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use validator::Validate;
 
-/// What somebody says. The database keeps the last million.
+/// What somebody says; who, the server proves. The database keeps the last million.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
 #[event(name = "message", history = 1_000_000)]
 pub(crate) struct Message {
     #[validate(length(min = 1, max = 2000))]
     pub(crate) text: String,
-    /// The name of who says it.
-    #[validate(length(min = 1, max = 40))]
-    pub(crate) username: String,
 }
 
 /// For everyone. Whoever comes in sees the last fifty messages, and asks for older ones.

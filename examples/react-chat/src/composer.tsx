@@ -1,7 +1,6 @@
 import { DialogueError } from "dialogue-client";
 import { type FormEvent, type KeyboardEvent, useRef, useState } from "react";
 import { Alert } from "./alert";
-import { useConnection } from "./dialogue";
 import { explain } from "./explain";
 import type { General } from "./general";
 
@@ -10,7 +9,6 @@ const REPEAT_MS = 2_000;
 
 /** Where one writes. A message that is sent while the connection is lost goes out when it is back. */
 export function Composer({ room }: { room: General }) {
-  const { userId } = useConnection();
   const [text, setText] = useState("");
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<DialogueError>();
@@ -38,7 +36,7 @@ export function Composer({ room }: { room: General }) {
     setProblem(undefined);
     typed.current = 0;
     try {
-      await room.trigger("message", { text: text.trim(), senderId: userId });
+      await room.trigger("message", { text: text.trim() });
       setText("");
     } catch (error) {
       if (error instanceof DialogueError) setProblem(error);

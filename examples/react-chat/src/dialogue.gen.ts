@@ -2,7 +2,7 @@
 /* eslint-disable */
 
 /** Says which contract these types are from: the client's option `contract`. */
-export const CONTRACT_HASH = "952e342979451740bf33a0f0e17aa6fd";
+export const CONTRACT_HASH = "1de184d337d8887f345c1f5e4e0770f9";
 
 /**
  * What the server offers: the type argument of `createDialogueClient`.
@@ -31,17 +31,13 @@ export interface GeneralRoom {
 }
 
 /**
- * Chat message sent by a user.
+ * Chat message sent by a user, whom the server proves: `from` of the message that arrives.
  */
 export interface MessageInput {
   /**
-   * The message that it answers.
+   * The id of the message that it answers.
    */
   replyTo?: string | null;
-  /**
-   * Who wrote it.
-   */
-  senderId: string;
   /**
    * What it says.
    */
@@ -59,17 +55,13 @@ export interface Typing {
 }
 
 /**
- * Chat message sent by a user.
+ * Chat message sent by a user, whom the server proves: `from` of the message that arrives.
  */
 export interface Message {
   /**
-   * The message that it answers.
+   * The id of the message that it answers.
    */
   replyTo: string | null;
-  /**
-   * Who wrote it.
-   */
-  senderId: string;
   /**
    * What it says.
    */

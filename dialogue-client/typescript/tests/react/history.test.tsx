@@ -188,7 +188,7 @@ test("where the server has begun another log, so does the history", async () => 
   server = await ExampleServer.start("chat");
   const { url } = server;
   const bob = await joined(url);
-  await bob.trigger("message", { text: "Before", senderId: "bob" } as never);
+  await bob.trigger("message", { text: "Before" } as never);
   const seen = latest<Seen>();
   const client = clientOf<Persistence>(url);
   render(
@@ -200,7 +200,7 @@ test("where the server has begun another log, so does the history", async () => 
   await server.kill();
   await server.restart();
   await expect.poll(() => client.connected).toBe(true);
-  await bob.trigger("message", { text: "After", senderId: "bob" } as never);
+  await bob.trigger("message", { text: "After" } as never);
   await expect.poll(() => texts(seen.get())).toEqual(["After"]);
   // The event may come before the page that has it, too.
   await expect.poll(() => seen.get()).toMatchObject({ hasMore: false, loading: false, error: undefined });

@@ -96,7 +96,7 @@ test("what components listen to is subscribed to once, besides the room's defaul
   const { draw } = render(tree(false));
   const subscriptions = () => client.getRoom("general")?.subscriptions;
   await expect.poll(subscriptions).toEqual(["message", "user:joined", "user:left", "typing"]);
-  await others.trigger("message", { text: "Hello", senderId: "bob" });
+  await others.trigger("message", { text: "Hello" });
   await others.trigger("typing", { isTyping: true });
   await expect.poll(() => heard).toEqual(["message", "typing"]);
   draw(tree(true));

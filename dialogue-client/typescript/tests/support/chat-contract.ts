@@ -1,7 +1,6 @@
 /** A message, as the chat room carries it. */
 export interface Message {
   text: string;
-  senderId: string;
   replyTo?: string | null;
 }
 

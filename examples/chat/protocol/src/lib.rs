@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use validator::Validate;
 
-/// Chat message sent by a user.
+/// Chat message sent by a user, whom the server proves: `from` of the message that arrives.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
 #[serde(rename_all = "camelCase")]
 #[event(name = "message", history = 100)]
@@ -13,9 +13,8 @@ pub struct Message {
     /// What it says.
     #[validate(length(min = 1, max = 2000))]
     pub text: String,
-    /// Who wrote it.
-    pub sender_id: String,
-    /// The message that it answers.
+    /// The id of the message that it answers.
+    #[validate(length(min = 1, max = 64))]
     pub reply_to: Option<String>,
 }
 
@@ -28,22 +27,25 @@ pub struct Typing {
 }
 
 /// Somebody entered the room.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Event)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
 #[serde(rename_all = "camelCase")]
 #[event(name = "user:joined")]
 pub struct UserJoined {
     /// Who.
+    #[validate(length(min = 1, max = 256))]
     pub user_id: String,
     /// What they are called.
+    #[validate(length(min = 1, max = 256))]
     pub username: String,
 }
 
 /// Somebody left the room.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Event)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
 #[serde(rename_all = "camelCase")]
 #[event(name = "user:left")]
 pub struct UserLeft {
     /// Who.
+    #[validate(length(min = 1, max = 256))]
     pub user_id: String,
 }
 
