@@ -215,9 +215,9 @@ pub use crate::{
     protocol::{CreateRoom, RoomInfo},
     server::{
         AnyRoom, Builder, Client, ClientId, Context, Cors, Dialogue, DialogueLayer,
-        DialogueService, DisconnectReason, EventConfig, HandlerGuard, Handshake, HostedBy, Limits,
-        RateLimited, RateLimiter, Receipt, RoomConfig, RoomHandle, Stats, Trigger, UserRooms,
-        listen,
+        DialogueService, DisconnectReason, Encrypted, EventConfig, HandlerGuard, Handshake,
+        HostedBy, Limits, RateLimited, RateLimiter, Receipt, RoomConfig, RoomHandle, Stats,
+        Trigger, UserRooms, listen,
         socketio::{self, Socket},
     },
 };
@@ -309,4 +309,6 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../../docs/guide.md")]
     struct Guide;
+    #[doc = include_str!("../../docs/tls.md")]
+    struct Tls;
 }

@@ -5,6 +5,7 @@ mod app;
 mod connecting;
 mod errors;
 mod following;
+mod nginx;
 mod oracle;
 mod proxy;
 mod rooms;
@@ -13,6 +14,8 @@ mod server;
 #[path = "../../../dialogue/tests/it/shaky.rs"]
 #[allow(dead_code, reason = "the server's own tests need more of it")]
 mod shaky;
+#[path = "../../../dialogue/tests/support/skipped.rs"]
+mod skipped;
 mod slow;
 mod tls;
 mod triggers;

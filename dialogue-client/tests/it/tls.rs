@@ -9,7 +9,7 @@ use dialogue_client::{
         pki_types::{CertificateDer, PrivateKeyDer},
     },
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -58,9 +58,7 @@ impl Terminator {
 
     /// Trusts its authority alone.
     fn trust(&self) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.clone()).unwrap();
-        ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+        trusting(&self.authority)
     }
 }
 
@@ -70,8 +68,8 @@ impl Drop for Terminator {
     }
 }
 
-/// An authority, and what it certifies of a host.
-fn certify(host: &str) -> (CertificateDer<'static>, ServerConfig) {
+/// An authority, and what it certifies of a host: a certificate and its key.
+pub fn issue(host: &str) -> (CertificateDer<'static>, Certificate, KeyPair) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -79,10 +77,22 @@ fn certify(host: &str) -> (CertificateDer<'static>, ServerConfig) {
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([host.to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &issuer).unwrap().der().clone();
+    (authority, params.signed_by(&key, &issuer).unwrap(), key)
+}
+
+/// The same, as a server in this process needs it.
+fn certify(host: &str) -> (CertificateDer<'static>, ServerConfig) {
+    let (authority, certificate, key) = issue(host);
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder().with_no_client_auth();
-    (authority, config.with_single_cert(vec![certificate], key).unwrap())
+    (authority, config.with_single_cert(vec![certificate.der().clone()], key).unwrap())
+}
+
+/// Trusts an authority alone.
+pub fn trusting(authority: &CertificateDer<'static>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.clone()).unwrap();
+    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 
 #[tokio::test]

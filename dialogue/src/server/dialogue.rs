@@ -18,6 +18,7 @@ use super::{
     clients::Clients,
     crowd::Transports,
     document::Document,
+    exposure::Warned,
     gateway::{Endpoint, Gateway, socketio},
     hook::{self, BoxFuture},
     listener,
@@ -88,6 +89,8 @@ pub(crate) struct Inner<A: App> {
     answers: Meters,
     /// How often each user asks for history.
     history: Option<RateLimiter>,
+    /// Of credentials that others could read.
+    warned: Warned,
     stop: Stop,
 }
 
@@ -222,6 +225,7 @@ impl<A: App> Builder<A> {
                 transports,
                 answers,
                 history,
+                warned: Warned::default(),
                 stop: Stop::new(),
             }
         }));
@@ -557,6 +561,10 @@ impl<A: App> Dialogue<A> {
     /// What a user's answers may weigh, over all its connections.
     pub(crate) fn answers_of(&self, user_id: &Arc<str>) -> Arc<Meter> {
         self.0.answers.of(user_id)
+    }
+
+    pub(crate) fn warned(&self) -> &Warned {
+        &self.0.warned
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Uri, request::Parts};
 
-use super::{ClientId, origin::Proxies};
+use super::{ClientId, exposure::Exposure, origin::Proxies};
 
 /// The HTTP request that opened a connection.
 ///
@@ -17,6 +17,7 @@ pub struct Handshake {
     uri: Uri,
     headers: HeaderMap,
     address: Option<IpAddr>,
+    exposure: Option<Exposure>,
 }
 
 impl Handshake {
@@ -26,6 +27,7 @@ impl Handshake {
             uri: request.uri.clone(),
             headers: request.headers.clone(),
             address: proxies.client(&request.headers, &request.extensions),
+            exposure: Exposure::of(&request.headers, &request.extensions, proxies),
         }
     }
 
@@ -57,5 +59,10 @@ impl Handshake {
     /// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info).
     pub fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// How what the client sends can be read by others, if it can.
+    pub(crate) fn exposure(&self) -> Option<Exposure> {
+        self.exposure
     }
 }

@@ -15,6 +15,7 @@ mod decode;
 pub(crate) mod dialogue;
 mod document;
 mod endpoint;
+mod exposure;
 mod frames;
 mod gateway;
 #[allow(missing_docs, reason = "only expansions see it, through `__private`")]
@@ -49,6 +50,7 @@ pub use self::{
     clients::UserRooms,
     context::Context,
     dialogue::{Builder, Dialogue, Stats},
+    exposure::Encrypted,
     gateway::{ClientId, DisconnectReason, socketio},
     handshake::Handshake,
     layer::{DialogueLayer, DialogueService},

@@ -38,6 +38,7 @@ pub(crate) async fn authenticate<A: App>(
     auth: Option<&str>,
     handshake: &Handshake,
 ) -> Result<Proven<A>, Failure> {
+    dialogue.warned().check(auth, handshake);
     // What the client sent is not repeated: it may hold a token.
     let refused = |message: &str| Failure::new(ErrorCode::Unauthenticated, message);
     let hook = Box::pin(async {

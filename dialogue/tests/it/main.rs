@@ -44,4 +44,5 @@ mod skipped;
 mod stop;
 mod store;
 mod threats;
+mod tls;
 mod untagged;
