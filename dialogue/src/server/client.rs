@@ -355,6 +355,11 @@ impl<A: App> Client<A> {
         self.lock().as_ref()?.get(id).cloned()
     }
 
+    /// Whether the client is a member of this very room.
+    pub(crate) fn is_member_of(&self, live: &Arc<Live<A>>) -> bool {
+        self.member_of(live.id()).is_some_and(|found| Arc::ptr_eq(&found, live))
+    }
+
     /// The same room, if the client is a member: not another one that happens to have its id.
     pub(crate) fn member_of_same(&self, room: &dyn ErasedRoom<A>) -> Option<Arc<Live<A>>> {
         self.member_of(room.id()).filter(|live| live.is(room))

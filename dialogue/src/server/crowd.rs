@@ -25,7 +25,7 @@ use crate::Rate;
 /// its 65,536 networks of 64 bits.
 const NETWORK: u32 = 4;
 /// For how long an address that has no connection is remembered, at least.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_mins(1);
 /// How many addresses are kept without looking for those that no longer matter.
 const FEW: usize = 1_024;
 
@@ -167,6 +167,9 @@ impl Address {
     }
 }
 
+/// Transports by the names that polls have for them.
+type Names = DashMap<Sid, Weak<Opened>>;
+
 /// All transports, and what is known of the addresses that they come from.
 pub(crate) struct Transports {
     crowd: Crowd,
@@ -174,7 +177,7 @@ pub(crate) struct Transports {
     /// How many addresses there may be before those that no longer matter are looked for.
     sweep_at: AtomicUsize,
     /// The transports that polls may name.
-    polling: Arc<DashMap<Sid, Weak<Opened>>>,
+    polling: Arc<Names>,
     connects: Arc<Pace>,
     triggers: Arc<Pace>,
     process: Arc<Budget>,
@@ -290,7 +293,7 @@ struct Opened {
     /// How many bytes polls brought before there was a session.
     early: AtomicUsize,
     /// How polls name it, and where.
-    named: Mutex<Option<(Sid, Weak<DashMap<Sid, Weak<Opened>>>)>>,
+    named: Mutex<Option<(Sid, Weak<Names>)>>,
 }
 
 impl Transport {
@@ -354,6 +357,7 @@ impl Drop for Opened {
 mod tests {
     use super::*;
 
+    #[allow(clippy::unnecessary_wraps, reason = "an address that is known")]
     fn ip(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }

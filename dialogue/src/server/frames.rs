@@ -224,7 +224,7 @@ mod tests {
             masked(TEXT, false, b"4"),
             masked(9, true, b"ping"),
             masked(0, false, &[b'x'; 300]),
-            masked(0, true, &[b'y'; 70_000]),
+            masked(0, true, &vec![b'y'; 70_000]),
             masked(TEXT, true, b""),
         ];
         let ends = [1, 1, 301, 0, 0];

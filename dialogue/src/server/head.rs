@@ -34,9 +34,9 @@ pub(crate) fn copy(request: &mut Request) {
     for (name, value) in headers {
         let start = end;
         end += value.len();
-        let copied = HeaderName::from_bytes(name.as_str().as_bytes()).ok();
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok();
         let value = HeaderValue::from_maybe_shared(text.slice(start..end)).ok();
-        if let Some((name, value)) = copied.zip(value) {
+        if let Some((name, value)) = name.zip(value) {
             copies.append(name, value);
         }
     }

@@ -50,7 +50,7 @@ pub(super) async fn poll(
         }
     });
     let response = match ready.await {
-        Ready::Packets(packets) => return answer(outgoing, Vec::new(), packets),
+        Ready::Packets(packets) => return answer(outgoing, Vec::new(), &packets),
         Ready::Engine(response) => response,
     };
     let (parts, body) = response.into_parts();
@@ -63,16 +63,16 @@ pub(super) async fn poll(
     if text.split(|byte| *byte == SEPARATOR).any(is_greeting) {
         outgoing.open();
     }
-    let packets = outgoing.take_packets(most.saturating_sub(text.len()), &std::task::Waker::noop());
-    answer(outgoing, text.into(), packets)
+    let packets = outgoing.take_packets(most.saturating_sub(text.len()), std::task::Waker::noop());
+    answer(outgoing, text.into(), &packets)
 }
 
 /// An answer with packets, which weigh on the queue until the answer has left.
-fn answer(outgoing: &Arc<Outgoing>, mut text: Vec<u8>, packets: Vec<Packet>) -> Response {
+fn answer(outgoing: &Arc<Outgoing>, mut text: Vec<u8>, packets: &[Packet]) -> Response {
     let length = packets.iter().map(|packet| packet.len() + 1).sum();
     let weight = packets.iter().map(Packet::weight).sum();
     text.reserve_exact(length);
-    for packet in &packets {
+    for packet in packets {
         if !text.is_empty() {
             text.push(SEPARATOR);
         }

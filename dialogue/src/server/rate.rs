@@ -250,7 +250,7 @@ impl Bucket {
 
 /// A meter for each of many.
 pub(crate) struct Meters {
-    meters: DashMap<Arc<str>, Arc<Meter>>,
+    by_key: DashMap<Arc<str>, Arc<Meter>>,
     /// How many there may be before those that no longer matter are looked for.
     sweep_at: AtomicUsize,
     rate: Option<Rate>,
@@ -258,15 +258,15 @@ pub(crate) struct Meters {
 
 impl Meters {
     pub(crate) fn new(rate: Option<Rate>) -> Self {
-        Self { meters: DashMap::new(), sweep_at: AtomicUsize::new(FEW), rate }
+        Self { by_key: DashMap::new(), sweep_at: AtomicUsize::new(FEW), rate }
     }
 
     pub(crate) fn of(&self, key: &Arc<str>) -> Arc<Meter> {
-        if self.meters.len() >= self.sweep_at.load(Ordering::Relaxed) {
-            self.meters.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_full());
-            self.sweep_at.store(FEW.max(2 * self.meters.len()), Ordering::Relaxed);
+        if self.by_key.len() >= self.sweep_at.load(Ordering::Relaxed) {
+            self.by_key.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_full());
+            self.sweep_at.store(FEW.max(2 * self.by_key.len()), Ordering::Relaxed);
         }
-        let meter = self.meters.entry(key.clone());
+        let meter = self.by_key.entry(key.clone());
         meter.or_insert_with(|| Arc::new(Meter::new(self.rate))).clone()
     }
 }
@@ -298,6 +298,6 @@ mod tests {
         }
         assert!(!meters.of(&"owes".into()).is_full());
         assert!(Arc::ptr_eq(&held, &meters.of(&"held".into())));
-        assert!(meters.meters.len() <= FEW + 2, "{}", meters.meters.len());
+        assert!(meters.by_key.len() <= FEW + 2, "{}", meters.by_key.len());
     }
 }

@@ -249,6 +249,8 @@ async fn trigger<A: App>(
         Err(error) => Err(error),
     };
     let receipt = published.map_err(|error| match error {
+        // The room is about to be deleted: its log is.
+        TriggerError::RoomNotFound if client.is_member_of(&live) => no_such_room(&room_id),
         TriggerError::RoomNotFound => no_member(client, &room_id),
         error => Failure::from(error).in_room(&room_id).of_event(&event),
     })?;

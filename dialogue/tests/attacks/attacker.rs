@@ -18,11 +18,11 @@ pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ ..=125 => frame.push(0x80 | u8::try_from(short).unwrap()),
         medium @ ..=65_535 => {
-            frame.push(0x80 | 126);
+            frame.push(0xFE);
             frame.extend(u16::try_from(medium).unwrap().to_be_bytes());
         }
         long => {
-            frame.push(0x80 | 127);
+            frame.push(0xFF);
             frame.extend((long as u64).to_be_bytes());
         }
     }

@@ -21,10 +21,7 @@ const MOST: usize = 64_000_000;
 /// Says what an attack took, and that it was not too much.
 fn judge(name: &str, server: &Process, before: usize, sent: usize) {
     let held = server.resident().saturating_sub(before);
-    println!(
-        "FIGURE {name}: {sent} bytes sent, {held} held, {:.2} each",
-        held as f64 / sent as f64
-    );
+    println!("FIGURE {name}: {sent} bytes sent, {held} held, {} % of them", held * 100 / sent);
     assert!(held < MOST, "{name}: {held} bytes are held for {sent}");
     // Beyond a fixed budget, what a client sends is held once or twice.
     assert!(held < 16_000_000 + 4 * sent, "{name}: {held} bytes are held for {sent}");

@@ -41,7 +41,7 @@ pub mod hall {
 
     #[before]
     async fn take_time(_: &Context<Town, Room>, _: &mut Slow) -> Result<(), Deny> {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         Ok(())
     }
 }

@@ -186,7 +186,7 @@ async fn write(
     batch: &Batch,
     events: &[&NewEvent],
 ) -> Result<Written> {
-    let columns = Columns::new(events)?;
+    let columns = Columns::new(events);
     let Columns { names, events: rows, keys } = &columns;
     let LogId { room, owner } = &batch.log;
     let append = if owner.is_creation() { APPEND_CREATED } else { APPEND };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::{
     NewEvent,
-    sql::{self, Result, signed},
+    sql::{self, signed},
 };
 
 pub(super) struct Columns<'a> {
@@ -43,14 +43,14 @@ pub(super) struct Keys<'a> {
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn new(batch: &[&'a NewEvent]) -> Result<Self> {
+    pub(super) fn new(batch: &[&'a NewEvent]) -> Self {
         let (mut names, mut events, mut keys) =
             (Names::default(), Events::default(), Keys::default());
         let mut known = HashMap::new();
         for (place, event) in (1..).zip(batch) {
             let message = &event.message;
             let (name, data) = (&*message.event, message.data.get());
-            let meta = sql::meta(message)?;
+            let meta = sql::meta(message);
             let index = *known.entry(name).or_insert_with(|| names.add(name));
             let prev = std::mem::replace(&mut names.last[index], place);
             names.keep[index] = signed(event.keep.get());
@@ -71,7 +71,7 @@ impl<'a> Columns<'a> {
                 keys.digest.push(&key.digest);
             }
         }
-        Ok(Self { names, events, keys })
+        Self { names, events, keys }
     }
 }
 

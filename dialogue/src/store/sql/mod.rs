@@ -243,8 +243,8 @@ pub(super) fn size(data: &str, meta: Option<&str>) -> i64 {
     signed(data.len() + meta.map_or(0, str::len))
 }
 
-pub(super) fn meta(message: &RawMessage) -> Result<Option<String>> {
-    Ok(message.meta.as_ref().map(|meta| meta.as_json().to_owned()))
+pub(super) fn meta(message: &RawMessage) -> Option<String> {
+    message.meta.as_ref().map(|meta| meta.as_json().to_owned())
 }
 
 /// Neither database keeps zero characters in texts reliably. In JSON, they are escaped.

@@ -127,7 +127,7 @@ impl<'a> Transaction<'a> {
             }
             room.advance(&message.event);
             message.position = Some(position);
-            let meta = sql::meta(&message)?;
+            let meta = sql::meta(&message);
             let change = self.names.entry(name.key).or_default();
             change.last = room.seq;
             change.keep = signed(event.keep.get());
