@@ -130,6 +130,7 @@ pub fn limits() -> Limits {
     (limits.creations, limits.connects, limits.joins) = (None, None, None);
     (limits.connects_per_address, limits.connects_in_all) = (None, None);
     (limits.triggers_per_address, limits.triggers_in_all) = (None, None);
+    (limits.answers, limits.answers_per_address) = (None, None);
     limits
 }
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 /// Bytes that every holder has for free: what a client that keeps up needs for a moment.
-pub(crate) const FREE: usize = 4_096;
+const FREE: usize = 4_096;
 /// Charges are made in steps of this many bytes, so that a change of a few bytes costs nothing.
 const STEP: usize = 4_096;
 
@@ -40,14 +40,15 @@ impl Budget {
     }
 
     /// Takes bytes that exist already, whether or not they fit.
-    fn take_anyway(&self, bytes: usize) {
+    pub(crate) fn take_anyway(&self, bytes: usize) {
         self.held.fetch_add(bytes, Ordering::Relaxed);
         if let Some(parent) = &self.parent {
             parent.take_anyway(bytes);
         }
     }
 
-    fn give_back(&self, bytes: usize) {
+    /// Gives bytes back.
+    pub(crate) fn give_back(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
         if let Some(parent) = &self.parent {
             parent.give_back(bytes);

@@ -204,13 +204,19 @@ impl Transports {
         }
     }
 
-    /// Opens a transport, if it and its address may have one more.
-    pub(crate) fn open(&self, address: Option<IpAddr>) -> Option<Transport> {
+    /// Opens a transport, if it and its address may have one more. Its request's head, of this size, stays as
+    /// long as it does.
+    pub(crate) fn open(&self, address: Option<IpAddr>, size: usize) -> Option<Transport> {
         let place = self.crowd.enter(address)?;
         let address = address.map_or_else(|| self.unknown.clone(), |address| self.address(address));
         let outgoing = Outgoing::new(&self.limits, address.budget.clone(), self.process.clone());
+        let mut head = Holding::new(address.budget.clone()).and(self.process.clone());
+        if !head.set(size) {
+            return None;
+        }
         Some(Transport(Arc::new(Opened {
             _place: place,
+            _head: head,
             address,
             connects: Pace::new(self.limits.connects),
             connects_in_all: self.connects.clone(),
@@ -284,6 +290,7 @@ pub(crate) struct Transport(Arc<Opened>);
 
 struct Opened {
     _place: Place,
+    _head: Holding,
     address: Arc<Address>,
     connects: Pace,
     connects_in_all: Arc<Pace>,
@@ -406,7 +413,7 @@ mod tests {
         (limits.connects, limits.connects_in_all) = (None, None);
         limits.connects_per_address = Some(Rate::new(2, Duration::from_hours(1)));
         let transports = Transports::new(&limits);
-        let open = |address: &str| transports.open(ip(address)).unwrap();
+        let open = |address: &str| transports.open(ip(address), 0).unwrap();
         for allowed in [true, true, false] {
             assert_eq!(open("192.0.2.1").check_connect().is_ok(), allowed);
         }
@@ -423,7 +430,7 @@ mod tests {
     fn what_connections_of_an_address_hold_is_bounded_together() {
         let limits = Limits { address_bytes: 100_000, ..Limits::default() };
         let transports = Transports::new(&limits);
-        let open = |address: &str| transports.open(ip(address)).unwrap();
+        let open = |address: &str| transports.open(ip(address), 0).unwrap();
         let mut first = open("192.0.2.1").holding();
         let mut second = open("192.0.2.1").holding();
         assert!(first.set(80_000));
@@ -436,7 +443,7 @@ mod tests {
     #[test]
     fn a_transport_is_found_by_its_name_for_as_long_as_it_is_there() {
         let transports = Transports::new(&Limits::default());
-        let (sid, transport) = (Sid::new(), transports.open(None).unwrap());
+        let (sid, transport) = (Sid::new(), transports.open(None, 0).unwrap());
         assert!(transports.find(sid).is_none());
         transports.name(sid, &transport);
         assert!(transports.find(sid).is_some());

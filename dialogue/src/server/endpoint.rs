@@ -11,6 +11,7 @@ use axum::{
 use futures_util::FutureExt;
 use hyper_util::rt::TokioIo;
 use socketioxide::socket::Sid;
+use tokio::sync::oneshot;
 use tower::Service;
 use tungstenite::handshake::derive_accept_key;
 
@@ -104,13 +105,14 @@ pub(crate) async fn open(
     Response::from_parts(parts, text.into())
 }
 
-/// Switches to a WebSocket: of a new transport, or of one that polls so far.
+/// Switches to a WebSocket: of a new transport or, with `end`, of one that polls so far. `end` ends it if
+/// the client does not go on by the WebSocket: the transport answers no more polls then.
 pub(crate) fn upgrade<S>(
     mut endpoint: EndpointService<S>,
     limits: &Limits,
     transport: Transport,
     mut request: Request,
-    polls: bool,
+    end: Option<impl Future<Output = ()> + Send + 'static>,
 ) -> Response
 where
     S: Clone + Send + 'static,
@@ -127,9 +129,17 @@ where
         let (outgoing, held) = (transport.outgoing().clone(), transport.holding());
         // The transport's own are its request's, which stays as long as the connection.
         drop(transport);
-        let stream = WebSocket::new(stream, outgoing, held, write_time, polls);
+        let (told, opened) = oneshot::channel();
+        let told = end.is_some().then_some(told);
+        let stream = WebSocket::new(stream, outgoing, held, write_time, told);
         if let Some(Err(error)) = endpoint.call((stream, request.map(drop))).now_or_never() {
             tracing::debug!(%error, "a WebSocket is not taken");
+        }
+        // Without a word, it was dropped before the client went on by it.
+        if let Some(end) = end
+            && opened.await.is_err()
+        {
+            end.await;
         }
     });
     let headers = [
@@ -145,6 +155,13 @@ pub(crate) fn unknown() -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     let error = r#"{"code":"1","message":"Session ID unknown"}"#;
     (StatusCode::BAD_REQUEST, json, error).into_response()
+}
+
+/// The answer to a request that is none of Engine.IO's. It goes no further: the transport reads requests
+/// less strictly, and would serve some of them past everything that is counted.
+pub(crate) fn wrong() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (StatusCode::BAD_REQUEST, json, r#"{"code":"3","message":"Bad request"}"#).into_response()
 }
 
 /// Whether a head is longer than it may be.

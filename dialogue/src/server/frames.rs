@@ -3,6 +3,8 @@
 
 /// The longest name of a namespace, in bytes: the transport repeats it in its answer.
 const MAX_NAMESPACE: usize = 256;
+/// The longest text of a packet with attachments, in bytes: it is held until they are there.
+const MAX_WITH_ATTACHMENTS: usize = 4_096;
 /// The longest header of a frame, in bytes.
 const MAX_HEADER: usize = 14;
 
@@ -151,10 +153,12 @@ impl Incoming {
 }
 
 /// Follows the packets of one text, which a separator may divide, and finds those that connect to a
-/// namespace whose name is too long.
+/// namespace whose name is too long, and long ones with attachments.
 #[derive(Default)]
 pub(super) struct Packets {
     at: usize,
+    /// How many bytes the packet may have, or those of it before a comma.
+    most: Option<usize>,
     connects: bool,
     done: bool,
 }
@@ -177,13 +181,16 @@ impl Packets {
             return true;
         }
         match (self.at, byte) {
-            (0, b'4') | (1, b'0') => {}
-            (2, b'/') => self.connects = true,
-            (0..=2, _) | (_, b',') => self.done = true,
+            (0, b'4') => {}
+            (1, b'0') => self.connects = true,
+            (1, b'5' | b'6') => self.most = Some(MAX_WITH_ATTACHMENTS),
+            (2, b'/') if self.connects => self.most = Some(MAX_NAMESPACE + 3),
+            (0 | 1, _) => self.done = true,
+            (2, _) | (_, b',') if self.connects => self.done = true,
             _ => {}
         }
         self.at += 1;
-        !self.connects || self.at <= MAX_NAMESPACE + 3
+        self.most.is_none_or(|most| self.at <= most)
     }
 }
 
@@ -264,5 +271,7 @@ mod tests {
         let long = "n".repeat(300);
         assert!(ok(&format!("42[\"{long}\"]\u{1e}40/short,\u{1e}3")));
         assert!(!ok(&format!("42[\"{long}\"]\u{1e}40/{long}")));
+        assert!(ok("451-[\"a\",{\"_placeholder\":true,\"num\":0}]"));
+        assert!(!ok(&format!("451-[\"{}\"]", "x,".repeat(3_000))));
     }
 }

@@ -17,10 +17,11 @@ use std::{
     },
 };
 
+use axum::body::Bytes;
 use dashmap::DashSet;
 use serde::Serialize;
 use socketioxide::{
-    ParserConfig, SendError, SocketError, SocketIo,
+    ParserConfig, SendError, SocketError, SocketIo, TransportType,
     adapter::{Adapter, LocalAdapter},
     extract::SocketRef,
     handler::{ConnectHandler, FromConnectParts, MessageHandler, Value},
@@ -121,8 +122,8 @@ pub(crate) struct Frame {
     pub(crate) ack: Option<i64>,
 }
 
-/// Up to how many bytes a message is copied as it arrives.
-const COPIED: usize = 4_096;
+/// From how many bytes on the transport is kept from using the buffer of a message for those after it.
+const LARGE: usize = 4_096;
 
 impl Frame {
     /// A message that came over no transport.
@@ -131,15 +132,15 @@ impl Frame {
         Self { value: Value::Str(text.into(), None), ack }
     }
 
-    /// A message that arrived. A short one is copied: it is a slice of a buffer that was read at once,
-    /// which stays for as long as any of its slices.
-    fn arrived(value: Value, ack: Option<i64>) -> Self {
-        match value {
-            Value::Str(text, None) if text.len() <= COPIED => {
-                Self { value: Value::Str(text.as_str().to_owned().into(), None), ack }
-            }
-            value => Self { value, ack },
-        }
+    /// A message that arrived, copied: it is a slice of a buffer that was read at once, which stays for as
+    /// long as any of its slices.
+    fn arrived(value: &Value, ack: Option<i64>) -> Self {
+        let value = match value {
+            Value::Str(text, None) => Value::Str(text.as_str().to_owned().into(), None),
+            // Whatever it says, it is refused.
+            Value::Str(..) | Value::Bytes(_) => Value::Bytes(Bytes::new()),
+        };
+        Self { value, ack }
     }
 
     /// What it holds, in bytes.
@@ -303,6 +304,12 @@ impl Connection {
         self.transport.outgoing().keeps_up().await;
     }
 
+    /// Whether a packet may be queued, as far as what waits already goes; nothing waits for a connection
+    /// that is gone.
+    pub(crate) fn has_room(&self) -> bool {
+        self.transport.outgoing().has_room()
+    }
+
     /// Whether few answers wait for the client.
     pub(crate) fn keeps_up(&self) -> bool {
         self.transport.outgoing().is_kept_up_with()
@@ -428,6 +435,12 @@ async fn admit<A: App>(
     let (id, inbox) =
         (ClientId::random(), Arc::new(Inbox::new(dialogue.limits(), transport.holding())));
     receive(&socket, &inbox, &transport, session);
+    // What the client shows is held for as long as it is looked at.
+    let mut held = transport.holding();
+    if !held.set(auth.as_ref().map_or(0, String::len)) {
+        let message = "the clients of this address send more than may be held";
+        return Err(Refused(Failure::new(ErrorCode::LimitExceeded, message)));
+    }
     let handshake = Handshake::new(id, socket.req_parts(), dialogue.proxies());
     let proven =
         session::authenticate(&dialogue, auth.as_deref(), &handshake).await.map_err(Refused)?;
@@ -532,8 +545,13 @@ impl Receiver {
 struct InPlace;
 
 impl MessageHandler<LocalAdapter, InPlace> for Receiver {
-    fn call(&self, _: Arc<Socket>, value: Value, ack: Option<i64>) {
-        if let Err(untaken) = self.inbox.push(Frame::arrived(value, ack)) {
+    fn call(&self, socket: Arc<Socket>, value: Value, ack: Option<i64>) {
+        let frame = Frame::arrived(&value, ack);
+        if frame.len() > LARGE && socket.transport_type() == TransportType::Websocket {
+            // The transport would keep its buffer, which fits this message, for as long as the connection.
+            self.transport.outgoing().keep_large(value);
+        }
+        if let Err(untaken) = self.inbox.push(frame) {
             self.refuse(ack, untaken);
         }
     }

@@ -38,8 +38,10 @@ pub(crate) struct Inbox {
 
 struct Queue {
     frames: VecDeque<Frame>,
-    /// What the frames hold, against the budget of the client's address, too.
+    /// What the frames hold, and the request that is being handled: against the budget of the client's
+    /// address, too.
     bytes: usize,
+    current: usize,
     held: Holding,
     worker: Worker,
     /// A request that the transport began, and that has to wait for something.
@@ -139,11 +141,11 @@ impl Inbox {
         }
         let now = Instant::now();
         if queue.worker != Worker::Nobody || queue.recent.is_enough(now) {
-            let bytes = queue.bytes + frame.weight();
+            let (bytes, current) = (queue.bytes + frame.weight(), queue.current);
             let behind = !queue.frames.is_empty();
             if queue.frames.len() >= self.max_frames
                 || (behind && bytes > self.max_bytes)
-                || !queue.held.set(bytes)
+                || !queue.held.set(bytes + current)
             {
                 return Err(Untaken::Overflow);
             }
@@ -153,6 +155,7 @@ impl Inbox {
             return Ok(());
         }
         queue.worker = Worker::Transport;
+        queue.handles(frame.weight());
         drop(queue);
         self.handle(frame, now);
         Ok(())
@@ -170,6 +173,7 @@ impl Inbox {
                 // What is left of it, the session notes.
                 if queue.begun.is_none() {
                     queue.recent.note(self.1, Instant::now());
+                    queue.handles(0);
                 }
                 if queue.has_next() {
                     queue.wake(&self.0.ready);
@@ -190,9 +194,8 @@ impl Inbox {
                 let mut queue = self.lock();
                 if !queue.closed.is_some_and(DisconnectReason::is_servers) {
                     queue.bytes += frame.weight();
-                    let bytes = queue.bytes;
-                    queue.held.set_anyway(bytes);
                     queue.frames.push_front(frame);
+                    queue.handles(0);
                 }
             }
         }
@@ -214,7 +217,8 @@ impl Inbox {
         if reason.is_servers() {
             queue.frames = VecDeque::new();
             queue.bytes = 0;
-            queue.held.set_anyway(0);
+            let current = queue.current;
+            queue.handles(current);
             queue.closed = queue.closed.filter(|first| first.is_servers());
         }
         queue.closed.get_or_insert(reason);
@@ -283,6 +287,7 @@ impl Queue {
         Self {
             frames: VecDeque::new(),
             bytes: 0,
+            current: 0,
             held,
             worker: Worker::default(),
             begun: None,
@@ -300,6 +305,7 @@ impl Queue {
         }
         if let Some(began) = self.session_began.take() {
             self.recent.note(began, now);
+            self.handles(0);
         }
         let next = if let Some(begun) = self.begun.take() {
             Some(Next::Begun(begun))
@@ -319,6 +325,12 @@ impl Queue {
         next
     }
 
+    /// Notes what the request holds that is being handled.
+    fn handles(&mut self, weight: usize) {
+        self.current = weight;
+        self.held.set_anyway(self.bytes + weight);
+    }
+
     fn has_next(&self) -> bool {
         let closed = self.closed.is_some();
         closed || self.renewed || self.begun.is_some() || !self.frames.is_empty()
@@ -335,7 +347,7 @@ impl Queue {
     fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
         self.bytes -= frame.weight();
-        self.held.set_anyway(self.bytes);
+        self.handles(frame.weight());
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }

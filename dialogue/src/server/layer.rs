@@ -179,7 +179,7 @@ where
             return now(draining());
         }
         let address = dialogue.proxies().client(request.headers(), request.extensions());
-        let Some(transport) = dialogue.transports().open(address) else {
+        let Some(transport) = dialogue.transports().open(address, head::size(&request)) else {
             return now((StatusCode::TOO_MANY_REQUESTS, "too many connections").into_response());
         };
         head::copy(&mut request);
@@ -227,7 +227,7 @@ where
         async { Ok(response.await?.map(Body::new)) }
     };
     Ok(match (asked, transport) {
-        (Asked::Wrong, _) => engine(request).await?,
+        (Asked::Wrong, _) => endpoint::wrong(),
         (Asked::Open, Some(transport)) => {
             endpoint::open(dialogue.transports(), &transport, engine(request)).await
         }
@@ -236,7 +236,15 @@ where
         }
         (Asked::Upload(_), Some(transport)) => engine(polling::upload(&transport, request)).await?,
         (Asked::WebSocket(sid), Some(transport)) => {
-            endpoint::upgrade(endpoint, limits, transport, request, sid.is_some())
+            let mut engine = endpoint.clone();
+            let end = sid.map(|sid| async move {
+                let uri = format!("{ENDPOINT_PATH}/?EIO=4&transport=polling&sid={sid}");
+                let close = Request::post(uri).body(Body::from("1"));
+                if let Ok(close) = close {
+                    let _ = Service::<Request>::call(&mut engine, close).await;
+                }
+            });
+            endpoint::upgrade(endpoint, limits, transport, request, end)
         }
         (_, None) => endpoint::unknown(),
     })

@@ -2,7 +2,8 @@
 //!
 //! One way through for a client's trigger: `gateway` (frames in) → `inbox` → `session`, `decode` and
 //! `requests` → `rooms` (membership, validation, `before`, history, fan-out) → the
-//! acknowledgement → `#[on]` handlers. The server's own trigger enters at `rooms`.
+//! acknowledgement → `#[on]` handlers. The server's own trigger enters at `rooms`. What leaves waits in
+//! `outgoing`, from where `websocket` and `polling` take it; `crowd` and `budget` count what clients hold.
 
 #[cfg(feature = "bench")]
 pub mod bench;

@@ -15,6 +15,7 @@ use std::{
 
 use axum::body::Bytes;
 use futures_util::task::AtomicWaker;
+use socketioxide::handler::Value;
 use tokio::sync::Notify;
 
 use super::{
@@ -25,8 +26,15 @@ use super::{
 };
 use crate::protocol::event;
 
-/// After how long to try again what did not fit.
+/// After how long to try again what did not fit, if nothing has left meanwhile; twice as long each time.
 const AGAIN: Duration = Duration::from_millis(50);
+const LONGEST_AGAIN: Duration = Duration::from_secs(2);
+/// What frames take besides their bytes: a place in the queue.
+const PLACE: usize = 128;
+/// The frame of a heartbeat.
+const PING: &[u8] = &[0x81, 1, b'2'];
+/// How many bytes are taken off the queue at once, about: a heartbeat overtakes the rest.
+const AT_ONCE: usize = 65_536;
 /// How many entries an idle queue keeps room for.
 const IDLE: usize = 4;
 
@@ -42,6 +50,8 @@ pub(crate) struct Outgoing {
     max_packets: usize,
     max_bytes: usize,
     process: Arc<Budget>,
+    /// A large message that arrived: while it is here, the transport makes another buffer for the next one.
+    large: Mutex<Option<Value>>,
 }
 
 struct Queue {
@@ -114,7 +124,7 @@ impl Entry {
     pub(super) fn weight(&self) -> (usize, usize) {
         match &self.content {
             Content::Packet(packet) => (1, packet.weight()),
-            Content::Frames(frames) => (0, frames.len()),
+            Content::Frames(frames) => (0, frames.len() + PLACE),
         }
     }
 
@@ -164,7 +174,18 @@ impl Outgoing {
             max_packets: limits.outgoing_packets,
             max_bytes: limits.outgoing_bytes,
             process,
+            large: Mutex::default(),
         }
+    }
+
+    /// Keeps a large message until the transport reads on.
+    pub(crate) fn keep_large(&self, message: Value) {
+        *self.large.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+    }
+
+    /// Lets go of a large message; returns whether there was one.
+    pub(super) fn forget_large(&self) -> bool {
+        self.large.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }
 
     /// The budget of the process, which encoded packets are counted against.
@@ -232,7 +253,7 @@ impl Outgoing {
     /// Queues frames that the transport made; with the greeting among them, packets may follow.
     pub(super) fn push_frames(&self, frames: Bytes, opens: bool) {
         let mut queue = self.lock();
-        queue.bytes += frames.len();
+        queue.bytes += frames.len() + PLACE;
         let bytes = queue.bytes;
         queue.held.set_anyway(bytes);
         if matches!(queue.phase, Phase::Idle | Phase::Opening) {
@@ -243,6 +264,9 @@ impl Outgoing {
             if opens {
                 queue.open();
             }
+        } else if *frames == *PING {
+            // A client that reads slowly answers in time.
+            queue.entries.push_front(Entry::frames(frames));
         } else {
             queue.entries.push_back(Entry::frames(frames));
         }
@@ -258,7 +282,17 @@ impl Outgoing {
             return;
         }
         if packets && matches!(queue.phase, Phase::Open | Phase::Closed) {
-            std::mem::swap(&mut queue.entries, entries);
+            if queue.bytes <= AT_ONCE {
+                std::mem::swap(&mut queue.entries, entries);
+                return;
+            }
+            let mut bytes = 0;
+            while bytes < AT_ONCE
+                && let Some(entry) = queue.entries.pop_front()
+            {
+                bytes += entry.weight().1;
+                entries.push_back(entry);
+            }
             return;
         }
         let all = std::mem::take(&mut queue.entries);
@@ -320,7 +354,10 @@ impl Outgoing {
         let mut queue = self.lock();
         queue.phase = Phase::Closed;
         queue.forget_packets();
+        (queue.packets, queue.bytes) = (0, 0);
+        queue.held.set_anyway(0);
         drop(queue);
+        self.forget_large();
         self.reader.wake();
         self.room.notify_waiters();
     }
@@ -328,7 +365,8 @@ impl Outgoing {
     /// Whether a packet may be queued, as far as what waits already goes.
     pub(crate) fn has_room(&self) -> bool {
         let queue = self.lock();
-        queue.packets < self.max_packets && (queue.packets == 0 || queue.bytes < self.max_bytes)
+        let room = queue.packets == 0 || queue.bytes < self.max_bytes;
+        queue.phase == Phase::Closed || (queue.packets < self.max_packets && room)
     }
 
     /// Whether so little waits that the client may be answered something else.
@@ -351,6 +389,7 @@ impl Outgoing {
     /// Tries until it succeeds, each time that something has left, and now and then: the budget of the
     /// client's address may have room again because of another connection.
     pub(crate) async fn retry<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> T {
+        let mut pause = AGAIN;
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             // From here on, it is noticed.
@@ -358,7 +397,10 @@ impl Outgoing {
             if let Some(done) = attempt() {
                 return done;
             }
-            let _ = tokio::time::timeout(AGAIN, room).await;
+            pause = match tokio::time::timeout(pause, room).await {
+                Ok(()) => AGAIN,
+                Err(_) => (pause * 2).min(LONGEST_AGAIN),
+            };
         }
     }
 
@@ -393,5 +435,171 @@ impl Queue {
         self.packets = self.packets.saturating_sub(waited - self.entries.len());
         self.bytes = self.bytes.saturating_sub(weight);
         self.held.set_anyway(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+
+    fn limits() -> Limits {
+        let mut limits = Limits::default();
+        (limits.outgoing_packets, limits.outgoing_bytes) = (3, 100_000);
+        limits
+    }
+
+    fn unbounded() -> Arc<Budget> {
+        Budget::new(usize::MAX, None)
+    }
+
+    /// A queue of a session whose client has its greeting.
+    fn open() -> (Outgoing, u64) {
+        let outgoing = Outgoing::new(&limits(), unbounded(), unbounded());
+        let session = outgoing.begin();
+        outgoing.open();
+        (outgoing, session)
+    }
+
+    fn packet(text: &str) -> Packet {
+        Packet::direct("a", &json!(text)).unwrap()
+    }
+
+    /// What leaves a WebSocket next, without the headers of frames.
+    fn leaves(outgoing: &Outgoing, packets: bool) -> Vec<String> {
+        let mut entries = VecDeque::new();
+        outgoing.take(&mut entries, packets);
+        let texts = entries.iter().map(|entry| {
+            let [_, head, body] = entry.parts();
+            String::from_utf8([head, body].concat()).unwrap()
+        });
+        let texts = texts.collect();
+        for entry in std::mem::take(&mut entries) {
+            let (packets, bytes) = entry.weight();
+            outgoing.left(packets, bytes, &mut VecDeque::new());
+        }
+        texts
+    }
+
+    #[test]
+    fn packets_before_the_greeting_leave_after_it() {
+        let outgoing = Outgoing::new(&limits(), unbounded(), unbounded());
+        assert!(!outgoing.was_open());
+        let session = outgoing.begin();
+        outgoing.push_frames("open".into(), false);
+        outgoing.push(session, packet("x")).unwrap();
+        assert_eq!(leaves(&outgoing, true), ["open"]);
+        outgoing.push_frames("connect".into(), false);
+        outgoing.push_frames("greeting".into(), true);
+        outgoing.push_frames("ping".into(), false);
+        assert_eq!(leaves(&outgoing, true), ["connect", "greeting", r#"42["a","x"]"#, "ping"]);
+        assert!(outgoing.was_open());
+        assert_eq!((outgoing.bytes(), outgoing.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn greeting_is_told_from_every_other_packet() {
+        assert!(is_greeting(br#"42["dialogue:connected",{"clientId":"x"}]"#));
+        for other in [
+            "40{\"sid\":\"x\"}",
+            "42[\"dialogue:connectedly\",1]",
+            "42[\"x\",\"dialogue:connected\"]",
+        ] {
+            assert!(!is_greeting(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn while_a_client_upgrades_only_the_transports_frames_leave() {
+        let (outgoing, session) = open();
+        outgoing.push(session, packet("x")).unwrap();
+        outgoing.push_frames("3probe".into(), false);
+        assert_eq!(leaves(&outgoing, false), ["3probe"]);
+        assert_eq!(leaves(&outgoing, true), [r#"42["a","x"]"#]);
+    }
+
+    #[test]
+    fn push_beyond_the_packets_or_bytes_of_a_connection_is_full() {
+        let (outgoing, session) = open();
+        let long = packet(&"x".repeat(200_000));
+        outgoing.push(session, long.clone()).unwrap();
+        assert_eq!(outgoing.push(session, packet("x")), Err(Unsent::Full), "it is over its bytes");
+        assert!(!outgoing.has_room() && !outgoing.is_kept_up_with());
+        assert_eq!(leaves(&outgoing, true).len(), 1);
+        for _ in 0..3 {
+            outgoing.push(session, packet("x")).unwrap();
+        }
+        assert_eq!(outgoing.push(session, packet("x")), Err(Unsent::Full), "three packets wait");
+        assert!(outgoing.is_kept_up_with());
+    }
+
+    #[test]
+    fn push_beyond_the_bytes_of_an_address_is_full_also_for_a_client_that_keeps_up() {
+        let address = Budget::new(50_000, None);
+        let queues: Vec<_> =
+            (0..2).map(|_| Outgoing::new(&limits(), address.clone(), unbounded())).collect();
+        let sessions: Vec<_> = queues.iter().map(Outgoing::begin).collect();
+        let long = packet(&"x".repeat(40_000));
+        queues[0].push(sessions[0], long.clone()).unwrap();
+        assert_eq!(queues[1].push(sessions[1], long.clone()), Err(Unsent::Full));
+        queues[0].end(sessions[0]);
+        assert_eq!(address.held(), 0);
+        queues[1].push(sessions[1], long).unwrap();
+        drop(queues);
+        assert_eq!(address.held(), 0);
+    }
+
+    #[test]
+    fn text_that_several_queues_share_is_counted_once_in_the_process() {
+        let process = Budget::new(usize::MAX, None);
+        let long = packet(&"x".repeat(40_000)).counted(&process);
+        let held = process.held();
+        assert!((36_000..48_000).contains(&held), "{held}");
+        let copies = vec![long.clone(); 10];
+        assert_eq!(process.held(), held);
+        drop((long, copies));
+        assert_eq!(process.held(), 0);
+    }
+
+    #[test]
+    fn what_an_ended_session_left_and_sends_reaches_nobody() {
+        let (outgoing, first) = open();
+        outgoing.push(first, packet("old")).unwrap();
+        outgoing.end(first);
+        assert_eq!(outgoing.push(first, packet("late")), Err(Unsent::Closed));
+        let second = outgoing.begin();
+        outgoing.push(second, packet("new")).unwrap();
+        outgoing.push_frames("greeting".into(), true);
+        assert_eq!(leaves(&outgoing, true), ["greeting", r#"42["a","new"]"#]);
+        outgoing.close();
+        assert_eq!(outgoing.push(second, packet("gone")), Err(Unsent::Closed));
+    }
+
+    #[test]
+    fn poll_takes_as_much_as_fits_and_at_least_one_packet() {
+        let (outgoing, session) = open();
+        for text in ["a", "b", "c"] {
+            outgoing.push(session, packet(&text.repeat(50))).unwrap();
+        }
+        let most = 2 * (packet(&"a".repeat(50)).len() + 1);
+        let taken = |most| outgoing.take_packets(most, Waker::noop()).len();
+        assert_eq!([taken(most), taken(1), taken(most)], [2, 1, 0]);
+        assert!(!outgoing.is_empty(), "they have not left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_succeeds_as_soon_as_something_has_left() {
+        let (outgoing, session) = open();
+        for _ in 0..3 {
+            outgoing.push(session, packet("x")).unwrap();
+        }
+        let mut sent = Box::pin(outgoing.retry(|| outgoing.push(session, packet("y")).ok()));
+        assert!((&mut sent).now_or_never().is_none());
+        let before = tokio::time::Instant::now();
+        assert_eq!(leaves(&outgoing, true).len(), 3);
+        sent.await;
+        assert_eq!(before.elapsed(), Duration::ZERO);
     }
 }

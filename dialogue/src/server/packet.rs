@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use axum::body::Bytes;
 use serde::Serialize;
 
-use super::budget::{Budget, FREE, Holding};
+use super::budget::Budget;
 use crate::protocol::event;
 
 /// What a body of unknown length is given room for at first, in bytes.
@@ -29,11 +29,17 @@ pub(crate) struct Body(Arc<Counted>);
 #[derive(Debug)]
 pub(crate) struct SharedBody(Weak<Counted>);
 
-/// A text and what it holds of the process's budget.
+/// A text that is counted against the process's budget.
 #[derive(Debug)]
 struct Counted {
     text: Vec<u8>,
-    _held: Holding,
+    process: Arc<Budget>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.process.give_back(self.text.len());
+    }
 }
 
 impl AsRef<[u8]> for Body {
@@ -146,16 +152,12 @@ impl SharedBody {
 
 impl Counted {
     fn new(text: Vec<u8>, process: &Arc<Budget>) -> Self {
-        let mut held = Holding::new(process.clone());
-        held.set_anyway(text.len());
-        Self { text, _held: held }
+        process.take_anyway(text.len());
+        Self { text, process: process.clone() }
     }
 }
 
-fn count(text: Bytes, process: &Arc<Budget>) -> Bytes {
-    // What is small is bounded by how many packets may wait.
-    if text.len() <= FREE {
-        return text;
-    }
+/// Counts a text for as long as anybody holds it.
+pub(super) fn count(text: Bytes, process: &Arc<Budget>) -> Bytes {
     Bytes::from_owner(Counted::new(text.into(), process))
 }

@@ -80,6 +80,7 @@ fn answer(outgoing: &Arc<Outgoing>, mut text: Vec<u8>, packets: &[Packet]) -> Re
             text.extend_from_slice(part);
         }
     }
+    outgoing.process().take_anyway(text.len());
     let polled = Polled { text, outgoing: outgoing.clone(), packets: packets.len(), weight };
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")];
     (headers, Body::from(Bytes::from_owner(polled))).into_response()
@@ -101,6 +102,7 @@ impl AsRef<[u8]> for Polled {
 
 impl Drop for Polled {
     fn drop(&mut self) {
+        self.outgoing.process().give_back(self.text.len());
         self.outgoing.left(self.packets, self.weight, &mut VecDeque::new());
     }
 }

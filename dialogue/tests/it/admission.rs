@@ -10,6 +10,7 @@ use dialogue::{
     AnyRoom, App, Client, Context, Deny, Dialogue, Event, Handshake, RoomConfig, RoomInfo,
     auth::{ClaimedUser, TrustClientUserId},
 };
+use futures_util::FutureExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,6 +28,10 @@ use crate::{
 struct Secret {
     text: String,
 }
+
+/// What waits for a client that does not read.
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Event)]
+struct Filler;
 
 #[dialogue::room("vault", app = Guarded, events(Secret), sync_history = 10)]
 mod vault {
@@ -73,7 +78,7 @@ impl Guarded {
     }
 }
 
-#[dialogue::app(rooms(vault))]
+#[dialogue::app(rooms(vault), direct(Filler))]
 impl App for Guarded {
     type Credentials = TrustClientUserId;
     type Identity = ClaimedUser;
@@ -111,7 +116,7 @@ async fn joins_unread(server: &Server<Guarded>, room: &str) -> Poller {
     let greeting = eve.poll().await;
     assert!(greeting[0].contains("dialogue:connected"), "{greeting:?}");
     let client = &server.dialogue.clients_of("eve")[0];
-    while client.socket().emit("filler", &0).is_ok() {}
+    while client.send(Filler).now_or_never().is_some() {}
     eve.send(&format!("427{}", json!(["dialogue:join", { "roomId": room }]))).await;
     eve
 }
@@ -124,7 +129,7 @@ async fn answer(eve: &Poller) -> Value {
                 let answer: Vec<Value> = serde_json::from_str(answer).unwrap();
                 return answer[0].clone();
             }
-            assert_eq!(packet, r#"42["filler",0]"#);
+            assert_eq!(packet, r#"42["filler",null]"#);
         }
     }
 }

@@ -239,5 +239,8 @@ async fn await_quiet<A: App>(live: Weak<Live<A>>, quiet_time: Duration) {
 /// Waits until a member that was moved aside has room again, or is none any more.
 async fn bring_back<A: App>(live: Arc<Live<A>>, client: Client<A>, pause: Duration) {
     tokio::time::sleep(pause).await;
-    client.connection().retry(|| live.try_bring_back(&client).then_some(())).await;
+    let connection = client.connection();
+    // One that has read nothing is not worth the room's lock.
+    let back = || (connection.has_room() && live.try_bring_back(&client)).then_some(());
+    connection.retry(back).await;
 }
