@@ -35,6 +35,8 @@ const PLACE: usize = 128;
 const PING: &[u8] = &[0x81, 1, b'2'];
 /// How many bytes are taken off the queue at once, about: a heartbeat overtakes the rest.
 const AT_ONCE: usize = 65_536;
+/// How many bytes a client may send before it is let in, on either transport.
+pub(super) const BEFORE_SESSION: usize = 65_536;
 /// How many entries an idle queue keeps room for.
 const IDLE: usize = 4;
 

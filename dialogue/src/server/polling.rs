@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use super::{
     crowd::Transport,
     frames::Packets,
-    outgoing::{Outgoing, is_greeting},
+    outgoing::{BEFORE_SESSION, Outgoing, is_greeting},
     packet::Packet,
 };
 
@@ -23,8 +23,6 @@ use super::{
 const SEPARATOR: u8 = 0x1E;
 /// What the transport answers polls with while a client upgrades.
 const NOTHING: &[u8] = b"6";
-/// How many bytes a client may send before it is let in.
-const BEFORE_SESSION: usize = 65_536;
 
 /// Answers a poll: with what the transport itself has for the client, and with what waits. `most` is
 /// how many bytes an answer has, unless one packet has more.

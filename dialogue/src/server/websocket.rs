@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     budget::Holding,
     frames::{self, Incoming},
-    outgoing::{Entry, Outgoing, is_greeting},
+    outgoing::{BEFORE_SESSION, Entry, Outgoing, is_greeting},
 };
 
 /// How many bytes are read at most while a write waits, beyond as many as the client has taken: enough
@@ -33,8 +33,6 @@ use super::{
 const GRACE: usize = 1_024;
 /// How many bytes of the transport's own frames wait, at most, before it waits, too.
 const OWN: usize = 65_536;
-/// How many bytes a client may send before it is let in.
-const BEFORE_SESSION: usize = 65_536;
 /// How many parts of packets are written at once, at most.
 const PARTS: usize = 48;
 /// How many bytes are written at once where parts cannot be.
