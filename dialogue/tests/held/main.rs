@@ -40,7 +40,7 @@ async fn logs_in_memory_hold_no_more_than_they_may() {
         ("large events", 2_000, &|n| event(&format!("room {}", n % 50), &large, None, None)),
         ("small events", 200_000, &|n| event(&format!("room {}", n % 50), "x", None, None)),
         ("keyed events", 150_000, &|n| event("room", "x", None, Some(n))),
-        ("events with meta", 2_000, &|n| {
+        ("events with meta", 10_000, &|n| {
             event(&format!("room {}", n % 50), "x", Some(meta.clone()), None)
         }),
     ];
