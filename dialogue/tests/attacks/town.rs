@@ -1,22 +1,21 @@
 //! The server that is attacked, in a process of its own.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::Path, routing::post};
 use dialogue::{
-    App, Context, Deny, Dialogue, Event, Handshake, RoomConfig,
+    App, Client, Context, CreateRoom, Deny, Dialogue, Event, Handshake, RoomConfig,
     auth::{ClaimedUser, TrustClientUserId},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-    process::{Child, Command},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     time::timeout,
 };
 
-const LISTENS: &str = "listens on ";
+use crate::process::{listen, runs};
 
 /// Kept.
 #[derive(Clone, Serialize, Deserialize, JsonSchema, Event)]
@@ -68,60 +67,34 @@ impl App for Town {
     ) -> Result<ClaimedUser, Deny> {
         who.or_client_id(handshake)
     }
+
+    async fn create_room(&self, _: &Client<Self>, request: CreateRoom) -> Result<RoomConfig, Deny> {
+        Ok(request.config())
+    }
 }
 
-pub struct Process {
-    child: Child,
+/// The server under attack, with the routes that prepare it.
+#[derive(Clone, Copy)]
+pub struct Site {
     pub address: SocketAddr,
 }
 
-impl Process {
-    /// Starts a server with the default limits, and waits until it listens.
-    pub async fn start() -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["town::serve", "--exact", "--ignored", "--nocapture"])
-            // Memory that is free goes back, as far as it can.
-            .env("MALLOC_ARENA_MAX", "2")
-            .env("MALLOC_TRIM_THRESHOLD_", "65536")
-            .env("MALLOC_MMAP_THRESHOLD_", "65536")
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next_line().await.unwrap().expect("the server listens");
-            if let Some((_, address)) = line.split_once(LISTENS) {
-                break address.parse().unwrap();
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address }
-    }
-
-    /// Its memory, in bytes.
-    pub fn resident(&self) -> usize {
-        let status = format!("/proc/{}/status", self.child.id().unwrap());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1_024
-    }
-
+impl Site {
     /// Fills a room's log.
-    pub async fn fill(&self, room: &str, events: usize, size: usize) {
+    pub async fn fill(self, room: &str, events: usize, size: usize) {
         self.tell(&format!("/fill/{room}/{events}/{size}")).await;
     }
 
-    pub async fn create_rooms(&self, rooms: usize) {
+    pub async fn create_rooms(self, rooms: usize) {
         self.tell(&format!("/create/{rooms}")).await;
     }
 
-    /// Whether it still answers others.
-    pub async fn is_alive(&self) {
+    /// Panics unless the server answers within 20 s.
+    pub async fn assert_alive(self) {
         self.tell("/alive").await;
     }
 
-    async fn tell(&self, path: &str) {
+    async fn tell(self, path: &str) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -132,6 +105,11 @@ impl Process {
         read.await.expect("the server answers in time").unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
+}
+
+/// The command line that runs the server.
+pub fn serves() -> Vec<String> {
+    runs("town::serve")
 }
 
 /// Not a test: the server that tests start.
@@ -161,7 +139,5 @@ async fn serve() {
         .route("/fill/{room}/{events}/{size}", post(fill))
         .route("/create/{rooms}", post(create))
         .route("/alive", post(async || {}));
-    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    println!("{LISTENS}{}", tcp.local_addr().unwrap());
-    dialogue.serve_on(tcp, routes).await.unwrap();
+    dialogue.serve_on(listen().await, routes).await.unwrap();
 }

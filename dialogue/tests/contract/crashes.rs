@@ -14,8 +14,8 @@ use crate::{
     disk::Disk,
     follower::Follower,
     postgres,
-    process::Process,
     producer::produce,
+    serve::start,
     skipped::skipped,
     world::{Dice, Server, limits, log, record},
 };
@@ -99,12 +99,12 @@ async fn follow(
 /// Kills a server a few times under load and starts it again, with the same store.
 async fn is_killed(store: &str) {
     let mut dice = Dice::new(9);
-    let mut server = Process::start(store).await;
+    let mut server = start(store).await;
     let load = Load::start(server.address);
     for _ in 0..6 {
         tokio::time::sleep(dice.millis(1_000, 3_000)).await;
         server.kill().await;
-        server = Process::start(store).await;
+        server = start(store).await;
         load.address.send_replace(server.address);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -114,7 +114,7 @@ async fn is_killed(store: &str) {
 /// Stops a server a few times under load, while it cannot get rid of what it broadcasts, and starts it
 /// again, with the same store.
 async fn is_stopped(store: &str) {
-    let mut server = Process::start(store).await;
+    let mut server = start(store).await;
     let load = Load::start(server.address);
     for _ in 0..3 {
         // It reads nothing of what somebody else is loud about.
@@ -128,7 +128,7 @@ async fn is_stopped(store: &str) {
         }
         assert!(server.terminate().await, "the server ended well");
         drop(unread);
-        server = Process::start(store).await;
+        server = start(store).await;
         load.address.send_replace(server.address);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -12,8 +12,10 @@ mod link;
 mod oracle;
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/process.rs"]
 mod process;
 mod producer;
+mod serve;
 #[path = "../support/skipped.rs"]
 mod skipped;
 mod slow;

@@ -9,7 +9,6 @@ use crate::{
     app::{Blink, Tick, Town, square},
     follower::Follower,
     link::Link,
-    process::Process,
     world::{Server, limits, log, record},
 };
 
@@ -139,7 +138,7 @@ async fn a_reader_that_stalls_for_good_is_gone_and_its_hooks_have_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_stalled_readers_is_bounded() {
     // In a process of its own, whose memory is nobody else's.
-    let server = Process::start("memory").await;
+    let server = crate::serve::start("memory").await;
     let mut stalled = Vec::new();
     for n in 0..20 {
         let mut follower =
@@ -160,8 +159,8 @@ async fn what_waits_for_stalled_readers_is_bounded() {
     }
     let grown = memory[1].saturating_sub(memory[0]);
     // Even if all of them wait for the same.
-    let unbounded = many * BALLAST / 1024;
-    assert!(grown < unbounded / 3, "{grown} KiB more, of {unbounded}");
+    let unbounded = many * BALLAST;
+    assert!(grown < unbounded / 3, "{grown} bytes more, of {unbounded}");
     drop(stalled);
 }
 

@@ -696,3 +696,83 @@ async fn creation_and_deletion_are_heard_in_their_order() {
         assert_eq!(name, expected, "{n} of {}", heard.len());
     }
 }
+
+#[tokio::test]
+async fn room_list_in_pages_has_each_visible_room_once() {
+    let mut limits = unpaced();
+    limits.page_rooms = 4;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    for n in 0..10 {
+        // Guests see every second one.
+        let name = if n % 2 == 0 { format!("Room {n}") } else { format!("Secret {n}") };
+        server.dialogue.create_room(&format!("room-{n}"), RoomConfig::new(name)).await.unwrap();
+    }
+    let mut guest = server.guest("ann").await;
+    for limit in [None, Some(0), Some(1), Some(2), Some(1_000_000)] {
+        let (mut seen, mut after, mut pages) = (Vec::new(), Value::Null, 0);
+        loop {
+            let mut asked = json!({});
+            if let Some(limit) = limit {
+                asked["limit"] = limit.into();
+            }
+            if !after.is_null() {
+                asked["after"] = after;
+            }
+            let page = guest.ask("dialogue:listRooms", asked).await;
+            assert_eq!(page["ok"], true, "{page}");
+            assert!(ids(&page).len() <= limit.unwrap_or(4).clamp(1, 4), "{page}");
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            after = page["next"].clone();
+            pages += 1;
+            if after.is_null() {
+                break;
+            }
+        }
+        let expected = ["hall", "playground", "room-0", "room-2", "room-4", "room-6", "room-8"];
+        assert_eq!(seen, expected, "limit {limit:?}");
+        assert!(pages > 3, "{pages} pages");
+    }
+    // A room that is deleted between two pages is missing, and no other.
+    let first = guest.ask("dialogue:listRooms", json!({ "limit": 4 })).await;
+    server.dialogue.delete_room("room-2").await.unwrap();
+    let rest = guest.ask("dialogue:listRooms", json!({ "after": first["next"] })).await;
+    assert!(!ids(&rest).contains(&"room-2"), "{rest}");
+}
+
+#[tokio::test]
+async fn room_list_page_without_visible_rooms_has_a_next() {
+    let mut limits = unpaced();
+    limits.page_rooms = 2;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    for n in 0..6 {
+        let secret = RoomConfig::new(format!("Secret {n}"));
+        server.dialogue.create_room(&format!("room-{n}"), secret).await.unwrap();
+    }
+    server.dialogue.create_room("last", RoomConfig::new("Last")).await.unwrap();
+    let mut guest = server.guest("ann").await;
+    let (mut pages, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let asked = if after.is_null() { json!({}) } else { json!({ "after": after }) };
+        let page = guest.ask("dialogue:listRooms", asked).await;
+        pages.push(ids(&page).len());
+        after = page["next"].clone();
+        if after.is_null() {
+            assert_eq!(ids(&page).last(), Some(&"last"));
+            break;
+        }
+    }
+    assert!(pages.contains(&0), "{pages:?}");
+}
+
+#[tokio::test]
+async fn room_list_after_an_invalid_cursor_is_rejected() {
+    let server = Server::start(Lobby::default()).await;
+    let mut ann = server.guest("ann").await;
+    for after in ["", "x", "-1", "1.5", "99999999999999999999999"] {
+        let refused = ann.ask("dialogue:listRooms", json!({ "after": after })).await;
+        assert_eq!(refused["code"], "INVALID_REQUEST", "{after}: {refused}");
+    }
+    let past_the_end =
+        ann.ask("dialogue:listRooms", json!({ "after": "18446744073709551615" })).await;
+    assert_eq!(past_the_end, json!({ "ok": true, "rooms": [] }));
+}

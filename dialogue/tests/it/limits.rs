@@ -112,6 +112,21 @@ fn the_defaults_are_those_of_the_protocol() {
     assert_eq!((limits.subscriptions_per_room, limits.rooms_per_user), (100, 20));
     assert_eq!((limits.page_events, limits.page_bytes), (100, 256_000));
     assert_eq!((limits.outgoing_packets, limits.waiting_events), (128, 1_024));
+    assert_eq!((limits.outgoing_bytes, limits.waiting_bytes), (1_000_000, 4_000_000));
+    assert_eq!((limits.address_bytes, limits.total_bytes), (24_000_000, 512_000_000));
+    assert_eq!((limits.head, limits.attachment_bytes), (16_384, 16_384));
+    assert_eq!((limits.rooms_per_address, limits.page_rooms), (100, 1_000));
+    assert_eq!(
+        (limits.join_time, limits.write_time),
+        (Duration::from_secs(10), Duration::from_secs(20))
+    );
+    assert_eq!(limits.empty_time, Duration::from_mins(10));
+    assert_eq!(limits.connects_per_address, Some(Rate::per_second(100).burst(1_000)));
+    assert_eq!(limits.connects_in_all, Some(Rate::per_second(5_000).burst(20_000)));
+    assert_eq!(limits.triggers_per_address, Some(Rate::per_second(2_000).burst(10_000)));
+    assert_eq!(limits.triggers_in_all, Some(Rate::per_second(100_000).burst(200_000)));
+    assert_eq!(limits.answers, Some(Rate::per_second(2_000_000).burst(20_000_000)));
+    assert_eq!(limits.answers_per_address, Some(Rate::per_second(20_000_000).burst(200_000_000)));
     assert!(limits.connections >= 64);
 }
 

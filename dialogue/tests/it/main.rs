@@ -45,4 +45,5 @@ mod stop;
 mod store;
 mod threats;
 mod tls;
+mod transport;
 mod untagged;
