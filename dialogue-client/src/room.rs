@@ -23,13 +23,12 @@ use crate::{
 
 /// A room that this client is in.
 ///
-/// Events are triggered with [`trigger`](Room::trigger), heard with [`on`](Room::on), and read with
-/// [`history`](Room::history). Which events those are, the room's type says: what it does not list does
-/// not compile.
+/// [`trigger`](Room::trigger) sends events, [`on`](Room::on) receives them, and [`history`](Room::history)
+/// reads stored ones. The room's type lists its events. Other events do not compile.
 ///
-/// When the connection is lost, the room is joined again with the place that was reached, and streams go
-/// on where they were: in order, with nothing missing and nothing twice. Where the server cannot prove
-/// that, [`resets`](Room::resets) says so.
+/// After a lost connection, the client joins the room again from its last position. Streams continue in
+/// order, without gaps or duplicates. If the server cannot guarantee that, [`resets`](Room::resets) yields
+/// a [`Reset`].
 ///
 /// `R` says what the room carries. `K` is what it was joined by: its key, or [`ById`].
 pub struct Room<R, K = R> {
@@ -39,8 +38,7 @@ pub struct Room<R, K = R> {
     carries: PhantomData<fn() -> R>,
 }
 
-/// In the place of a key: the room was joined by an id that is known at run time alone, by
-/// [`Client::join_id`](crate::Client::join_id).
+/// Replaces the room key of a room that was joined with [`Client::join_id`](crate::Client::join_id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ById;
@@ -76,17 +74,16 @@ pub enum RoomState {
     Left,
 }
 
-/// Events may be missing: what comes next is after this place.
+/// A failed recovery: events may be missing before this position.
 ///
-/// The server could not send everything that was missed: another log has begun, or what was missed is no
-/// longer kept, or too much (see the protocol's promises). Whoever keeps what the events add up to reads
-/// it anew, from the history or elsewhere.
+/// The log has a new epoch, or the missed events are no longer stored, or there are more of them than the
+/// server sends. An app that derives state from events should rebuild it, for example from the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reset {
-    /// Everything after this place is heard.
+    /// The stream has all events after this position.
     pub at: At,
-    /// The event whose reader was too slow for what the server keeps; `None` for all of the room.
+    /// The event name of the stream that fell behind the server's retention; `None` for the whole room.
     pub event: Option<Arc<str>>,
 }
 
@@ -165,12 +162,12 @@ impl<R: RoomKey, K> Room<R, K> {
         Feed::new(self.core.resets.listen(), Arc::new((self.core.clone(), self.client.clone())))
     }
 
-    /// Leaves the room, for all handles; streams end. Returns when the server knows, or the connection is
-    /// lost, which is as good, or after [`Builder::request_timeout`](crate::Builder::request_timeout).
-    /// Whoever joins again is let in after that.
+    /// Leaves the room for all handles, and ends its streams. Returns when the server has answered, when the
+    /// connection is lost, or after [`Builder::request_timeout`](crate::Builder::request_timeout). A later
+    /// join waits until then.
     pub async fn leave(self) {
         if self.state() == RoomState::Left {
-            // Another membership of that id is not this handle's.
+            // Do not end a newer membership of the same room id.
             return;
         }
         let (reply, left) = oneshot::channel();

@@ -1,21 +1,20 @@
 import { parsers } from "prettier/plugins/typescript";
 
-/** What may be exported besides the hash. */
+/** The declarations that the module may export besides the hash. */
 const TYPES: readonly unknown[] = ["TSInterfaceDeclaration", "TSTypeAliasDeclaration"];
-/** The types that lead to another module, or to a value. */
+/** Type syntax that refers to another module or to a value. */
 const ELSEWHERE: readonly unknown[] = ["TSImportType", "TSTypeQuery", "TSExternalModuleReference"];
 
 /**
- * Makes sure that a module runs nothing, whatever has gone wrong before it was written: it declares types, and one
- * constant that is a text.
+ * Last line of defence: checks that a generated module contains only type declarations and one string constant.
  *
- * @throws Error if it does anything else.
+ * @throws Error if the module contains anything else.
  */
 export function assertTypesAlone(module: string): void {
   const { body } = parsers.typescript.parse(module, { filepath: "dialogue.gen.ts" } as never) as { body: Node[] };
   const constants = body.filter((statement) => !(statement.type === "ExportNamedDeclaration" && TYPES.includes((statement.declaration as Node | null)?.type)));
   if (constants.length !== 1 || !isText(constants[0]!) || leadsElsewhere(body)) {
-    throw new Error("what would be written is more than types: please report the contract that leads to it");
+    throw new Error("the generated module contains more than types: this is a bug of dialogue-codegen; please report it with the contract");
   }
 }
 

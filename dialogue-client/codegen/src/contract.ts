@@ -1,5 +1,5 @@
 import { checkDepth, MOST_BYTES } from "./limits.js";
-import type { Schema } from "./schema.js";
+import { isObject, type Schema } from "./schema.js";
 
 /** A server's contract, as far as types need it: `/dialogue/contract.json`. */
 export interface Contract {
@@ -37,31 +37,31 @@ const PROTOCOL = 1;
 /**
  * Reads a contract from JSON.
  *
- * @throws Error if it is none, one of another version of the protocol, longer than 4 MiB, or nests deeper than 128
- * levels.
+ * @throws Error if the text is not a contract, has another protocol version, is longer than 4 MiB, or nests deeper than
+ * 128 levels.
  */
 export function parseContract(text: string): Contract {
-  if (text.length > MOST_BYTES) throw new Error(`the contract is longer than ${MOST_BYTES} bytes`);
+  if (Buffer.byteLength(text) > MOST_BYTES) throw new Error(`the contract is longer than ${MOST_BYTES} bytes`);
   const contract = parse(text);
   checkDepth(contract);
   if (!isObject(contract) || !("protocol" in contract)) {
-    throw new Error("this is no contract of a Dialogue server: it has no `protocol`");
+    throw new Error("not a Dialogue contract: `protocol` is missing");
   }
   if (contract.protocol !== PROTOCOL) {
-    throw new Error(`the contract is of protocol ${JSON.stringify(contract.protocol)}, and this program knows ${PROTOCOL}: update it`);
+    throw new Error(`the contract has protocol version ${JSON.stringify(contract.protocol)}, but dialogue-codegen supports ${PROTOCOL}: install the version of dialogue-codegen that matches the server`);
   }
   check(contract, CONTRACT);
   return contract as unknown as Contract;
 }
 
-/** What a value is to be: a field whose name ends in `?` may be missing. */
-type Shape = "text" | "boolean" | "schema" | readonly [each: Shape] | { readonly [field: string]: Shape };
+/** The expected shape of a value. A field whose name ends in `?` is optional. */
+type Shape = "string" | "boolean" | "schema" | readonly [each: Shape] | { readonly [field: string]: Shape };
 
-const EVENT: Shape = { name: "text", "description?": "text", "sent?": "schema", received: "schema" };
-const ROOM: Shape = { pattern: "text", "description?": "text", events: [EVENT], anyEvent: "boolean" };
-const CONTRACT: Shape = { name: "text", version: "text", hash: "text", rooms: [ROOM], direct: [EVENT] };
+const EVENT: Shape = { name: "string", "description?": "string", "sent?": "schema", received: "schema" };
+const ROOM: Shape = { pattern: "string", "description?": "string", events: [EVENT], anyEvent: "boolean" };
+const CONTRACT: Shape = { name: "string", version: "string", hash: "string", rooms: [ROOM], direct: [EVENT] };
 
-/** @throws Error if a value is something else, with the path to what is wrong. */
+/** @throws Error with the path of the first value that does not have the shape. */
 function check(value: unknown, shape: Shape, path = ""): void {
   if (typeof shape === "string") {
     if (!IS[shape](value)) fail(path, shape);
@@ -78,23 +78,20 @@ function check(value: unknown, shape: Shape, path = ""): void {
 }
 
 const IS = {
-  text: (value: unknown) => typeof value === "string",
+  string: (value: unknown) => typeof value === "string",
   boolean: (value: unknown) => typeof value === "boolean",
   schema: (value: unknown) => typeof value === "boolean" || isObject(value),
 };
 
-function isObject(value: unknown): value is { readonly [field: string]: unknown } {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function fail(path: string, what: string): never {
-  throw new Error(`this is no contract of a Dialogue server: its \`${path}\` is no ${what}`);
+  throw new Error(`not a Dialogue contract: \`${path}\` is not ${/^[aeiou]/.test(what) ? "an" : "a"} ${what}`);
 }
 
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new Error("this is no contract of a Dialogue server: it is no JSON", { cause });
+    throw new Error("not a Dialogue contract: it is not valid JSON", { cause });
   }
 }

@@ -3,7 +3,7 @@ import { typeName } from "./names.js";
 import type { PayloadSchema } from "./read-schema.js";
 import { objectOf, replaceReferences, type Schema } from "./schema.js";
 
-/** Types that are to be declared, by their names. What is the same is declared once. */
+/** The type declarations of a module, by name. Equal schemas of one name share a declaration. */
 export class Declarations {
   readonly #schemas = new Map<string, Schema>();
   readonly #names = new Map<string, string>();
@@ -20,9 +20,9 @@ export class Declarations {
   }
 
   /**
-   * Declares a schema, with all that it defines for itself. Each is called by
-   * its own name or, where that stands for something else, by the first of its
-   * other names that is free, or a number after the last one. Returns the name.
+   * Declares a schema and its definitions. Each gets its own name, or the first
+   * free one of its other names, or the last of these with a number. Returns the
+   * schema's name.
    */
   add(name: string, others: OtherNames, schema: PayloadSchema): string {
     return this.#declare(name, schema.root, { name, others, ...schema });
@@ -38,7 +38,7 @@ export class Declarations {
     const known = this.#names.get(meaning);
     if (known !== undefined) return known;
     const name = this.#free(wanted, bundle.others);
-    // It may refer to itself.
+    // Set before the recursion: the schema may refer to itself.
     this.#names.set(meaning, name);
     const complete = replaceReferences(schema, (inner) => {
       if (inner === undefined) return this.#declare(bundle.name, bundle.root, bundle);
@@ -75,7 +75,7 @@ interface Bundle extends PayloadSchema {
   readonly others: OtherNames;
 }
 
-/** A schema with everything that it leads to: two that are equal mean the same. */
+/** A schema with all schemas that it refers to, for comparison. */
 function withReferences(schema: Schema, bundle: Bundle): unknown {
   const met = new Map<string, Schema>();
   const visit = (schema: Schema) => {
@@ -93,7 +93,7 @@ function withReferences(schema: Schema, bundle: Bundle): unknown {
   return [schema, [...met]];
 }
 
-/** Not the text itself: each type's would hold all that it leads to. */
+/** Hashes the text, because each text contains all schemas that it refers to. */
 function hash(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("base64");
 }

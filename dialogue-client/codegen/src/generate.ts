@@ -9,22 +9,22 @@ import { readSchema } from "./read-schema.js";
 import { reference, type Schema } from "./schema.js";
 import { comment, quoted, Texts } from "./texts.js";
 
-/** What tells a type that is sent from the one that is received, where they differ. */
-const SENT = "Input";
+/** Suffix of a type that clients send, if it differs from the type that they receive. */
+const SENT_SUFFIX = "Input";
 const CONTRACT = "Contract";
 /**
- * How the types are laid out: the same wherever this runs, since this package asks for one version of prettier. The
- * path says that it is no JSX, which prettier would look for in time that grows with the square of the text.
+ * Prettier options. The package pins prettier's version, so the output is the same everywhere. The `.ts` path keeps
+ * prettier from looking for JSX, which takes quadratic time.
  */
 const LAYOUT: Options = { parser: "typescript", filepath: "dialogue.gen.ts", printWidth: 120, bracketSpacing: false, trailingComma: "none" };
 
 /**
  * Writes the types of a contract as a TypeScript module: the same contract gives the same text.
  *
- * The contract may be anybody's: whatever it says, the module declares types and the contract's hash, and to write it
- * reads no file and asks no server.
+ * The contract is untrusted: the module contains only types and the contract's hash, and generating it reads no file
+ * and no URL.
  *
- * @throws Error if a schema of it is none, refers to anything but its own definitions, or makes too large a type.
+ * @throws Error if a schema is invalid, has a `$ref` out of its own definitions, or gives too large a type.
  */
 export async function generate(contract: Contract): Promise<string> {
   try {
@@ -32,7 +32,7 @@ export async function generate(contract: Contract): Promise<string> {
     assertTypesAlone(text);
     return text;
   } catch (error) {
-    // What is nested or chained too deep to be walked through, or too long to be one text.
+    // A call stack overflow, or a string that is too long.
     if (error instanceof RangeError) throw new Error("the contract's types are too deep or too large", { cause: error });
     throw error;
   }
@@ -123,7 +123,7 @@ class Types {
   }
 
   #sent(event: EventContract, sent: Schema, room: string): Schema {
-    return this.#payload(event, sent, (name) => [name + SENT, room + name + SENT]);
+    return this.#payload(event, sent, (name) => [name + SENT_SUFFIX, room + name + SENT_SUFFIX]);
   }
 
   #payload(event: EventContract, schema: Schema, others: OtherNames): Schema {
@@ -131,12 +131,12 @@ class Types {
       return reference(this.#declarations.add(payloadName(event), others, readSchema(schema, this.#texts)));
     } catch (cause) {
       if (cause instanceof RangeError) throw cause;
-      throw new Error(`the event \`${event.name}\` has a payload of which no type can be made`, { cause });
+      throw new Error(`cannot generate a type for the payload of event \`${event.name}\``, { cause });
     }
   }
 }
 
-/** What the server calls the payload's type; or a name after the event's. */
+/** The payload's type name: the schema's `title`, or else the event's name. */
 function payloadName({ name, received }: EventContract): string {
   const title = typeof received === "object" ? received.title : undefined;
   return typeName(typeof title === "string" ? title : name);

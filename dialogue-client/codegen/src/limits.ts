@@ -14,10 +14,10 @@ export const MOST_WRITTEN = 8 * 1024 * 1024;
 export const MOST_MS = 30_000;
 
 /**
- * Refuses JSON that nests deeper than {@link MOST_DEPTH}. It keeps its own stack: what nests deep enough overflows the
- * program's.
+ * Rejects JSON that nests deeper than {@link MOST_DEPTH}. It walks level by level, because recursion would overflow the
+ * call stack.
  *
- * @throws Error that says how deep it may nest.
+ * @throws Error with the maximum depth.
  */
 export function checkDepth(json: unknown): void {
   let level = [json].filter(isNested);

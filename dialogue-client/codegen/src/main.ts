@@ -11,9 +11,9 @@ dialogue-codegen <url or file> [-o <file>] [--check] [--header <name: value>]..
 Writes the TypeScript types of a Dialogue server's contract.
 
   <url or file>            the server's origin, the URL of its contract, or a file that holds it
-  -o, --out <file>         where to; without it, to standard output
-  --check                  writes nothing: fails if the file is not what would be written
-  --header <name: value>   sent to the server, which may show its contract to some alone`;
+  -o, --out <file>         output file; default: standard output
+  --check                  write nothing, and fail if the output file is out of date
+  --header <name: value>   HTTP header for the server, such as credentials; may be repeated`;
 
 try {
   await main();
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
   else await write(values.out, text);
 }
 
-/** Writes a file as a whole, or not at all where it is the same: whoever watches it sees no half of it. */
+/** Replaces a file atomically. Does not touch it if it has the same content. */
 async function write(path: string, text: string): Promise<void> {
   const file = await realpath(path).catch(() => path);
   const found = await stat(file).catch(() => undefined);
@@ -67,7 +67,7 @@ function contents(file: string): Promise<string | undefined> {
 async function check(file: string, text: string): Promise<void> {
   const found = await contents(file);
   if (found === text) return;
-  const problem = found === undefined ? "cannot be read" : "is not what the contract says";
+  const problem = found === undefined ? "cannot be read" : "is out of date";
   throw new Error(`\`${file}\` ${problem}: run dialogue-codegen without \`--check\``);
 }
 
@@ -75,12 +75,12 @@ function warn(problem: string): void {
   console.error(printable(`warning: ${problem}`));
 }
 
-/** Without what a terminal takes for a command: a contract may have written part of it. */
+/** Replaces control characters, because a part of the text may come from the contract. */
 function printable(text: string): string {
   return text.replaceAll(/[^\P{C}\n]/gu, "\u{fffd}");
 }
 
-/** What went wrong, and below it why. */
+/** The messages of an error and of its causes, separated by colons. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;

@@ -1,9 +1,9 @@
-/** How long the name of a type may be: it is written wherever the type is used. */
-const LONGEST = 128;
+/** Maximum length of the text that a type name is made of, in UTF-16 units. */
+const MAX_LENGTH = 128;
 
-/** A name for a type: `user:joined` becomes `UserJoined`. Of the letters and digits of ASCII alone, as those that are written. */
+/** Converts a text to a type name of ASCII letters and digits: `user:joined` becomes `UserJoined`. */
 export function typeName(text: string): string {
-  const words = text.slice(0, LONGEST).normalize("NFKD").replace(/\p{M}/gu, "").split(/[^A-Za-z\d]+/);
+  const words = text.slice(0, MAX_LENGTH).normalize("NFKD").replace(/\p{M}/gu, "").split(/[^A-Za-z\d]+/);
   const name = words.join(" ").replace(/(?:^| |\d)[a-z]/g, (start) => start.toUpperCase()).replaceAll(" ", "");
   return /^[A-Z]/.test(name) ? name : `T${name}`;
 }

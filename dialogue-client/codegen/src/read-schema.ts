@@ -4,33 +4,33 @@ import { areRules, describeRules, RULES } from "./rules.js";
 import { definition, isObject, type JsonObject, type Schema } from "./schema.js";
 import type { Texts } from "./texts.js";
 
-/** A payload's schema, as its type is made of it. */
+/** A payload's schema, reduced to the keywords that determine its type. */
 export interface PayloadSchema {
   readonly root: Schema;
   /** What it defines for itself, by the names that it refers to. */
   readonly defined: ReadonlyMap<string, Schema>;
 }
 
-/** How many items a list may have for its type to name each. */
-const TUPLE = 16;
+/** Longest list that becomes a tuple type. Longer ones become arrays. */
+const MAX_TUPLE = 16;
 
-/** How many times a schema may be written out within a type that has no name of its own. */
-const MOST_COPIES = 64;
+/** How often the text of one schema may repeat inside one named type. */
+const MAX_COPIES = 64;
 
 const TYPES: readonly unknown[] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
 /**
- * Reads a schema that a server sent, and makes another that says of types what that one does. It has these keywords
- * alone, each with a value of its shape:
+ * Copies the keywords of an untrusted schema that determine types, and checks their values:
  *
  * - `type`, `enum`, `const`; `properties`, `required`, `additionalProperties`, `patternProperties`; `items`,
  *   `additionalItems`, and `minItems` and `maxItems` where they are one small number;
  * - `allOf`, `anyOf`, `oneOf`; `$ref` to `#` or one of its `definitions`;
  * - `title`, `description`, `deprecated` and the server's own rules, which become words.
  *
- * All others say nothing of types, or are no JSON Schema, and are left out: what some programs take for code
- * (`tsType`, `tsEnumNames`, `extends`), what others resolve (`$id`, `id`, `$anchor`), bounds, `default`, `examples`,
- * annotations. What stands in `const` and `enum` is data, in which nothing is a keyword. Names and words become tokens.
+ * It drops all other keywords: those that json-schema-to-typescript writes as code (`tsType`, `tsEnumNames`,
+ * `extends`), those that resolvers follow (`$id`, `id`, `$anchor`), bounds, `default`, `examples` and annotations. The
+ * values of `const` and `enum` are data: nothing in them is a keyword. {@link Texts} replaces names and descriptions
+ * by tokens.
  *
  * @throws Error that says what is wrong, and where.
  */
@@ -39,9 +39,9 @@ export function readSchema(schema: Schema, texts: Texts): PayloadSchema {
   const defined = new Map<string, Schema>();
   const reader = new Reader(texts, (name) => isObject(definitions) && Object.hasOwn(definitions, name));
   for (const [name, inner] of Object.entries(readMap(definitions, "definitions"))) {
-    defined.set(name, reader.read(inner, `definitions.${name}`, MOST_COPIES));
+    defined.set(name, reader.read(inner, `definitions.${name}`, MAX_COPIES));
   }
-  return { root: typeof schema === "object" ? reader.read(root, "", MOST_COPIES) : schema, defined };
+  return { root: typeof schema === "object" ? reader.read(root, "", MAX_COPIES) : schema, defined };
 }
 
 class Reader {
@@ -56,11 +56,11 @@ class Reader {
   /**
    * Reads a schema that stands at a path.
    *
-   * @param copies How many times it may be written out: lists whose items are named one by one write them often.
+   * @param copies How often the schema may still be repeated. Tuples repeat the types of their items.
    */
   read(schema: unknown, path: string, copies: number): Schema {
     if (typeof schema === "boolean") return schema;
-    if (!isObject(schema)) return fail(path, "no schema");
+    if (!isObject(schema)) return fail(path, "not a schema");
     const annotations = this.#annotations(schema, path);
     if (schema.$ref !== undefined) {
       const target = this.#reference(schema.$ref, path);
@@ -72,10 +72,10 @@ class Reader {
   }
 
   #annotations({ title, description, deprecated, [RULES]: rules }: JsonObject, path: string): JsonObject {
-    if (title !== undefined && typeof title !== "string") fail(`${path}.title`, "no text");
-    if (description !== undefined && typeof description !== "string") fail(`${path}.description`, "no text");
-    if (deprecated !== undefined && typeof deprecated !== "boolean") fail(`${path}.deprecated`, "neither true nor false");
-    if (rules !== undefined && !areRules(rules)) return fail(`${path}.${RULES}`, "no list of a server's rules");
+    if (title !== undefined && typeof title !== "string") fail(`${path}.title`, "not a string");
+    if (description !== undefined && typeof description !== "string") fail(`${path}.description`, "not a string");
+    if (deprecated !== undefined && typeof deprecated !== "boolean") fail(`${path}.deprecated`, "not a boolean");
+    if (rules !== undefined && !areRules(rules)) return fail(`${path}.${RULES}`, "not a list of rules");
     const words = rules === undefined ? description : describeRules(description, rules);
     return {
       ...(title !== undefined && { title: typeName(title as string) }),
@@ -102,9 +102,9 @@ class Reader {
   }
 
   #reference($ref: unknown, path: string): Schema {
-    if (typeof $ref !== "string") return fail(`${path}.$ref`, "no text");
+    if (typeof $ref !== "string") return fail(`${path}.$ref`, "not a string");
     const name = definition($ref);
-    if (name !== undefined && !this.#isDefined(name)) fail(`${path}.$ref`, "no definition's of its schema");
+    if (name !== undefined && !this.#isDefined(name)) fail(`${path}.$ref`, "not one of the schema's `definitions`");
     return { $ref };
   }
 
@@ -134,18 +134,18 @@ class Reader {
   }
 
   #name(name: unknown, path: string): string {
-    return typeof name === "string" ? this.#texts.key(name) : fail(`${path}.required`, "no list of names");
+    return typeof name === "string" ? this.#texts.key(name) : fail(`${path}.required`, "not a list of names");
   }
 
   #items({ type, items, additionalItems, minItems, maxItems }: JsonObject, path: string, copies: number): JsonObject {
     for (const [name, count] of Object.entries({ minItems, maxItems })) {
-      if (count !== undefined && !(Number.isSafeInteger(count) && (count as number) >= 0)) fail(`${path}.${name}`, "no whole number");
+      if (count !== undefined && !(Number.isSafeInteger(count) && (count as number) >= 0)) fail(`${path}.${name}`, "not a non-negative integer");
     }
     const [least = 0, most = Infinity] = [minItems, maxItems] as [number?, number?];
-    if (least > most) fail(`${path}.minItems`, "no more than `maxItems`");
+    if (least > most) fail(`${path}.minItems`, "greater than `maxItems`");
     if (Array.isArray(items)) return this.#tuple(listOf(items, `${path}.items`), additionalItems, [least, most], path, copies);
     const times = Math.max(least, 1);
-    const fixed = least === most && least <= TUPLE && times <= copies;
+    const fixed = least === most && least <= MAX_TUPLE && times <= copies;
     const bounds = fixed && { minItems, maxItems };
     if (items === undefined) return [type].flat().includes("array") ? { ...bounds } : {};
     return { ...bounds, items: this.read(items, `${path}.items`, fixed ? Math.floor(copies / times) : copies) };
@@ -155,11 +155,11 @@ class Reader {
   #tuple(items: readonly unknown[], rest: unknown, [least, most]: readonly [number, number], path: string, copies: number): JsonObject {
     // Each item is in the type of each length that reaches it.
     const within = Math.floor(copies / Math.max(1, items.length - least + 1));
-    if (items.length > TUPLE || least > TUPLE || within < 1) return { type: "array" };
+    if (items.length > MAX_TUPLE || least > MAX_TUPLE || within < 1) return { type: "array" };
     return {
       items: items.map((item, index) => this.read(item, `${path}.items[${index}]`, within)),
       minItems: least,
-      ...(most <= TUPLE && { maxItems: most }),
+      ...(most <= MAX_TUPLE && { maxItems: most }),
       ...(rest !== undefined && { additionalItems: this.read(rest, `${path}.additionalItems`, within) }),
     };
   }
@@ -169,7 +169,7 @@ class Reader {
     for (const keyword of ["allOf", "anyOf", "oneOf"]) {
       if (schema[keyword] === undefined) continue;
       const variants = listOf(schema[keyword], `${path}.${keyword}`);
-      if (variants.length === 0) fail(`${path}.${keyword}`, "no list of schemas: it is empty");
+      if (variants.length === 0) fail(`${path}.${keyword}`, "an empty list");
       combined[keyword] = variants.map((variant, index) => this.read(variant, `${path}.${keyword}[${index}]`, copies));
     }
     return combined;
@@ -178,7 +178,7 @@ class Reader {
   /** The schema of one value: nothing in it is a keyword. */
   #literal(value: unknown): Schema {
     if (Array.isArray(value)) {
-      if (value.length > TUPLE) return { type: "array" };
+      if (value.length > MAX_TUPLE) return { type: "array" };
       const items = value.map((item) => this.#literal(item));
       return { type: "array", items, minItems: value.length, maxItems: value.length };
     }
@@ -196,23 +196,23 @@ class Reader {
 function readType(type: unknown, path: string): unknown {
   const types = Array.isArray(type) ? type : [type];
   if (types.length === 0 || new Set(types).size < types.length || !types.every((type) => TYPES.includes(type))) {
-    fail(path, "no type of JSON Schema");
+    fail(path, `not a JSON Schema type (${TYPES.join(", ")})`);
   }
   return type;
 }
 
 function listOf(value: unknown, path: string): readonly unknown[] {
-  if (!Array.isArray(value)) return fail(path, "no list");
+  if (!Array.isArray(value)) return fail(path, "not a list");
   if (value.length > MOST_LISTED) fail(path, `too long: it may have up to ${MOST_LISTED} items`);
   return value;
 }
 
 function readMap(value: unknown, path: string): JsonObject {
-  if (!isObject(value)) return fail(path, "no object");
+  if (!isObject(value)) return fail(path, "not an object");
   if (Object.keys(value).length > MOST_LISTED) fail(path, `too large: it may have up to ${MOST_LISTED} fields`);
   return value;
 }
 
 function fail(path: string, what: string): never {
-  throw new Error(`its schema's \`${path.replace(/^\./, "")}\` is ${what}`);
+  throw new Error(`\`${path.replace(/^\./, "")}\` in its schema is ${what}`);
 }

@@ -6,20 +6,18 @@ const PATH = "/dialogue/contract.json";
 
 /** How to read a contract from a server. */
 export interface ReadOptions {
-  /** What the server is told besides, where it shows its contract to some alone: `name: value`. Default: nothing. */
+  /** HTTP headers, each as `name: value`. Default: none. */
   readonly headers?: readonly string[] | undefined;
-  /** Is told where whoever is on the way reads the headers, and may write another contract. Default: nobody is. */
+  /** Called with a warning if the connection is not encrypted. Default: does nothing. */
   readonly warn?: ((problem: string) => void) | undefined;
-  /** How long the server may take for its whole answer, in milliseconds. Default: 30,000. */
+  /** Time limit for the server's complete response, in milliseconds. Default: 30,000. */
   readonly timeoutMs?: number | undefined;
 }
 
 /**
- * Reads a contract's text from a file, or from a server: from the URL as it
- * is, or from the usual place where it is the origin alone.
+ * Reads a contract's text from a file or a URL. `/dialogue/contract.json` is the path of a URL without one.
  *
- * @throws Error that says what is wrong, and with what: a contract of more than 4 MiB, or one that is not there within
- * 30 seconds, among them.
+ * @throws Error with the source and the reason: unreadable, longer than 4 MiB, or (for a URL) slower than `timeoutMs`.
  */
 export async function read(source: string, { headers = [], warn = () => {}, timeoutMs = MOST_MS }: ReadOptions = {}): Promise<string> {
   if (!/^https?:\/\//i.test(source)) {
@@ -27,8 +25,8 @@ export async function read(source: string, { headers = [], warn = () => {}, time
   }
   const url = new URL(source);
   if (url.pathname === "/") url.pathname = PATH;
-  if (isOpen(url)) warn(`\`${url}\` is not encrypted: whoever is on the way reads the headers, and may write another contract; use https`);
-  const late = new Error(`there is no whole answer within ${timeoutMs} ms`);
+  if (isUnencrypted(url)) warn(`\`${url}\` is not encrypted: anyone on the network path can read the headers and replace the contract; use https`);
+  const late = new Error(`no complete response within ${timeoutMs} ms`);
   const stop = new AbortController();
   const deadline = setTimeout(() => stop.abort(late), timeoutMs);
   try {
@@ -40,7 +38,7 @@ export async function read(source: string, { headers = [], warn = () => {}, time
 
 async function ask(url: URL, headers: readonly string[], warn: (problem: string) => void, signal: AbortSignal): Promise<string> {
   const response = await fetch(url, { headers: headers.map(parseHeader), signal }).catch((cause) => fail(`\`${url}\` cannot be reached`, cause));
-  if (response.redirected && !isOpen(url) && isOpen(new URL(response.url))) {
+  if (response.redirected && !isUnencrypted(url) && isUnencrypted(new URL(response.url))) {
     warn(`\`${url}\` leads to \`${response.url}\`, which is not encrypted: whoever is on the way may write another contract`);
   }
   if (!response.ok) {
@@ -49,8 +47,8 @@ async function ask(url: URL, headers: readonly string[], warn: (problem: string)
   return await text(response.body ?? []).catch((cause) => fail(`\`${url}\` cannot be read`, cause));
 }
 
-/** Whether others may read and change what is sent: it goes beyond this machine as it is. */
-function isOpen({ protocol, hostname }: URL): boolean {
+/** Whether a request is unencrypted and leaves this machine. */
+function isUnencrypted({ protocol, hostname }: URL): boolean {
   return protocol === "http:" && !/^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname);
 }
 

@@ -1,17 +1,17 @@
 import { isObject } from "./schema.js";
 
-/** The keyword of rules that JSON Schema cannot say. */
+/** The keyword for rules that JSON Schema cannot express. */
 export const RULES = "x-dialogue-rules";
 
-/** Such a rule, as the server writes it. */
+/** A rule as the server writes it. */
 interface Rule {
-  /** What the server's validator calls it. */
+  /** The name of the rule in the `validator` crate. */
   readonly rule: string;
-  /** Which of the app's functions it is. */
+  /** The name of the app's function, for `custom` and `schema`. */
   readonly name?: string;
-  /** The code of its issue, where that is the app's own. */
+  /** The issue code, if the app sets one. */
   readonly code?: string;
-  /** What the app says of it. */
+  /** The message, if the app sets one. */
   readonly message?: string;
   readonly params?: { readonly [name: string]: unknown };
 }
@@ -26,7 +26,7 @@ export function areRules(rules: unknown): rules is readonly Rule[] {
   return Array.isArray(rules) && rules.every(isRule);
 }
 
-/** A description that says what the rules are, too. */
+/** The description with one line per rule appended. */
 export function describeRules(description: unknown, rules: readonly Rule[]): string {
   const lines = typeof description === "string" ? [description, ""] : [];
   for (const rule of rules) {
@@ -65,7 +65,7 @@ function bounds(params: { readonly [name: string]: unknown }): string {
   return given.map(([name, words]) => `${words} ${shown(params[name])}`).join(" and ");
 }
 
-/** A parameter in words: a text as it is, anything else as JSON, whatever it is an object of. */
+/** A parameter as text: a string unchanged, any other value as JSON. */
 function shown(parameter: unknown): string {
   return typeof parameter === "string" ? parameter : `${JSON.stringify(parameter)}`;
 }

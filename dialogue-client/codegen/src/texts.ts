@@ -1,7 +1,7 @@
 /**
- * The texts of a contract, which are a stranger's: names of fields, values and descriptions. What makes the types sees
- * tokens in their place, so that no name is a keyword there and no text is code; {@link restore} writes each as what it
- * is.
+ * Replaces the untrusted strings of a contract (field names, values, descriptions) by tokens. json-schema-to-typescript
+ * only sees tokens, so no name acts as a keyword and no string becomes code. {@link restore} puts the escaped strings
+ * back.
  */
 export class Texts {
   readonly #texts = new Map<string, string>();
@@ -22,7 +22,7 @@ export class Texts {
     return this.#token("d", comment(text).replaceAll("\n", "\n * "));
   }
 
-  /** Puts the texts in place of their tokens, which stand where what was made of schemas has them. */
+  /** Replaces the tokens in generated declarations by their strings. */
   restore(declarations: string): string {
     return declarations.replaceAll(/"\$v(\d+)\$"|\$[kd](\d+)\$/g, (_, value, other) => this.#tokens[value ?? other]!);
   }
@@ -39,13 +39,13 @@ export class Texts {
 }
 
 /**
- * What is invisible, turns the direction of what follows it, or is half of a character: a reader would see other code
- * than the compiler. A list of its own, so that each version of Node writes the same.
+ * Invisible and direction-changing characters and lone surrogates: with them, a reader would see other code than the
+ * compiler. The list is fixed, because Unicode properties differ between versions of Node.
  */
 const UNSEEN =
   /[\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3164\ufeff\uffa0\ufff0-\uffff\u{e0000}-\u{e0fff}\p{Cs}]/gu;
 
-/** What ends a script in a page, or begins a comment there. */
+/** Starts of `</script>` and `<!--`, which are unsafe in an inline script. */
 const MARKUP = /<(?=[/!])/g;
 
 /** A text as a literal of TypeScript. */

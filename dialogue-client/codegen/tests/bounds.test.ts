@@ -47,9 +47,9 @@ test("answer_without_an_end_is_read_up_to_4_mib", async () => {
 
 test("answer_that_does_not_end_in_time_is_given_up", async () => {
   const silent = await listen(createServer(() => {}));
-  await expect(read(silent, { timeoutMs: 50 })).rejects.toMatchObject({ cause: { message: "there is no whole answer within 50 ms" } });
+  await expect(read(silent, { timeoutMs: 50 })).rejects.toMatchObject({ cause: { message: "no complete response within 50 ms" } });
   const slow = await listen(createServer((_, response) => void response.write("{")));
-  await expect(read(slow, { timeoutMs: 500 })).rejects.toMatchObject({ cause: { message: "there is no whole answer within 500 ms" } });
+  await expect(read(slow, { timeoutMs: 500 })).rejects.toMatchObject({ cause: { message: "no complete response within 500 ms" } });
 });
 
 test("contract_that_nests_deeper_than_128_levels_is_refused", () => {

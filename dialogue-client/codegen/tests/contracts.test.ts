@@ -81,11 +81,11 @@ test("types are called what nothing else is called", async () => {
 });
 
 test.each([
-  ["no list of rooms", { rooms: {} }, "`rooms` is no list"],
-  ["a room without a pattern", { rooms: [{ events: [], anyEvent: false }] }, "`rooms[0].pattern` is no text"],
-  ["an event without a schema", hall({ name: "message" } as EventContract), "`rooms[0].events[0].received` is no schema"],
-  ["a schema that is none", { direct: [{ name: "m", received: true, sent: "m" }] }, "`direct[0].sent` is no schema"],
-  ["no hash", { hash: undefined }, "`hash` is no text"],
+  ["no list of rooms", { rooms: {} }, "`rooms` is not a list"],
+  ["a room without a pattern", { rooms: [{ events: [], anyEvent: false }] }, "`rooms[0].pattern` is not a string"],
+  ["an event without a schema", hall({ name: "message" } as EventContract), "`rooms[0].events[0].received` is not a schema"],
+  ["a schema that is none", { direct: [{ name: "m", received: true, sent: "m" }] }, "`direct[0].sent` is not a schema"],
+  ["no hash", { hash: undefined }, "`hash` is not a string"],
 ])("a contract with %s is refused", (_, wrong, why) => {
   expect(() => parseContract(JSON.stringify({ ...NOTHING, ...wrong }))).toThrow(why);
 });

@@ -61,7 +61,7 @@ describe("dialogue-codegen", () => {
 
     await writeFile(file, `${printed.stdout}// more\n`);
     const changed = await codegen(contract, "-o", file, "--check");
-    expect(changed).toMatchObject({ code: 1, stderr: expect.stringContaining("is not what the contract says") });
+    expect(changed).toMatchObject({ code: 1, stderr: expect.stringContaining("is out of date") });
   });
 
   test("asks a server by its origin alone", async () => {
@@ -129,9 +129,9 @@ describe("dialogue-codegen", () => {
   });
 
   test.each([
-    ["what is no JSON", "<html>", "it is no JSON"],
-    ["what is no contract", "{}", "it has no `protocol`"],
-    ["a later protocol", '{ "protocol": 2 }', "update it"],
+    ["what is no JSON", "<html>", "it is not valid JSON"],
+    ["what is no contract", "{}", "`protocol` is missing"],
+    ["a later protocol", '{ "protocol": 2 }', "install the version of dialogue-codegen"],
   ])("refuses %s", async (_, text, why) => {
     const file = join(folder, "wrong.json");
     await writeFile(file, text);

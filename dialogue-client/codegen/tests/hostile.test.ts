@@ -181,7 +181,7 @@ test("reference_that_leads_out_of_its_schema_is_refused_and_not_followed", async
   for (const $ref of references) {
     for (const place of places) {
       const schema = { definitions: { A: { type: "string" } }, ...(place({ $ref, description: "There." }) as object) };
-      await expect(generate(hall({ name: "a", received: schema })), JSON.stringify(schema)).rejects.toThrow("no type can be made");
+      await expect(generate(hall({ name: "a", received: schema })), JSON.stringify(schema)).rejects.toThrow("cannot generate a type");
     }
   }
   const refused = await written(hall({ name: "a", received: { $ref: planted } }));

@@ -1,17 +1,16 @@
-//! Budgets of bytes: what the server keeps because of its clients.
+//! Byte budgets: they limit the memory that clients can make the server use.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes that every holder has for free: what a client that keeps up needs for a moment.
+/// Bytes of each [`Holding`] that are not charged: an active client needs them briefly.
 const FREE: usize = 4_096;
 /// Charges are made in steps of this many bytes, so that a change of a few bytes costs nothing.
 const STEP: usize = 4_096;
 
-/// How many bytes may be held at once: for one address, for its network, or for the process. What is
-/// taken from a budget is taken from its parent, too.
+/// A limit of bytes for one address, one IPv6 /48 or the process. A budget also charges its parent.
 #[derive(Debug)]
 pub(crate) struct Budget {
     held: AtomicUsize,
@@ -55,7 +54,7 @@ impl Budget {
         }
     }
 
-    /// Whether as many bytes are held as may be.
+    /// Whether the budget is used up.
     pub(crate) fn is_spent(&self) -> bool {
         self.held() >= self.limit
     }
@@ -85,8 +84,8 @@ impl Holding {
         self
     }
 
-    /// Changes how many bytes the owner holds. Returns false, and changes nothing, if a budget has
-    /// fewer left; less than before is always possible.
+    /// Sets how many bytes the owner holds. Returns false and changes nothing if that exceeds a budget.
+    /// Shrinking always succeeds.
     pub(crate) fn set(&mut self, bytes: usize) -> bool {
         let charge = Self::charge(bytes);
         if charge > self.charged {
@@ -105,33 +104,31 @@ impl Holding {
         true
     }
 
-    /// Changes how many bytes the owner holds, whether or not a budget has them: they exist already.
+    /// Sets how many bytes the owner holds, even over budget, for memory that is already in use.
     pub(crate) fn set_anyway(&mut self, bytes: usize) {
         let charge = Self::charge(bytes);
         if charge > self.charged {
             let more = charge - self.charged;
-            self.budget.take_anyway(more);
-            if let Some(also) = &self.also {
-                also.take_anyway(more);
-            }
+            self.budgets().for_each(|budget| budget.take_anyway(more));
             self.charged = charge;
         } else {
             self.shrink(charge);
         }
     }
 
-    /// What is charged for so many bytes.
+    /// The charge for `bytes`: 0 up to [`FREE`], then rounded up to [`STEP`].
     fn charge(bytes: usize) -> usize {
         bytes.saturating_sub(FREE).div_ceil(STEP) * STEP
+    }
+
+    fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
+        std::iter::once(&self.budget).chain(&self.also)
     }
 
     fn shrink(&mut self, charge: usize) {
         let less = self.charged - charge;
         if less > 0 {
-            self.budget.give_back(less);
-            if let Some(also) = &self.also {
-                also.give_back(less);
-            }
+            self.budgets().for_each(|budget| budget.give_back(less));
             self.charged = charge;
         }
     }

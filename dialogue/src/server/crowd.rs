@@ -1,4 +1,4 @@
-//! What an address has: connections, bytes, and how often it may do what costs the server much.
+//! Limits per client address: connections, bytes and rates. Also the registry of transports.
 
 use std::{
     net::IpAddr,
@@ -21,16 +21,16 @@ use super::{
 };
 use crate::Rate;
 
-/// How many addresses' shares an IPv6 network of 48 bits has: one customer of a provider may hold all of
-/// its 65,536 networks of 64 bits.
-const NETWORK: u32 = 4;
-/// For how long an address that has no connection is remembered, at least.
-const REMEMBERED: Duration = Duration::from_mins(1);
-/// How many addresses are kept without looking for those that no longer matter.
-const FEW: usize = 1_024;
+/// An IPv6 /48 has the limits of this many addresses, because one customer of a provider may own all of its
+/// 65,536 /64 networks.
+const ADDRESSES_PER_NETWORK: u32 = 4;
+/// Minimum time that the server keeps the state of an address after its last connection opened.
+const MIN_ADDRESS_LIFETIME: Duration = Duration::from_mins(1);
+/// Number of addresses from which on the server removes idle ones.
+const SWEEP_THRESHOLD: usize = 1_024;
 
-/// Counts connections, in all and of each address. IPv6 addresses are counted per network of 64 bits,
-/// because one host can use any address in it, and per network of 48 bits, which has more.
+/// Counts connections in total and per address. IPv6 addresses are counted per /64, because one host can
+/// use any address in it, and per /48, with [`ADDRESSES_PER_NETWORK`] times the limit.
 #[derive(Clone)]
 pub(crate) struct Crowd {
     present: Arc<Present>,
@@ -46,12 +46,12 @@ struct Present {
 }
 
 impl Crowd {
-    /// At most `most` connections of an address, and `total` in all.
+    /// Allows up to `most` connections per address and `total` connections.
     pub(crate) fn new(most: usize, total: usize) -> Self {
         Self { present: Arc::default(), most, total }
     }
 
-    /// A place for one more connection, if it and its address may have one.
+    /// Counts one more connection, or returns `None` at a limit.
     pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
         let Present { addresses, networks, total } = &*self.present;
         let count = |n: usize| n.checked_add(1).filter(|n| *n <= self.total);
@@ -64,7 +64,8 @@ impl Crowd {
             }
             place.address = Some(address);
             if let Some(network) = network {
-                if !networks.add(network, self.most.saturating_mul(NETWORK as usize)) {
+                if !networks.add(network, self.most.saturating_mul(ADDRESSES_PER_NETWORK as usize))
+                {
                     return None;
                 }
                 place.network = Some(network);
@@ -79,7 +80,7 @@ impl Crowd {
     }
 }
 
-/// An IPv6 address without what comes after so many bits; another one as it is.
+/// The first `bits` bits of an IPv6 address. IPv4 addresses stay as they are.
 fn prefix(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -89,17 +90,17 @@ fn prefix(address: IpAddr, bits: u32) -> IpAddr {
     }
 }
 
-/// What counts as one address: an address of IPv4, or a network of IPv6 of 64 bits.
+/// The unit of limits per address: an IPv4 address or an IPv6 /64.
 pub(crate) fn host(address: IpAddr) -> IpAddr {
     prefix(address, 64)
 }
 
-/// The IPv6 network of 48 bits that an address is in.
+/// The /48 of an IPv6 address.
 fn network(address: IpAddr) -> Option<IpAddr> {
     address.to_canonical().is_ipv6().then(|| prefix(address, 48))
 }
 
-/// The place of one connection; dropping it gives it up.
+/// Counts one connection until it is dropped.
 pub(crate) struct Place {
     present: Arc<Present>,
     address: Option<IpAddr>,
@@ -118,7 +119,7 @@ impl Drop for Place {
     }
 }
 
-/// What the connections of one address have together.
+/// Byte budget and rate limits of one address or one IPv6 /48.
 pub(crate) struct Address {
     budget: Arc<Budget>,
     connects: Pace,
@@ -130,7 +131,7 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// With the limits of `times` addresses.
+    /// `times` multiplies the limits: 1 for an address, [`ADDRESSES_PER_NETWORK`] for a /48.
     fn new(limits: &Limits, times: u32, network: Option<Arc<Self>>) -> Self {
         let parent = network.as_ref().map(|network| network.budget.clone());
         let rate = |rate: Option<Rate>| Pace::new(rate.map(|rate| rate.times(times)));
@@ -144,21 +145,21 @@ impl Address {
         }
     }
 
+    /// The address and its /48.
+    fn levels(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.network.as_deref())
+    }
+
     fn check(&self, pace: impl Fn(&Self) -> &Pace) -> Result<(), RateLimited> {
-        pace(self).check()?;
-        self.network.as_ref().map_or(Ok(()), |network| pace(network).check())
+        self.levels().try_for_each(|level| pace(level).check())
     }
 
     fn check_answers(&self) -> Result<(), RateLimited> {
-        self.answers.check()?;
-        self.network.as_ref().map_or(Ok(()), |network| network.check_answers())
+        self.levels().try_for_each(|level| level.answers.check())
     }
 
     fn pay(&self, bytes: usize) {
-        self.answers.pay(bytes);
-        if let Some(network) = &self.network {
-            network.pay(bytes);
-        }
+        self.levels().for_each(|level| level.answers.pay(bytes));
     }
 
     fn last(&self) -> Instant {
@@ -167,21 +168,22 @@ impl Address {
     }
 }
 
-/// Transports by the names that polls have for them.
+/// Transports by session id.
 type Names = DashMap<Sid, Weak<Opened>>;
 
-/// All transports, and what is known of the addresses that they come from.
+/// The registry of transports, and the state of their addresses.
 pub(crate) struct Transports {
     crowd: Crowd,
+    /// By network and prefix length: 48 or 64.
     known: DashMap<(IpAddr, u32), Arc<Address>>,
-    /// How many addresses there may be before those that no longer matter are looked for.
+    /// Number of addresses from which on [`Transports::sweep`] runs.
     sweep_at: AtomicUsize,
-    /// The transports that polls may name.
+    /// Transports that polls find by session id.
     polling: Arc<Names>,
     connects: Arc<Pace>,
     triggers: Arc<Pace>,
     process: Arc<Budget>,
-    /// Transports whose address is not known share the process's budget.
+    /// Shared by transports without a known address. It has no limits; the process's budget applies.
     unknown: Arc<Address>,
     limits: Limits,
 }
@@ -194,7 +196,7 @@ impl Transports {
         Self {
             crowd: Crowd::new(limits.connections_per_address, limits.connections),
             known: DashMap::new(),
-            sweep_at: AtomicUsize::new(FEW),
+            sweep_at: AtomicUsize::new(SWEEP_THRESHOLD),
             polling: Arc::default(),
             connects: Arc::new(Pace::new(limits.connects_in_all)),
             triggers: Arc::new(Pace::new(limits.triggers_in_all)),
@@ -204,8 +206,8 @@ impl Transports {
         }
     }
 
-    /// Opens a transport, if it and its address may have one more. Its request's head, of this size, stays as
-    /// long as it does.
+    /// Opens a transport, or returns `None` at a limit. `size` is the size of its request's head in
+    /// bytes. The server keeps the head as long as the transport.
     pub(crate) fn open(&self, address: Option<IpAddr>, size: usize) -> Option<Transport> {
         let place = self.crowd.enter(address)?;
         let address = address.map_or_else(|| self.unknown.clone(), |address| self.address(address));
@@ -236,30 +238,33 @@ impl Transports {
             known
         };
         let limits = &self.limits;
-        let network = network(address)
-            .map(|network| get((network, 48), &|| Address::new(limits, NETWORK, None)));
+        let network = network(address).map(|network| {
+            get((network, 48), &|| Address::new(limits, ADDRESSES_PER_NETWORK, None))
+        });
         get((host(address), 64), &|| Address::new(limits, 1, network.clone()))
     }
 
-    /// Forgets addresses without connections whose rates have come back, now and then.
+    /// Removes addresses that have no connections and whose rate limits are full again. Does nothing below
+    /// `sweep_at` addresses.
     fn sweep(&self) {
         if self.known.len() < self.sweep_at.load(Ordering::Relaxed) {
             return;
         }
-        let comes_back = |rate: Option<Rate>| {
+        let refill_time = |rate: Option<Rate>| {
             rate.map_or(Duration::ZERO, |rate| rate.interval() * rate.at_once().get())
         };
         let rates = [self.limits.connects_per_address, self.limits.triggers_per_address];
-        let remembered = rates.map(comes_back).into_iter().fold(REMEMBERED, Duration::max);
+        let remembered =
+            rates.map(refill_time).into_iter().fold(MIN_ADDRESS_LIFETIME, Duration::max);
         self.known.retain(|_, address| {
             Arc::strong_count(address) > 1
                 || address.last().elapsed() < remembered
                 || !address.answers.is_full()
         });
-        self.sweep_at.store(FEW.max(2 * self.known.len()), Ordering::Relaxed);
+        self.sweep_at.store(SWEEP_THRESHOLD.max(2 * self.known.len()), Ordering::Relaxed);
     }
 
-    /// Polls may name a transport from here on, for as long as it is there.
+    /// Registers a transport under its session id, until it is dropped.
     pub(crate) fn name(&self, sid: Sid, transport: &Transport) {
         self.polling.insert(sid, Arc::downgrade(&transport.0));
         let named = (sid, Arc::downgrade(&self.polling));
@@ -267,7 +272,7 @@ impl Transports {
         *transport.0.named.lock().unwrap_or_else(PoisonError::into_inner) = Some(named);
     }
 
-    /// The transport of polls.
+    /// The transport with this session id.
     pub(crate) fn find(&self, sid: Sid) -> Option<Transport> {
         self.polling.get(&sid).and_then(|found| found.upgrade()).map(Transport)
     }
@@ -283,8 +288,8 @@ impl Transports {
     }
 }
 
-/// What is known of a transport for as long as it is there: an extension of the request that opened
-/// it, which socketioxide keeps.
+/// A handle of a transport. It is an extension of the request that opened the transport, which socketioxide
+/// keeps.
 #[derive(Clone)]
 pub(crate) struct Transport(Arc<Opened>);
 
@@ -297,52 +302,52 @@ struct Opened {
     triggers_in_all: Arc<Pace>,
     outgoing: Arc<Outgoing>,
     process: Arc<Budget>,
-    /// How many bytes polls brought before there was a session.
+    /// Bytes that polls uploaded before the session began.
     early: AtomicUsize,
-    /// How polls name it, and where.
+    /// The session id, and the map to remove it from.
     named: Mutex<Option<(Sid, Weak<Names>)>>,
 }
 
 impl Transport {
-    /// Lets a session begin on it once more.
+    /// Checks the rate limits of a CONNECT: of the transport, its address and the server.
     pub(crate) fn check_connect(&self) -> Result<(), RateLimited> {
         self.0.connects.check()?;
         self.check_authenticate()
     }
 
-    /// Lets its address authenticate once more.
+    /// Checks the rate limits of an authentication: of the address and the server.
     pub(crate) fn check_authenticate(&self) -> Result<(), RateLimited> {
         self.0.address.check(|address| &address.connects)?;
         self.0.connects_in_all.check()
     }
 
-    /// Lets its address trigger once more.
+    /// Checks the rate limits of a trigger: of the address and the server.
     pub(crate) fn check_trigger(&self) -> Result<(), RateLimited> {
         self.0.address.check(|address| &address.triggers)?;
         self.0.triggers_in_all.check()
     }
 
-    /// Whether its address may be given another answer that may be long.
+    /// Checks the byte rate of answers to the address.
     pub(crate) fn check_answers(&self) -> Result<(), RateLimited> {
         self.0.address.check_answers()
     }
 
-    /// Has its address pay for an answer.
+    /// Charges an answer to the byte rate of the address.
     pub(crate) fn pay(&self, bytes: usize) {
         self.0.address.pay(bytes);
     }
 
-    /// What waits for the client.
+    /// The queue of outgoing packets.
     pub(crate) fn outgoing(&self) -> &Arc<Outgoing> {
         &self.0.outgoing
     }
 
-    /// For what the client makes the server hold, besides what waits for it.
+    /// A new charge to the budgets of the address and the process, for incoming data.
     pub(crate) fn holding(&self) -> Holding {
         Holding::new(self.0.address.budget.clone()).and(self.0.process.clone())
     }
 
-    /// Counts what polls bring before there is a session; returns how much it is.
+    /// Adds to the bytes that polls uploaded before the session began. Returns their sum.
     pub(crate) fn count_early(&self, bytes: usize) -> usize {
         self.0.early.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
@@ -370,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_so_many_places_and_gets_them_back() {
+    fn connection_over_the_limit_of_its_address_is_rejected_until_another_closes() {
         let crowd = Crowd::new(2, 100);
         let v4 = ip("192.0.2.1");
         let (first, _second) = (crowd.enter(v4).unwrap(), crowd.enter(v4).unwrap());
@@ -386,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_of_48_bits_has_places_for_four_of_64() {
+    fn ipv6_48_has_four_times_the_connections_of_a_64() {
         let crowd = Crowd::new(2, 100);
         let of = |network: u32, n: u32| ip(&format!("2001:db8:0:{network:x}::{n}"));
         let places: Vec<_> = (0..5).flat_map(|network| (0..2).map(move |n| (network, n))).collect();
@@ -400,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_counted_in_all_wherever_they_come_from() {
+    fn connection_over_the_total_limit_is_rejected_for_every_address() {
         let crowd = Crowd::new(10, 2);
         let _held = [crowd.enter(ip("192.0.2.1")).unwrap(), crowd.enter(None).unwrap()];
         assert!(crowd.enter(ip("192.0.2.2")).is_none());
@@ -408,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_of_an_address_share_its_rate_also_after_they_ended() {
+    fn connect_rate_of_an_address_persists_after_its_connections_close() {
         let mut limits = Limits::default();
         (limits.connects, limits.connects_in_all) = (None, None);
         limits.connects_per_address = Some(Rate::new(2, Duration::from_hours(1)));
@@ -427,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn what_connections_of_an_address_hold_is_bounded_together() {
+    fn byte_budget_of_an_address_is_shared_by_its_connections() {
         let limits = Limits { address_bytes: 100_000, ..Limits::default() };
         let transports = Transports::new(&limits);
         let open = |address: &str| transports.open(ip(address), 0).unwrap();
@@ -441,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transport_is_found_by_its_name_for_as_long_as_it_is_there() {
+    fn transport_is_found_by_session_id_until_it_is_dropped() {
         let transports = Transports::new(&Limits::default());
         let (sid, transport) = (Sid::new(), transports.open(None, 0).unwrap());
         assert!(transports.find(sid).is_none());

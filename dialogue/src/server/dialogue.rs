@@ -193,7 +193,7 @@ impl<A: App> Builder<A> {
         A::direct().iter().try_for_each(name::check_event).map_err(Error::Name)?;
         let contract = Contract::of::<A>();
         let published = publish_contract.then(|| Published::new(&contract));
-        let limits = limits.sane();
+        let limits = limits.clamped();
         for event in A::rooms().iter().flat_map(|room| room.spec.events) {
             untagged::check(event, &limits)?;
         }

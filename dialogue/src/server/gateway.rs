@@ -301,7 +301,7 @@ impl Connection {
 
     /// Waits while more than a few answers wait for the client: it reads them before more is done for it.
     pub(crate) async fn caught_up(&self) {
-        self.transport.outgoing().keeps_up().await;
+        self.transport.outgoing().wait_for_low_water().await;
     }
 
     /// Whether a packet may be queued, as far as what waits already goes; nothing waits for a connection
@@ -312,7 +312,7 @@ impl Connection {
 
     /// Whether few answers wait for the client.
     pub(crate) fn keeps_up(&self) -> bool {
-        self.transport.outgoing().is_kept_up_with()
+        self.transport.outgoing().is_below_low_water()
     }
 
     /// Ends the session, once everything before it has left, or the transport is gone. The transport
@@ -438,7 +438,7 @@ async fn admit<A: App>(
     // What the client shows is held for as long as it is looked at.
     let mut held = transport.holding();
     if !held.set(auth.as_ref().map_or(0, String::len)) {
-        let message = "the clients of this address send more than may be held";
+        let message = "the byte limit of this address or of the server is reached";
         return Err(Refused(Failure::new(ErrorCode::LimitExceeded, message)));
     }
     let handshake = Handshake::new(id, socket.req_parts(), dialogue.proxies());

@@ -1,10 +1,10 @@
-//! How much of everything there may be.
+//! Resource limits and their defaults.
 
 use std::time::Duration;
 
 use crate::Rate;
 
-/// Bounds on what clients and hooks may take. The defaults suit a public chat.
+/// Resource limits for clients and hooks. The defaults suit a public chat.
 ///
 /// ```
 /// use dialogue::{Limits, Rate};
@@ -12,7 +12,7 @@ use crate::Rate;
 /// let mut limits = Limits::default();
 /// limits.payload = 64 * 1024;
 /// limits.triggers = Some(Rate::per_second(10).burst(50));
-/// limits.requests = None;                                  // as often as they like
+/// limits.requests = None;                                  // no rate limit
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -20,139 +20,142 @@ pub struct Limits {
     /// The longest message from a client, in bytes, on any transport. A longer one closes the
     /// connection. Default: 1,000,000.
     pub payload: usize,
-    /// Binary attachments of one message. Dialogue's own requests have none; handlers of the app's on
-    /// [`Dialogue::io`](crate::Dialogue::io) may take some. Default: 10.
+    /// Maximum number of binary attachments of one message. Only handlers that the app adds to
+    /// [`Dialogue::io`](crate::Dialogue::io) receive attachments. Default: 10.
     pub attachments: usize,
-    /// The bytes of the attachments of one message, which are held until all are there. Default: 16,384.
+    /// Maximum size of the attachments of one message together, in bytes. Default: 16,384.
     pub attachment_bytes: usize,
-    /// The bytes of the head of a request of Socket.IO's, which stays as long as the connection; a longer
-    /// one is answered 431. Default: 16,384.
+    /// Maximum size of the head of a Socket.IO request, in bytes. The server keeps the head as long as the
+    /// connection. It answers a longer head with 431. Default: 16,384.
     pub head: usize,
-    /// The bytes of an event's `meta`, as a client sends it. Default: 4,096.
+    /// Maximum size of an event's `meta` from a client, in bytes. Default: 4,096.
     pub meta: usize,
-    /// How deep the JSON of a message may nest: arrays and objects within each other, of which the
-    /// message itself takes two. A deeper one is answered `INVALID_REQUEST`. Default: 32.
+    /// Maximum nesting of arrays and objects in a message. The message itself takes two levels. The server
+    /// answers a deeper one with `INVALID_REQUEST`. Default: 32.
     pub depth: usize,
     /// The time between opening a transport and being authenticated. Default: 5 s.
     pub handshake_time: Duration,
     /// The time that a client may take to send the body of a poll. Default: 30 s.
     pub request_time: Duration,
-    /// Connections that the server holds at once, where [`Dialogue::serve`](crate::Dialogue::serve)
-    /// and its like serve it; one more is closed, with 503 where it still hears it. Default: as many
-    /// files as the process may be allowed to open, less 64 for everything else.
+    /// Maximum number of open connections. [`serve`](crate::Dialogue::serve),
+    /// [`serve_with`](crate::Dialogue::serve_with) and [`serve_on`](crate::Dialogue::serve_on) answer a
+    /// further connection with 503 and close it. With [`layer`](crate::Dialogue::layer), the limit applies to
+    /// Socket.IO transports only, and a further one is answered 429. Default: the hard limit of open files
+    /// (at most 1,048,576) minus 64, but at least 64; 16,320 where the system is not Unix.
     pub connections: usize,
-    /// Connections of one address, or of one IPv6 network of 64 bits, by whatever transport; one more
-    /// is answered 429 where it comes through a trusted proxy, and closed otherwise. Default: 1,000,
-    /// or a quarter of `connections`, if that is less.
+    /// Maximum number of connections of one address, over all transports. IPv6 addresses are counted per
+    /// /64. A further transport through a trusted proxy or `layer` is answered 429; a further direct
+    /// connection is closed as with `connections`. Default: 1,000, or a quarter of `connections` if less.
     pub connections_per_address: usize,
-    /// The bytes that the server keeps because of the clients of one address, beyond 4,096 for each
-    /// connection and direction: what waits for them, and what they sent and is not handled. An IPv6
-    /// network of 48 bits may have four times as many. At the limit, clients wait, are set aside as slow
-    /// consumers, or are closed. Default: 24,000,000.
+    /// Maximum memory for the clients of one address, in bytes: queued outgoing packets, and incoming data
+    /// that is not handled yet. The first 4,096 bytes per connection and direction are free. An IPv6 /48 has
+    /// four times as much. At the limit, the server lets clients wait, sets them aside as slow consumers, or
+    /// closes their connections. Default: 24,000,000.
     pub address_bytes: usize,
-    /// The bytes that the server keeps because of all clients together, each text once, however many
-    /// clients it waits for. Default: 512,000,000.
+    /// The same limit for all clients. A packet in several queues counts once. Default: 512,000,000.
     pub total_bytes: usize,
-    /// How often one transport may connect, by which is meant to authenticate. Default: 1/s, 10 at
-    /// once.
+    /// Rate limit of Socket.IO CONNECT packets of one transport. Each one runs `App::authenticate`.
+    /// Default: 1/s, burst 10.
     pub connects: Option<Rate>,
-    /// How often the transports of one address may authenticate. An IPv6 network of 48 bits may four
-    /// times as often. Default: 100/s, 1,000 at once.
+    /// Rate limit of authentications of one address. An IPv6 /48 has four times as much. Default: 100/s,
+    /// burst 1,000.
     pub connects_per_address: Option<Rate>,
-    /// How often all transports together may authenticate. Default: 5,000/s, 20,000 at once.
+    /// Rate limit of all authentications. Default: 5,000/s, burst 20,000.
     pub connects_in_all: Option<Rate>,
-    /// How often one connection may trigger events. Default: 100/s, 200 at once.
+    /// Rate limit of triggers of one connection. Default: 100/s, burst 200.
     pub triggers: Option<Rate>,
-    /// How often the connections of one address may trigger events. An IPv6 network of 48 bits may four
-    /// times as often. Default: 2,000/s, 10,000 at once.
+    /// Rate limit of triggers of one address. An IPv6 /48 has four times as much. Default: 2,000/s, burst
+    /// 10,000.
     pub triggers_per_address: Option<Rate>,
-    /// How often all connections together may trigger events. Default: 100,000/s, 200,000 at once.
+    /// Rate limit of all triggers. Default: 100,000/s, burst 200,000.
     pub triggers_in_all: Option<Rate>,
-    /// How often one user may ask for history. Default: 5/s, 20 at once.
+    /// Rate limit of history requests of one user. Default: 5/s, burst 20.
     pub history: Option<Rate>,
-    /// How often one connection may join rooms, whose answers may be long. Default: 10/s, 200 at once.
+    /// Rate limit of joins of one connection. Default: 10/s, burst 200.
     pub joins: Option<Rate>,
-    /// The bytes of answers to joins, and to requests for history and lists of rooms, that one user may be
-    /// given: each time that the rate allows is a byte. One that is over it is paid off before the next.
-    /// Default: 2,000,000/s, 20,000,000 at once.
+    /// Rate limit of the answers to one user's joins, history requests and room lists, in bytes. An answer
+    /// may exceed what is left; then the next request is rejected until the debt is paid off. Default:
+    /// 2,000,000/s, burst 20,000,000.
     pub answers: Option<Rate>,
-    /// The same for the users of one address together. An IPv6 network of 48 bits may have four times as
-    /// many. Default: 20,000,000/s, 200,000,000 at once.
+    /// The same limit for all users of one address. An IPv6 /48 has four times as much. Default:
+    /// 20,000,000/s, burst 200,000,000.
     pub answers_per_address: Option<Rate>,
-    /// How often one connection may create or delete rooms. Default: 1/s, 20 at once.
+    /// Rate limit of room creations and deletions of one connection. Default: 1/s, burst 20.
     pub creations: Option<Rate>,
-    /// How often one connection may ask for anything else. Default: 100/s, 200 at once.
+    /// Rate limit of all other requests of one connection. Default: 100/s, burst 200.
     pub requests: Option<Rate>,
-    /// The time that one run of a hook or handler may take, and for which the requests that still
-    /// wait when a connection is lost are handled. Default: 5 s.
+    /// Time limit of one call of a hook or handler. After a connection is lost, the server also starts
+    /// handling its waiting requests for this long. Default: 5 s.
     pub hook_time: Duration,
-    /// The time that a join may wait for a client that does not read its answers; then it is answered
-    /// `LIMIT_EXCEEDED`. After each wait, the hooks decide again whether the client may join. Default:
-    /// 10 s.
+    /// How long a join waits for a client that does not read its answers. Then the server answers
+    /// `LIMIT_EXCEEDED`. After each wait, it runs `sees` and `before_join` again. Default: 10 s.
     pub join_time: Duration,
-    /// The time that [`Dialogue::serve`](crate::Dialogue::serve) and its like take to stop at most, when
-    /// the process is told to end. Default: 10 s.
+    /// Time limit of the shutdown of `serve`, `serve_with` and `serve_on` on SIGTERM or Ctrl-C. Default:
+    /// 10 s.
     pub stop_time: Duration,
-    /// The time that one call to the store may take. Default: 10 s.
+    /// Time limit of one call to the store. Default: 10 s.
     pub store_time: Duration,
-    /// After how long without another event the members of a room are told where its log ends, so that
-    /// nobody waits for what it missed. Default: 10 s.
+    /// Time after a room's last stored event, after which its members receive `dialogue:position`. So they
+    /// detect a gap without another event. Default: 10 s.
     pub quiet_time: Duration,
-    /// For how long a client may take nothing of what is being written to it, before its connection is
-    /// closed. Default: 20 s.
+    /// Maximum time without progress of a WebSocket, after which the server closes it: the client reads
+    /// nothing of a pending write, or the client's address stays over `address_bytes`. Default: 20 s.
     pub write_time: Duration,
-    /// Packets that wait for a slow reader, per connection. With more, it is moved aside: it hears of
-    /// nothing until it has room again, and is then told where the room's log ends. Default: 128.
+    /// Maximum number of queued outgoing packets of one connection. On overflow, the room sets the member
+    /// aside as a slow consumer: it delivers nothing to the member until the queue has space again, and then
+    /// sends `dialogue:position`. Default: 128.
     pub outgoing_packets: usize,
-    /// The bytes of the packets that wait for a slow reader, per connection; one that waits alone may have
-    /// more. With more, it is set aside in the same way. Its next request is handled once an eighth of
-    /// them or less wait. Default: 1,000,000.
+    /// Maximum size of the queued outgoing packets of one connection, in bytes. A single packet may exceed
+    /// it. On overflow, the room sets the member aside, as with `outgoing_packets`. The server handles the
+    /// connection's next request when the queue holds at most an eighth of this. Default: 1,000,000.
     pub outgoing_bytes: usize,
-    /// Requests that wait for their turn, per connection; one more is answered `LIMIT_EXCEEDED`.
-    /// Default: 16,384.
+    /// Maximum number of waiting requests of one connection. On overflow, the server answers
+    /// `LIMIT_EXCEEDED`. Default: 16,384.
     pub waiting_requests: usize,
-    /// The bytes of the requests that wait, per connection; one that waits alone may have more. Default:
-    /// 4,000,000.
+    /// Maximum size of the waiting requests of one connection, in bytes. A single request may exceed it.
+    /// Default: 4,000,000.
     pub waiting_bytes: usize,
-    /// Events that wait for a room's `#[on]` handlers; with more, triggers into the room wait. Twice
-    /// as many again may wait of those that `#[on]` handlers trigger. Default: 1,024.
+    /// Maximum number of events that wait for a room's `#[on]` handlers. On overflow, triggers into the room
+    /// wait. Events that `#[on]` handlers trigger have a second queue of twice this size; on its overflow,
+    /// the trigger fails with `TriggerError::Overloaded`. Default: 1,024.
     pub waiting_events: usize,
-    /// Events that wait to be stored, per room; one more is answered `LIMIT_EXCEEDED`. Default: 10,000.
+    /// Maximum number of events of one room that wait to be stored. On overflow, the server answers
+    /// `LIMIT_EXCEEDED`. Default: 10,000.
     pub waiting_appends: usize,
-    /// Rooms that one connection may be in. Default: 100.
+    /// Maximum number of rooms that one connection joins. Default: 100.
     pub rooms_per_connection: usize,
-    /// Rooms that one user may have created, by asking for them, and not deleted. Default: 20.
+    /// Maximum number of open rooms that one user created with `dialogue:createRoom`. Default: 20.
     pub rooms_per_user: usize,
-    /// Rooms that clients of one address may have created, by asking for them, and not deleted; IPv6 addresses are
-    /// counted per /64. Default: 100.
+    /// Maximum number of open rooms that clients of one address created with `dialogue:createRoom`. IPv6
+    /// addresses are counted per /64. Default: 100.
     pub rooms_per_address: usize,
-    /// Rooms that users may have created, all together, when one asks for another. The last tenth is for users and
-    /// addresses that have none. Default: 10,000.
+    /// Maximum number of open rooms that users created, checked by `dialogue:createRoom`. The last tenth is
+    /// reserved for users and addresses without a room. Default: 10,000.
     pub created_rooms: usize,
-    /// The time that a room which a client asked for may be empty. After that it ends as if it had been deleted, and
-    /// its log with it; not so if code has added handlers to it. Default: 10 min.
+    /// How long a room that a client created may stay without members. Then the server deletes the room and
+    /// its log, unless code has added handlers to the room. Default: 10 min.
     pub empty_time: Duration,
     /// Subscriptions of one member in a room with `events(any)`. Default: 100.
     pub subscriptions_per_room: usize,
-    /// Rooms in one answer to a request for the list of rooms, and rooms that are looked at for it.
-    /// Default: 1,000.
+    /// Maximum number of rooms on one page of the room list, and of rooms that the server checks with `sees`
+    /// for it. Default: 1,000.
     pub page_rooms: usize,
-    /// Events on one page of history. Default: 100.
+    /// Maximum number of events on one page of history. Default: 100.
     pub page_events: usize,
-    /// Bytes of the events on one page of history, or in the answer to a join, and of the rooms in a list:
-    /// what an event weighs is its texts (payload, context, sender, room, name) and 256 bytes; one always
-    /// fits. Default: 256,000.
+    /// Maximum size of one page of history, of the events in the answer to a join, and of one page of the
+    /// room list, in bytes. An event counts as its payload, `meta`, sender, room and name plus 256 bytes. One
+    /// event or room always fits. Default: 256,000.
     pub page_bytes: usize,
-    /// Events that a client may have missed to be sent them all when it comes back; with more, it starts
-    /// anew. Default: 1,000.
+    /// Maximum number of missed events in a recovery. With more, the client is reset. Default: 1,000.
     pub recovery_events: usize,
-    /// What they may weigh, in bytes. Default: 256,000.
+    /// Maximum size of the missed events in a recovery, in bytes, counted as in `page_bytes`. Default:
+    /// 256,000.
     pub recovery_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let connections = open_files().saturating_sub(64).max(64);
+        let connections = max_open_files().saturating_sub(64).max(64);
         Self {
             payload: 1_000_000,
             attachments: 10,
@@ -205,30 +208,31 @@ impl Default for Limits {
     }
 }
 
-/// How many files the process may be allowed to open.
-fn open_files() -> usize {
+/// The hard limit of open files of this process, at most 1,048,576; 16,384 where the system is not Unix.
+fn max_open_files() -> usize {
     #[cfg(unix)]
     if let Ok((_, hard)) = rlimit::Resource::NOFILE.get() {
-        // Nobody has a million connections on one machine without saying so.
+        // The hard limit may be infinite. An app that needs more sets `Limits::connections`.
         return usize::try_from(hard).unwrap_or(usize::MAX).min(1 << 20);
     }
     16_384
 }
 
-/// Has the process allowed to open as many files as so many connections take, where it may be.
-pub(crate) fn allow_connections(connections: usize) {
+/// Raises the soft limit of open files to `connections` + 64, or to the hard limit if that is lower.
+pub(crate) fn raise_open_file_limit(connections: usize) {
     #[cfg(unix)]
     if let Err(error) = rlimit::increase_nofile_limit(connections.saturating_add(64) as u64) {
-        tracing::warn!(%error, "the limit of open files stays");
+        tracing::warn!(%error, "cannot raise the limit of open files; raise it with `ulimit -n`");
     }
     #[cfg(not(unix))]
     let _ = connections;
 }
 
 impl Limits {
-    /// With numbers that everything below can count with.
-    pub(crate) fn sane(mut self) -> Self {
-        const LONG: Duration = Duration::from_hours(24 * 365);
+    /// Clamps every duration to 365 days, so that adding it to an `Instant` cannot overflow, and
+    /// `outgoing_packets` to at least 1.
+    pub(crate) fn clamped(mut self) -> Self {
+        const MAX_DURATION: Duration = Duration::from_hours(24 * 365);
         for time in [
             &mut self.handshake_time,
             &mut self.request_time,
@@ -240,7 +244,7 @@ impl Limits {
             &mut self.write_time,
             &mut self.empty_time,
         ] {
-            *time = (*time).min(LONG);
+            *time = (*time).min(MAX_DURATION);
         }
         self.outgoing_packets = self.outgoing_packets.max(1);
         self

@@ -112,7 +112,7 @@ pub(crate) async fn serve<S>(
         + Send
         + 'static,
 {
-    limits::allow_connections(limits.connections);
+    limits::raise_open_file_limit(limits.connections);
     let_wait(&tcp);
     // Only HTTP/1: to find out that a connection speaks HTTP/2 takes as long as it likes.
     let mut http = Builder::new();

@@ -1,14 +1,14 @@
-//! What is logged of events, and a logger for development.
+//! The log target of events, and a logger for development.
 
 /// The target of one line per event, at level `debug`.
 pub(crate) const EVENT_LOG: &str = "dialogue::event";
 
-/// Prints one line per event to standard error, for development: the room, the event's name, who it
-/// is from and how many subscribers it went to. Returns whether it does: not if the process has a
-/// `tracing` subscriber already, which can show the same with the filter `dialogue::event=debug`.
+/// Prints one line per event to standard error, for development: room, event name, sender and number of
+/// recipients. Returns false and does nothing if the process already has a `tracing` subscriber. That
+/// subscriber can show the same lines with the filter `dialogue::event=debug`.
 ///
 /// ```
-/// // What the server does is logged with `tracing`, and shown nowhere unless somebody listens.
+/// // Without a `tracing` subscriber, the server's logs are not visible.
 /// dialogue::log_events();
 /// ```
 #[cfg(feature = "dev-log")]
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_line_per_event_and_none_of_anything_else() {
+    fn event_lines_print_one_line_per_event_and_hide_other_logs() {
         tracing::subscriber::with_default(event_lines(|| Written, false), || {
             let _span = tracing::info_span!("connection", user = "ann").entered();
             tracing::error!("something else");

@@ -1,7 +1,7 @@
-//! What waits for one connection's reader, whichever transport it reads from.
+//! The queue of outgoing packets of one connection.
 //!
-//! The queue is ours rather than the transport's: it counts bytes, shares texts between connections, and
-//! knows what has left. A WebSocket ([`super::websocket`]) and polls ([`super::polling`]) take from it.
+//! Dialogue has its own queue instead of socketioxide's, to count bytes, to share texts between connections
+//! and to know which packets were written. [`super::websocket`] and [`super::polling`] take from it.
 
 use std::{
     collections::VecDeque,
@@ -26,41 +26,43 @@ use super::{
 };
 use crate::protocol::event;
 
-/// After how long to try again what did not fit, if nothing has left meanwhile; twice as long each time.
-const AGAIN: Duration = Duration::from_millis(50);
-const LONGEST_AGAIN: Duration = Duration::from_secs(2);
-/// What frames take besides their bytes: a place in the queue.
-const PLACE: usize = 128;
+/// First pause of [`Outgoing::retry`]. It doubles while the queue does not shrink.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Longest pause of [`Outgoing::retry`].
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(2);
+/// Estimated overhead of one queue entry, in bytes.
+const ENTRY_OVERHEAD: usize = 128;
 /// The frame of a heartbeat.
 const PING: &[u8] = &[0x81, 1, b'2'];
-/// How many bytes are taken off the queue at once, about: a heartbeat overtakes the rest.
-const AT_ONCE: usize = 65_536;
-/// How many bytes a client may send before it is let in, on either transport.
-pub(super) const BEFORE_SESSION: usize = 65_536;
-/// How many entries an idle queue keeps room for.
-const IDLE: usize = 4;
+/// Approximate number of bytes per [`Outgoing::take`]. A heartbeat overtakes what stays in the queue.
+const BATCH_BYTES: usize = 65_536;
+/// Maximum number of bytes that a client may send before its session begins, on either transport.
+pub(super) const MAX_BEFORE_SESSION: usize = 65_536;
+/// Capacity that an empty queue keeps, in entries.
+const IDLE_CAPACITY: usize = 4;
 
 /// The queue of one transport. Sessions use it one after the other.
 pub(crate) struct Outgoing {
     queue: Mutex<Queue>,
-    /// The task that takes from the queue.
+    /// Wakes the task that takes from the queue.
     reader: AtomicWaker,
-    /// Those who wait for room.
-    room: Notify,
-    /// The present session: what an earlier one sends is not queued any more.
+    /// Notified when the queue shrinks.
+    shrunk: Notify,
+    /// Number of the current session. The queue rejects packets of earlier sessions.
     session: AtomicU64,
     max_packets: usize,
     max_bytes: usize,
     process: Arc<Budget>,
-    /// A large message that arrived: while it is here, the transport makes another buffer for the next one.
-    large: Mutex<Option<Value>>,
+    /// A large message from the client. While it is kept here, `socketioxide` cannot reuse its buffer and
+    /// allocates a new one for the next message.
+    large_incoming: Mutex<Option<Value>>,
 }
 
 struct Queue {
     entries: VecDeque<Entry>,
-    /// Packets that have not left, those on their way included.
+    /// Number of packets that are queued or being written.
     packets: usize,
-    /// Their weight.
+    /// Memory of the packets and frames that are queued or being written, in bytes.
     bytes: usize,
     held: Holding,
     phase: Phase,
@@ -72,7 +74,7 @@ struct Queue {
 enum Phase {
     /// No session has connected.
     Idle,
-    /// The client has not been sent its greeting, which precedes every packet.
+    /// The session has begun, and the greeting is not queued yet. Packets wait for it.
     Opening,
     Open,
     Closed,
@@ -126,11 +128,11 @@ impl Entry {
     pub(super) fn weight(&self) -> (usize, usize) {
         match &self.content {
             Content::Packet(packet) => (1, packet.weight()),
-            Content::Frames(frames) => (0, frames.len() + PLACE),
+            Content::Frames(frames) => (0, frames.len() + ENTRY_OVERHEAD),
         }
     }
 
-    /// Whether it tells a client that polls that a WebSocket would do.
+    /// Whether it is Engine.IO's answer to the probe of an upgrade.
     pub(super) fn answers_probe(&self) -> bool {
         match &self.content {
             Content::Frames(frames) => texts(frames).any(|text| text == b"3probe"),
@@ -139,8 +141,8 @@ impl Entry {
     }
 }
 
-/// Whether a packet of the transport's is the greeting: it goes the transport's own way, as the CONNECT
-/// reply does and what an app sends when a socket connects, and ends it.
+/// Whether a packet is the greeting (`dialogue:connected`). `socketioxide` sends it, after the CONNECT reply
+/// and the packets of `App::socket_connected`. It is the last packet before the queue opens.
 pub(super) fn is_greeting(packet: &[u8]) -> bool {
     let name = packet
         .strip_prefix(b"42[\"")
@@ -151,7 +153,7 @@ pub(super) fn is_greeting(packet: &[u8]) -> bool {
 /// Why a packet was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unsent {
-    /// As many packets or bytes wait as may.
+    /// The queue is at its limit of packets or bytes, or a budget is spent.
     Full,
     /// The connection is gone.
     Closed,
@@ -171,23 +173,23 @@ impl Outgoing {
         Self {
             queue: Mutex::new(queue),
             reader: AtomicWaker::new(),
-            room: Notify::new(),
+            shrunk: Notify::new(),
             session: AtomicU64::new(0),
             max_packets: limits.outgoing_packets,
             max_bytes: limits.outgoing_bytes,
             process,
-            large: Mutex::default(),
+            large_incoming: Mutex::default(),
         }
     }
 
-    /// Keeps a large message until the transport reads on.
+    /// Keeps a large incoming message until the transport reads the next one.
     pub(crate) fn keep_large(&self, message: Value) {
-        *self.large.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+        *self.large_incoming.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
     }
 
-    /// Lets go of a large message; returns whether there was one.
+    /// Drops the large incoming message. Returns whether there was one.
     pub(super) fn forget_large(&self) -> bool {
-        self.large.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+        self.large_incoming.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }
 
     /// The budget of the process, which encoded packets are counted against.
@@ -195,7 +197,7 @@ impl Outgoing {
         &self.process
     }
 
-    /// Begins a session; returns its number. What an earlier one left is gone.
+    /// Begins a session, and drops the queued packets of the session before it. Returns the session's number.
     pub(crate) fn begin(&self) -> u64 {
         let mut queue = self.lock();
         queue.forget_packets();
@@ -205,7 +207,7 @@ impl Outgoing {
         self.session.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Ends a session: nothing that it left reaches the client.
+    /// Ends a session, and drops its queued packets.
     pub(crate) fn end(&self, session: u64) {
         let mut queue = self.lock();
         if self.session.load(Ordering::Relaxed) == session {
@@ -213,15 +215,15 @@ impl Outgoing {
             queue.forget_packets();
         }
         drop(queue);
-        self.room.notify_waiters();
+        self.shrunk.notify_waiters();
     }
 
-    /// Whether a client was ever let in.
+    /// Whether a greeting was ever queued.
     pub(crate) fn was_open(&self) -> bool {
         self.lock().was_open
     }
 
-    /// The client gets its greeting next: packets may follow.
+    /// Opens the queue: the greeting is the next packet, and packets follow.
     pub(super) fn open(&self) {
         let mut queue = self.lock();
         queue.open();
@@ -229,8 +231,8 @@ impl Outgoing {
         self.reader.wake();
     }
 
-    /// Queues a packet. One that finds nothing before it always fits the connection; not so the
-    /// budget of the client's address.
+    /// Queues a packet. An empty queue accepts a packet of any size, unless the budget of the client's
+    /// address is spent.
     pub(crate) fn push(&self, session: u64, packet: Packet) -> Result<(), Unsent> {
         let mut queue = self.lock();
         if queue.phase == Phase::Closed || self.session.load(Ordering::Relaxed) != session {
@@ -252,10 +254,11 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Queues frames that the transport made; with the greeting among them, packets may follow.
+    /// Queues the transport's own frames. `opens` says that the greeting is among them: after it, packets may
+    /// leave.
     pub(super) fn push_frames(&self, frames: Bytes, opens: bool) {
         let mut queue = self.lock();
-        queue.bytes += frames.len() + PLACE;
+        queue.bytes += frames.len() + ENTRY_OVERHEAD;
         let bytes = queue.bytes;
         queue.held.set_anyway(bytes);
         if matches!(queue.phase, Phase::Idle | Phase::Opening) {
@@ -267,7 +270,7 @@ impl Outgoing {
                 queue.open();
             }
         } else if *frames == *PING {
-            // A client that reads slowly answers in time.
+            // Heartbeats overtake packets, so that a slow consumer answers before the heartbeat times out.
             queue.entries.push_front(Entry::frames(frames));
         } else {
             queue.entries.push_back(Entry::frames(frames));
@@ -276,20 +279,20 @@ impl Outgoing {
         self.reader.wake();
     }
 
-    /// Moves what may leave now to `entries`, which is empty. What leaves is told by [`Outgoing::left`].
-    /// With `packets` false, only the transport's own frames leave.
+    /// Moves the next entries to `entries`, which must be empty. The caller reports written entries with
+    /// [`Outgoing::left`]. With `packets` false, it moves only frames of the transport.
     pub(super) fn take(&self, entries: &mut VecDeque<Entry>, packets: bool) {
         let mut queue = self.lock();
         if queue.entries.is_empty() {
             return;
         }
         if packets && matches!(queue.phase, Phase::Open | Phase::Closed) {
-            if queue.bytes <= AT_ONCE {
+            if queue.bytes <= BATCH_BYTES {
                 std::mem::swap(&mut queue.entries, entries);
                 return;
             }
             let mut bytes = 0;
-            while bytes < AT_ONCE
+            while bytes < BATCH_BYTES
                 && let Some(entry) = queue.entries.pop_front()
             {
                 bytes += entry.weight().1;
@@ -301,8 +304,8 @@ impl Outgoing {
         (queue.entries, *entries) = all.into_iter().partition(Entry::is_packet);
     }
 
-    /// Takes packets for a poll: as many as fit `most` bytes, but at least one. They weigh on the queue
-    /// until [`Outgoing::left`] is told. Remembers who waits, if there is none.
+    /// Takes packets for a poll: up to `most` bytes, but at least one packet. They count towards the queue's
+    /// limits until [`Outgoing::left`]. Registers `waker` for the next packet.
     pub(super) fn take_packets(&self, most: usize, waker: &Waker) -> Vec<Packet> {
         self.reader.register(waker);
         let mut queue = self.lock();
@@ -321,8 +324,8 @@ impl Outgoing {
         packets
     }
 
-    /// Notes that packets have left, and what they and frames weighed. `entries` are those that
-    /// [`Outgoing::take`] gave.
+    /// Removes written packets and bytes from the queue's counts. Returns the buffer of
+    /// [`Outgoing::take`] to the queue if it is small.
     pub(super) fn left(&self, packets: usize, bytes: usize, entries: &mut VecDeque<Entry>) {
         let mut queue = self.lock();
         queue.packets = queue.packets.saturating_sub(packets);
@@ -330,14 +333,14 @@ impl Outgoing {
         let bytes = queue.bytes;
         queue.held.set_anyway(bytes);
         if entries.is_empty() {
-            // One buffer goes back and forth; what was large is not kept.
+            // Reuse the buffer, unless it is large_incoming.
             let buffer = std::mem::take(entries);
-            if queue.entries.capacity() == 0 && buffer.capacity() <= IDLE {
+            if queue.entries.capacity() == 0 && buffer.capacity() <= IDLE_CAPACITY {
                 queue.entries = buffer;
             }
         }
         drop(queue);
-        self.room.notify_waiters();
+        self.shrunk.notify_waiters();
     }
 
     /// Whether the transport's own frames may join the queue.
@@ -346,12 +349,12 @@ impl Outgoing {
         queue.bytes <= self.max_bytes.saturating_add(most)
     }
 
-    /// The task that takes from the queue is to be woken when there is something.
+    /// Registers the task that takes from the queue. The queue wakes it for new entries.
     pub(super) fn register(&self, waker: &Waker) {
         self.reader.register(waker);
     }
 
-    /// Nothing leaves any more.
+    /// Closes the queue and drops all packets.
     pub(super) fn close(&self) {
         let mut queue = self.lock();
         queue.phase = Phase::Closed;
@@ -361,25 +364,26 @@ impl Outgoing {
         drop(queue);
         self.forget_large();
         self.reader.wake();
-        self.room.notify_waiters();
+        self.shrunk.notify_waiters();
     }
 
-    /// Whether a packet may be queued, as far as what waits already goes.
+    /// Whether the queue is below its limits. [`Outgoing::push`] may still fail because of a budget.
     pub(crate) fn has_room(&self) -> bool {
         let queue = self.lock();
         let room = queue.packets == 0 || queue.bytes < self.max_bytes;
         queue.phase == Phase::Closed || (queue.packets < self.max_packets && room)
     }
 
-    /// Whether so little waits that the client may be answered something else.
-    pub(crate) fn is_kept_up_with(&self) -> bool {
+    /// Whether the queue holds at most an eighth of its maximum bytes (its low-water mark). The server
+    /// handles the connection's next request only then.
+    pub(crate) fn is_below_low_water(&self) -> bool {
         let queue = self.lock();
         queue.bytes <= self.max_bytes / 8 || queue.phase == Phase::Closed
     }
 
-    /// Waits until so little waits that the client may be answered something else.
-    pub(crate) async fn keeps_up(&self) {
-        self.retry(|| self.is_kept_up_with().then_some(())).await;
+    /// Waits until [`Outgoing::is_below_low_water`].
+    pub(crate) async fn wait_for_low_water(&self) {
+        self.retry(|| self.is_below_low_water().then_some(())).await;
     }
 
     /// Whether no packet waits.
@@ -388,20 +392,19 @@ impl Outgoing {
         queue.packets == 0 || queue.phase == Phase::Closed
     }
 
-    /// Tries until it succeeds, each time that something has left, and now and then: the budget of the
-    /// client's address may have room again because of another connection.
+    /// Calls `attempt` until it returns `Some`: whenever the queue shrinks, and every 50 ms to 2 s, because
+    /// another connection may have freed the budget of the client's address.
     pub(crate) async fn retry<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> T {
-        let mut pause = AGAIN;
+        let mut pause = MIN_RETRY_DELAY;
         loop {
-            let mut room = std::pin::pin!(self.room.notified());
-            // From here on, it is noticed.
-            room.as_mut().enable();
+            // Created before the attempt: a notification during the attempt is not lost.
+            let room = self.shrunk.notified(); // `self.shrunk` with item 30
             if let Some(done) = attempt() {
                 return done;
             }
             pause = match tokio::time::timeout(pause, room).await {
-                Ok(()) => AGAIN,
-                Err(_) => (pause * 2).min(LONGEST_AGAIN),
+                Ok(()) => MIN_RETRY_DELAY,
+                Err(_) => (pause * 2).min(MAX_RETRY_DELAY),
             };
         }
     }
@@ -424,7 +427,7 @@ impl Queue {
         }
     }
 
-    /// Drops what waits and is not the transport's own.
+    /// Drops the queued packets. The transport's own frames stay.
     fn forget_packets(&mut self) {
         let waited = self.entries.len();
         let mut weight = 0;
@@ -514,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_client_upgrades_only_the_transports_frames_leave() {
+    fn take_during_upgrade_returns_only_transport_frames() {
         let (outgoing, session) = open();
         outgoing.push(session, packet("x")).unwrap();
         outgoing.push_frames("3probe".into(), false);
@@ -523,22 +526,22 @@ mod tests {
     }
 
     #[test]
-    fn push_beyond_the_packets_or_bytes_of_a_connection_is_full() {
+    fn push_over_the_packet_or_byte_limit_returns_full() {
         let (outgoing, session) = open();
         let long = packet(&"x".repeat(200_000));
         outgoing.push(session, long.clone()).unwrap();
         assert_eq!(outgoing.push(session, packet("x")), Err(Unsent::Full), "it is over its bytes");
-        assert!(!outgoing.has_room() && !outgoing.is_kept_up_with());
+        assert!(!outgoing.has_room() && !outgoing.is_below_low_water());
         assert_eq!(leaves(&outgoing, true).len(), 1);
         for _ in 0..3 {
             outgoing.push(session, packet("x")).unwrap();
         }
         assert_eq!(outgoing.push(session, packet("x")), Err(Unsent::Full), "three packets wait");
-        assert!(outgoing.is_kept_up_with());
+        assert!(outgoing.is_below_low_water());
     }
 
     #[test]
-    fn push_beyond_the_bytes_of_an_address_is_full_also_for_a_client_that_keeps_up() {
+    fn push_over_the_address_budget_returns_full_for_an_empty_queue() {
         let address = Budget::new(50_000, None);
         let queues: Vec<_> =
             (0..2).map(|_| Outgoing::new(&limits(), address.clone(), unbounded())).collect();
@@ -554,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_several_queues_share_is_counted_once_in_the_process() {
+    fn packet_shared_by_queues_is_counted_once_in_the_process_budget() {
         let process = Budget::new(usize::MAX, None);
         let long = packet(&"x".repeat(40_000)).counted(&process);
         let held = process.held();
@@ -566,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_ended_session_left_and_sends_reaches_nobody() {
+    fn packets_of_an_ended_session_are_dropped_and_rejected() {
         let (outgoing, first) = open();
         outgoing.push(first, packet("old")).unwrap();
         outgoing.end(first);
@@ -580,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_takes_as_much_as_fits_and_at_least_one_packet() {
+    fn take_packets_returns_up_to_max_bytes_and_at_least_one_packet() {
         let (outgoing, session) = open();
         for text in ["a", "b", "c"] {
             outgoing.push(session, packet(&text.repeat(50))).unwrap();
@@ -592,7 +595,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_succeeds_as_soon_as_something_has_left() {
+    async fn retry_succeeds_as_soon_as_the_queue_shrinks() {
         let (outgoing, session) = open();
         for _ in 0..3 {
             outgoing.push(session, packet("x")).unwrap();

@@ -9,9 +9,9 @@ use super::budget::Budget;
 use crate::protocol::event;
 
 /// What a body of unknown length is given room for at first, in bytes.
-const ROOM: usize = 512;
+const INITIAL_CAPACITY: usize = 512;
 /// What a packet takes besides its text, in bytes: its place in a queue.
-const PLACE: usize = 128;
+const ENTRY_OVERHEAD: usize = 128;
 
 /// A packet as text, without the frame of a transport. Cheap to clone: everybody to whom it is sent
 /// shares the text.
@@ -31,7 +31,7 @@ pub(crate) struct SharedBody(Weak<Counted>);
 
 /// A text that is counted against the process's budget.
 #[derive(Debug)]
-struct Counted {
+pub(super) struct Counted {
     text: Vec<u8>,
     process: Arc<Budget>,
 }
@@ -63,7 +63,7 @@ impl Packet {
 
     /// An event with a payload of the app's, which may not be JSON.
     pub(crate) fn direct(name: &str, body: &(impl Serialize + ?Sized)) -> serde_json::Result<Self> {
-        let mut text = Vec::with_capacity(ROOM);
+        let mut text = Vec::with_capacity(INITIAL_CAPACITY);
         text.extend_from_slice(b"42[");
         serde_json::to_writer(&mut text, name)?;
         text.push(b',');
@@ -88,7 +88,7 @@ impl Packet {
 
     /// The answer to a request that asked for an acknowledgement.
     pub(crate) fn ack(id: i64, body: &impl Serialize) -> Self {
-        let mut text = Vec::with_capacity(ROOM);
+        let mut text = Vec::with_capacity(INITIAL_CAPACITY);
         text.extend_from_slice(format!("43{id}[").as_bytes());
         // As in `event`.
         serde_json::to_writer(&mut text, body).expect("the protocol's types are JSON");
@@ -117,7 +117,7 @@ impl Packet {
 
     /// How many bytes it takes in a queue.
     pub(crate) fn weight(&self) -> usize {
-        self.len() + PLACE
+        self.len() + ENTRY_OVERHEAD
     }
 
     /// What an event carries, for the log.
@@ -131,7 +131,7 @@ impl Packet {
 impl Body {
     /// Encodes what several packets carry, with the bracket that ends them.
     pub(crate) fn new(body: &impl Serialize, process: &Arc<Budget>) -> Self {
-        let mut text = Vec::with_capacity(ROOM);
+        let mut text = Vec::with_capacity(INITIAL_CAPACITY);
         // As in `Packet::event`.
         serde_json::to_writer(&mut text, body).expect("the protocol's types are JSON");
         text.push(b']');
@@ -151,7 +151,7 @@ impl SharedBody {
 }
 
 impl Counted {
-    fn new(text: Vec<u8>, process: &Arc<Budget>) -> Self {
+    pub(super) fn new(text: Vec<u8>, process: &Arc<Budget>) -> Self {
         process.take_anyway(text.len());
         Self { text, process: process.clone() }
     }

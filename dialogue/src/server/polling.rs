@@ -15,17 +15,17 @@ use futures_util::StreamExt;
 use super::{
     crowd::Transport,
     frames::Packets,
-    outgoing::{BEFORE_SESSION, Outgoing, is_greeting},
-    packet::Packet,
+    outgoing::{MAX_BEFORE_SESSION, Outgoing, is_greeting},
+    packet::{Counted, Packet},
 };
 
-/// What divides packets.
+/// Separates packets in the body of a poll or upload.
 const SEPARATOR: u8 = 0x1E;
-/// What the transport answers polls with while a client upgrades.
-const NOTHING: &[u8] = b"6";
+/// Engine.IO's noop packet, with which socketioxide answers polls while a client upgrades.
+const NOOP: &[u8] = b"6";
 
-/// Answers a poll: with what the transport itself has for the client, and with what waits. `most` is
-/// how many bytes an answer has, unless one packet has more.
+/// Answers a poll with socketioxide's own packets (`engine`) and queued packets. The answer has up to
+/// `most` bytes, or one packet if that is longer.
 pub(super) async fn poll(
     transport: &Transport,
     most: usize,
@@ -38,7 +38,7 @@ pub(super) async fn poll(
     let mut engine = pin!(engine);
     let outgoing = transport.outgoing();
     let ready = poll_fn(|cx| {
-        // The transport's own packets first: the greeting precedes what is sent to a client.
+        // socketioxide's packets first: the greeting must precede every packet.
         if let Poll::Ready(Ok(response)) = engine.as_mut().poll(cx) {
             return Poll::Ready(Ready::Engine(response));
         }
@@ -55,7 +55,7 @@ pub(super) async fn poll(
     let Ok(text) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    if parts.status != StatusCode::OK || text.is_empty() || *text == *NOTHING {
+    if parts.status != StatusCode::OK || text.is_empty() || *text == *NOOP {
         return Response::from_parts(parts, text.into());
     }
     if text.split(|byte| *byte == SEPARATOR).any(is_greeting) {
@@ -65,7 +65,7 @@ pub(super) async fn poll(
     answer(outgoing, text.into(), &packets)
 }
 
-/// An answer with packets, which weigh on the queue until the answer has left.
+/// Builds a poll answer. Its packets count towards the queue's limits until the answer is written.
 fn answer(outgoing: &Arc<Outgoing>, mut text: Vec<u8>, packets: &[Packet]) -> Response {
     let length = packets.iter().map(|packet| packet.len() + 1).sum();
     let weight = packets.iter().map(Packet::weight).sum();
@@ -78,7 +78,7 @@ fn answer(outgoing: &Arc<Outgoing>, mut text: Vec<u8>, packets: &[Packet]) -> Re
             text.extend_from_slice(part);
         }
     }
-    outgoing.process().take_anyway(text.len());
+    let text = Counted::new(text, outgoing.process());
     let polled = Polled { text, outgoing: outgoing.clone(), packets: packets.len(), weight };
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")];
     (headers, Body::from(Bytes::from_owner(polled))).into_response()
@@ -86,7 +86,7 @@ fn answer(outgoing: &Arc<Outgoing>, mut text: Vec<u8>, packets: &[Packet]) -> Re
 
 /// The body of an answer, until it is written.
 struct Polled {
-    text: Vec<u8>,
+    text: Counted,
     outgoing: Arc<Outgoing>,
     packets: usize,
     weight: usize,
@@ -94,18 +94,18 @@ struct Polled {
 
 impl AsRef<[u8]> for Polled {
     fn as_ref(&self) -> &[u8] {
-        &self.text
+        self.text.as_ref()
     }
 }
 
 impl Drop for Polled {
     fn drop(&mut self) {
-        self.outgoing.process().give_back(self.text.len());
         self.outgoing.left(self.packets, self.weight, &mut VecDeque::new());
     }
 }
 
-/// Follows the body of an upload: what arrived of it is held against the budget of the client's address.
+/// Charges the body of an upload to the budget of the client's address while it arrives, and rejects it at
+/// a limit.
 pub(super) fn upload(transport: &Transport, request: Request) -> Request {
     let (transport, mut held) = (transport.clone(), transport.holding());
     let (mut received, mut packets) = (0, Packets::default());
@@ -114,15 +114,28 @@ pub(super) fn upload(transport: &Transport, request: Request) -> Request {
             let chunk: Bytes = chunk?;
             received += chunk.len();
             let early = !transport.outgoing().was_open()
-                && transport.count_early(chunk.len()) > BEFORE_SESSION;
-            if early || !held.set(received) || !chunk.iter().all(|byte| packets.follow(*byte)) {
-                return Err(axum::Error::new(TooMuch));
+                && transport.count_early(chunk.len()) > MAX_BEFORE_SESSION;
+            if early {
+                return Err(axum::Error::new(UploadError::BeforeSession));
+            }
+            if !held.set(received) {
+                return Err(axum::Error::new(UploadError::OverBudget));
+            }
+            if !chunk.iter().all(|byte| packets.follow(*byte)) {
+                return Err(axum::Error::new(UploadError::ForbiddenPacket));
             }
             Ok(chunk)
         }))
     })
 }
 
+/// Why an upload is rejected.
 #[derive(Debug, thiserror::Error)]
-#[error("a client sends more than may be held")]
-struct TooMuch;
+enum UploadError {
+    #[error("the client sent more than {MAX_BEFORE_SESSION} bytes before its session began")]
+    BeforeSession,
+    #[error("the upload exceeds `Limits::address_bytes` or `Limits::total_bytes`")]
+    OverBudget,
+    #[error("the upload has a packet that clients must not send")]
+    ForbiddenPacket,
+}

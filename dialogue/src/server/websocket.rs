@@ -1,9 +1,10 @@
-//! The bytes of a WebSocket: between the connection and the transport, which decodes what comes in and
-//! makes a few frames of its own. Packets leave from here, straight from their queue.
+//! The byte stream between a WebSocket connection and socketioxide.
 //!
-//! One task drives both directions: the one that reads. While a write waits for the client, no more is
-//! read from it than it has taken: nothing that it sends makes the server hold an answer that it does
-//! not read.
+//! socketioxide decodes incoming frames and writes a few frames of its own. This module writes Dialogue's
+//! packets directly from [`Outgoing`].
+//!
+//! The reading task drives both directions. While a write is blocked, it reads only as many bytes as the
+//! client has read (its credit). So a client that does not read cannot make the server queue more answers.
 
 use std::{
     collections::VecDeque,
@@ -25,72 +26,74 @@ use tokio::{
 use super::{
     budget::Holding,
     frames::{self, Incoming},
-    outgoing::{BEFORE_SESSION, Entry, Outgoing, is_greeting},
+    outgoing::{Entry, MAX_BEFORE_SESSION, Outgoing, is_greeting},
 };
 
-/// How many bytes are read at most while a write waits, beyond as many as the client has taken: enough
-/// for the answers to heartbeats.
-const GRACE: usize = 1_024;
-/// How many bytes of the transport's own frames wait, at most, before it waits, too.
-const OWN: usize = 65_536;
-/// How many parts of packets are written at once, at most.
-const PARTS: usize = 48;
-/// How many bytes are written at once where parts cannot be.
-const TOGETHER: usize = 16_384;
-/// How often a client whose address holds too much looks whether it may go on.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long the last frames may take to leave a connection that has ended.
+/// Read credit when a write begins to block, in bytes: enough for the answers to heartbeats.
+const MIN_CREDIT: usize = 1_024;
+/// Maximum read credit while a write is blocked, in bytes.
+const MAX_CREDIT: usize = 65_536;
+/// By how many bytes the transport's own frames may exceed the queue's limit.
+const MAX_OWN_FRAMES: usize = 65_536;
+/// Maximum number of slices in one vectored write.
+const MAX_SLICES: usize = 48;
+/// Maximum size of one write to a stream without vectored writes, in bytes.
+const MAX_COPIED: usize = 16_384;
+/// How often a connection over its byte budget checks the budget again.
+const BUDGET_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a closed connection may take to write its last frames.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A connection, with the queue of what leaves by it.
+/// A WebSocket connection with its queue of outgoing packets.
 pub(super) struct WebSocket<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> {
-    /// None once it lingers in a task of its own.
+    /// `None` after [`linger`] has taken it over.
     inner: Option<Inner<S>>,
 }
 
 struct Inner<S> {
     stream: S,
     outgoing: Arc<Outgoing>,
-    /// What is being written, and how many bytes of its first entry were.
+    /// Entries that are being written.
     writing: VecDeque<Entry>,
+    /// Bytes of the first entry that are already written.
     written: usize,
     phase: Phase,
-    /// Whom to tell that a client that polled goes on here.
+    /// Notified when a polling client has upgraded to this WebSocket.
     upgrades: Option<oneshot::Sender<()>>,
     incoming: Incoming,
-    /// What a message holds that has not ended, or a large one that the transport's buffer was made for.
+    /// Charges `retained` to the budget of the client's address.
     held: Holding,
-    /// The size of that buffer, as far as it is known to stay.
+    /// Size of socketioxide's message buffer, in bytes: an incomplete message, or the last large one.
     retained: usize,
-    /// Until when a client whose address holds too much may wait to send more, and when to look again.
+    /// While over budget: the deadline, and the next check.
     over: Option<(Instant, Pin<Box<Sleep>>)>,
-    /// Whether what was written may not have left the stream.
+    /// Whether the stream may still buffer written bytes.
     unflushed: bool,
-    /// How many bytes were read before there was a session.
+    /// Bytes read before the session began.
     early: usize,
-    /// How many bytes may be read while a write waits.
+    /// Bytes that may be read while a write is blocked.
     credit: usize,
     write_time: Duration,
-    /// Until when the client has to take something of what is being written.
+    /// The deadline of a blocked write.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// The transport's task that waits for its own frames to leave.
+    /// socketioxide's task, while it waits to write its own frames.
     writer: Option<Waker>,
     broken: bool,
 }
 
-/// Who the connection belongs to.
+/// State of the upgrade from polling.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Polls still take the packets: the client asks whether a WebSocket would do.
+    /// Polls still take the packets. The client probes this WebSocket.
     Probing,
-    /// The client was told that it does, and says something next: that it goes on here.
+    /// The server answered the probe. The client's next frame completes the upgrade.
     Probed,
     Open,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
-    /// A connection that was opened by itself or, with `upgrades`, for a client that polls, which is told
-    /// when the client goes on by it. What the client sends is held against `held` until a message is whole.
+    /// A connection. With `upgrades`, it belongs to a polling client, and `upgrades` is notified when the
+    /// client completes the upgrade. `held` is charged for incoming messages until they are complete.
     pub(super) fn new(
         stream: S,
         outgoing: Arc<Outgoing>,
@@ -132,15 +135,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             let written = if !self.writing.is_empty() || self.take_next(cx) {
                 self.write_once(cx)
             } else if self.unflushed {
-                // A stream that encrypts keeps what the connection does not take.
-                Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| usize::MAX)
+                // A TLS stream buffers what the socket does not accept.
+                match Pin::new(&mut self.stream).poll_flush(cx) {
+                    Poll::Ready(Ok(())) => {
+                        self.unflushed = false;
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    Poll::Pending => Poll::Pending,
+                }
             } else {
                 self.stalled = None;
                 return Poll::Ready(Ok(()));
             };
             match written {
                 Poll::Ready(Ok(0)) => return self.fail(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(usize::MAX)) => self.unflushed = false,
+
                 Poll::Ready(Ok(written)) => self.note_written(written),
                 Poll::Ready(Err(error)) => return self.fail(error),
                 Poll::Pending => {
@@ -160,13 +170,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         Poll::Ready(Err(error))
     }
 
-    /// Nothing leaves any more, unless it leaves by polls.
-    fn close(&self) {
-        if self.phase == Phase::Open {
-            self.outgoing.close();
-        }
-    }
-
     /// Takes what leaves next off the queue; returns whether there is anything.
     fn take_next(&mut self, cx: &Context<'_>) -> bool {
         self.outgoing.register(cx.waker());
@@ -183,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         });
         let stream = Pin::new(&mut self.stream);
         if stream.is_write_vectored() {
-            let mut slices = [IoSlice::new(&[]); PARTS];
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let mut length = 0;
             for (slice, part) in slices.iter_mut().zip(parts) {
                 *slice = IoSlice::new(part);
@@ -193,9 +196,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         }
         let mut together = Vec::new();
         for part in parts {
-            let room = TOGETHER - together.len();
+            let room = MAX_COPIED - together.len();
             together.extend_from_slice(&part[..room.min(part.len())]);
-            if together.len() == TOGETHER {
+            if together.len() == MAX_COPIED {
                 break;
             }
         }
@@ -204,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 
     fn note_written(&mut self, bytes: usize) {
         (self.stalled, self.unflushed) = (None, true);
-        self.credit = self.credit.saturating_add(bytes).min(OWN);
+        self.credit = self.credit.saturating_add(bytes).min(MAX_CREDIT);
         self.written += bytes;
         let (mut packets, mut weight) = (0, 0);
         while let Some(first) = self.writing.front() {
@@ -228,11 +231,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         }
     }
 
-    /// Ready once the client has taken nothing for as long as it may.
+    /// Ready when the client has read nothing for `write_time`.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let time = self.write_time;
         if self.stalled.is_none() {
-            self.credit = self.credit.max(GRACE);
+            self.credit = self.credit.max(MIN_CREDIT);
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
         stalled.as_mut().poll(cx)
@@ -242,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if self.broken {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
-        // The transport has made room for the next message by now, in another buffer.
+        // socketioxide has allocated another buffer by now.
         if self.outgoing.forget_large() {
             self.retained = 0;
         }
@@ -276,22 +279,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         }
         if !self.outgoing.was_open() {
             self.early += bytes.len();
-            if self.early > BEFORE_SESSION {
-                return self.refuse("a client sent too much before it was let in");
+            if self.early > MAX_BEFORE_SESSION {
+                return self.refuse("the client sent over 65,536 bytes before its session began");
             }
         }
         if !self.incoming.follow(bytes) {
-            return self.refuse("a client sent a packet that no client needs to send");
+            return self.refuse("the client sent a packet that clients must not send");
         }
         self.retained = self.retained.max(self.incoming.partial());
         if !self.held.set(self.retained) {
-            let look = Box::pin(tokio::time::sleep(LOOK));
+            let look = Box::pin(tokio::time::sleep(BUDGET_POLL_INTERVAL));
             self.over = Some((Instant::now() + self.write_time, look));
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Waits while the clients of one address hold more than they may.
+    /// Waits while the budget is spent. Closes the connection after `write_time`.
     fn wait_for_budget(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some((deadline, look)) = &mut self.over {
             if self.held.set(self.retained) {
@@ -299,21 +302,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                 break;
             }
             if Instant::now() >= *deadline {
-                return self.refuse("the clients of one address send more than may be held");
+                return self.refuse("over `Limits::address_bytes` or `Limits::total_bytes`");
             }
             ready!(look.as_mut().poll(cx));
-            look.as_mut().reset(Instant::now() + LOOK);
+            look.as_mut().reset(Instant::now() + BUDGET_POLL_INTERVAL);
         }
         Poll::Ready(Ok(()))
     }
 
     fn refuse(&mut self, why: &'static str) -> Poll<io::Result<()>> {
-        tracing::debug!(why, "a connection is closed");
+        tracing::debug!(why, "closing the connection");
         self.fail(io::Error::new(io::ErrorKind::InvalidData, why))
     }
 }
 
-/// Writes what is left of a connection that has ended.
+/// Writes the rest of a closed connection's queue, for up to [`LINGER`].
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut inner: Inner<S>) {
     let written = async {
         poll_fn(|cx| inner.write(cx)).await?;
@@ -328,7 +331,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Drop for WebSocket<S> {
     fn drop(&mut self) {
         let Some(inner) = self.inner.take() else { return };
         let left = !inner.writing.is_empty() || inner.outgoing.bytes() > 0;
-        // Without a runtime, nothing leaves any more.
+        // Without a runtime, the rest cannot be written.
         if left
             && !inner.broken
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
@@ -338,11 +341,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Drop for WebSocket<S> {
     }
 }
 
-impl<S> Drop for Inner<S> {
-    fn drop(&mut self) {
+impl<S> Inner<S> {
+    /// Nothing leaves any more, unless it leaves by polls.
+    fn close(&self) {
         if self.phase == Phase::Open {
             self.outgoing.close();
         }
+    }
+}
+
+impl<S> Drop for Inner<S> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -356,7 +366,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncRead for WebSocket
     }
 }
 
-/// Frames of the transport's own: they join the queue.
+/// socketioxide writes its own frames here. They are queued.
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncWrite for WebSocket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -367,8 +377,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncWrite for WebSocke
         if inner.broken {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
-        if !inner.outgoing.has_room_for_frames(OWN) {
-            // The task that reads goes on with it; without that, this one does.
+        if !inner.outgoing.has_room_for_frames(MAX_OWN_FRAMES) {
+            // The reading task usually writes the queue. If it is not running, this task does.
             match inner.write(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -406,8 +416,8 @@ mod tests {
     const WRITE_TIME: Duration = Duration::from_secs(20);
     const ALMOST: Duration = Duration::from_secs(19);
 
-    /// A connection whose client has its greeting, the queue and its session, and the client's end of a pipe
-    /// that takes so many bytes.
+    /// A connection after the greeting, its queue and session, and the client's end of a pipe. The pipe
+    /// buffers `pipe` bytes.
     fn open(pipe: usize) -> (WebSocket<DuplexStream>, Arc<Outgoing>, u64, DuplexStream) {
         let budget = || Budget::new(usize::MAX, None);
         let outgoing = Arc::new(Outgoing::new(&Limits::default(), budget(), budget()));
@@ -438,7 +448,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn packets_and_frames_leave_in_their_order_in_frames_of_any_length() {
+    async fn packets_and_frames_of_every_header_size_are_written_in_order() {
         let (mut socket, outgoing, session, mut client) = open(1_000_000);
         let mut expected = Vec::new();
         for length in [1, 100, 200, 70_000] {
@@ -458,7 +468,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_a_write_waits_no_more_is_read_than_the_client_takes() {
+    async fn read_during_blocked_write_is_limited_to_what_the_client_reads() {
         let (mut socket, outgoing, session, mut client) = open(1_000);
         outgoing.push(session, packet(100_000)).unwrap();
         client.write_all(&frame(&"y".repeat(900))).await.unwrap();
@@ -467,7 +477,7 @@ mod tests {
             total += read.unwrap();
         }
         // What fits the pipe was taken.
-        assert!(total <= 1_000 + GRACE, "{total}");
+        assert!(total <= 1_000 + MIN_CREDIT, "{total}");
         for _ in 0..20 {
             let mut taken = [0; 100];
             client.read_exact(&mut taken).await.unwrap();
@@ -476,7 +486,7 @@ mod tests {
             if let Some(read) = read(&mut socket).await {
                 let read = read.unwrap();
                 total += read;
-                assert!(total <= 4_000 + GRACE, "{total}");
+                assert!(total <= 4_000 + MIN_CREDIT, "{total}");
             }
             if total > 3_000 {
                 break;
@@ -485,7 +495,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn client_that_takes_nothing_for_the_write_time_is_given_up() {
+    async fn blocked_write_without_progress_for_write_time_closes_the_connection() {
         let (mut socket, outgoing, session, mut client) = open(1_000);
         outgoing.push(session, packet(10_000)).unwrap();
         assert!(read(&mut socket).await.is_none());
@@ -504,7 +514,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn message_beyond_the_budget_of_its_address_waits_and_closes_the_connection_in_time() {
+    async fn message_over_the_address_budget_closes_the_connection_after_write_time() {
         let (mut socket, _outgoing, _session, mut client) = open(1_000_000);
         client.write_all(&frame(&"y".repeat(200_000))[..150_000]).await.unwrap();
         let mut total = 0;
@@ -518,12 +528,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn client_that_is_not_let_in_sends_little() {
+    async fn client_over_the_byte_limit_before_its_session_is_closed() {
         let budget = || Budget::new(usize::MAX, None);
         let outgoing = Arc::new(Outgoing::new(&Limits::default(), budget(), budget()));
         let (server, mut client) = duplex(1_000_000);
         let mut socket = WebSocket::new(server, outgoing, Holding::new(budget()), WRITE_TIME, None);
-        client.write_all(&frame(&"y".repeat(BEFORE_SESSION))).await.unwrap();
+        client.write_all(&frame(&"y".repeat(MAX_BEFORE_SESSION))).await.unwrap();
         let refused = loop {
             if let Err(error) = read(&mut socket).await.unwrap() {
                 break error;
@@ -533,7 +543,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn upgrade_sends_packets_once_the_client_goes_on_after_the_probe() {
+    async fn upgrade_writes_packets_after_the_client_completes_the_probe() {
         let budget = || Budget::new(usize::MAX, None);
         let outgoing = Arc::new(Outgoing::new(&Limits::default(), budget(), budget()));
         let session = outgoing.begin();

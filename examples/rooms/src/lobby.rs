@@ -1,4 +1,4 @@
-//! The lobby: one room that is always there, and those that its visitors create.
+//! A lobby, and rooms that clients create.
 
 use dialogue::{
     App, Client, CreateRoom, Deny, Event, Handshake, RoomConfig,
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use validator::Validate;
 
-/// What somebody says in a room.
+/// A chat message.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
 #[event(name = "message", history = 50, rate = "5/s")]
 pub(crate) struct Message {
@@ -17,7 +17,7 @@ pub(crate) struct Message {
     pub(crate) text: String,
 }
 
-/// Always open.
+/// The lobby is declared, so it always exists.
 #[dialogue::room("lobby", name = "Lobby", events(Message), sync_history = 20)]
 pub(crate) mod hall {}
 
@@ -26,7 +26,7 @@ pub(crate) struct Lobby;
 
 #[dialogue::app(rooms(hall))]
 impl App for Lobby {
-    // Anyone may be anyone: fine for a demo, and said in so many words.
+    // Clients choose their user id without proof. Do not use this in production.
     type Credentials = TrustClientUserId;
     type Identity = ClaimedUser;
 
@@ -38,10 +38,10 @@ impl App for Lobby {
         who.or_client_id(handshake)
     }
 
-    /// Anyone may create a room; what happens in it is ours to say.
+    /// Every client may create a room. The app decides which events the room has.
     async fn create_room(&self, _: &Client<Self>, request: CreateRoom) -> Result<RoomConfig, Deny> {
         if request.name.to_lowercase().contains("lobby") {
-            return Err(Deny::new("there is one lobby"));
+            return Err(Deny::new("the name must not contain \"lobby\""));
         }
         let roll = json!({ "type": "integer", "minimum": 1, "maximum": 6 });
         let config = request.config().event::<Message>().event_with_schema("roll", roll);

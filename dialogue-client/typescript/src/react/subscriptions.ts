@@ -5,23 +5,23 @@ import type { Handler, Unsubscribe } from "../handlers.js";
 import { retryDelay } from "../retry.js";
 import type { Room } from "../room.js";
 
-/** One who listens to an event. */
+/** A handler that is registered for an event. */
 export interface Listener {
   readonly stop: Unsubscribe;
-  /** Resolves when the room is subscribed to the event, or never will be. */
+  /** Resolves when the room is subscribed to the event, or when the server has rejected the subscription. */
   readonly subscribed: Promise<void>;
 }
 
 const subscriptions = new WeakMap<Room, Subscriptions>();
 
-/** Calls a handler for each event of one name, to which the room is subscribed. */
+/** Registers a handler for an event, and subscribes the room to the event if necessary. */
 export function listen(room: Room, event: string, handler: Handler<[message: EventMessage]>): Listener {
   let known = subscriptions.get(room);
   if (!known) subscriptions.set(room, (known = new Subscriptions(room)));
   return { stop: room.on(event, handler), subscribed: known.want(event) };
 }
 
-/** What components listen to in one room: each event is subscribed to once, until the room is left. */
+/** The subscriptions of one room's components. It subscribes to each event once, and does not unsubscribe. */
 class Subscriptions {
   readonly #room: Room;
   readonly #wanted = new Map<string, Deferred<void>>();
@@ -50,7 +50,7 @@ class Subscriptions {
     }
   }
 
-  /** A failure reaches the client's `onError`. */
+  /** Subscribes to an event. Retries while disconnected or rate limited. Other errors reach the client's `onError`. */
   async #subscribe(event: string, subscribed: Deferred<void>): Promise<void> {
     this.#asked.add(event);
     try {
@@ -59,7 +59,7 @@ class Subscriptions {
       const delay = retryDelay(error as DialogueError);
       if (delay !== undefined || (error as DialogueError).code === "DISCONNECTED") {
         this.#asked.delete(event);
-        // Without a connection, it goes on when the room is joined again.
+        // While disconnected, `onState` tries again after the rejoin.
         if (delay !== undefined) setTimeout(() => this.#ask(), delay);
         return;
       }

@@ -1,4 +1,4 @@
-//! Events on their way to subscribers, and what becomes of those who are too slow for them.
+//! Delivery of events to subscribers, and slow consumers.
 
 use std::{
     collections::BTreeMap,
@@ -19,48 +19,49 @@ use crate::{
     store::{self, Stored},
 };
 
-/// For how long a member that was too slow is left alone before it may hear of the room again; twice
-/// as long each time that it was too slow again soon after.
-const ASIDE: Duration = Duration::from_millis(50);
-const LONGEST_ASIDE: Duration = Duration::from_secs(5);
-/// After how long a member that kept up is as good as any other.
-const FORGIVEN: Duration = Duration::from_secs(30);
+/// How long a slow consumer is set aside the first time. The time doubles with each repetition.
+const MIN_ASIDE: Duration = Duration::from_millis(50);
+/// How long a slow consumer is set aside at most, before the room checks its queue again.
+const MAX_ASIDE: Duration = Duration::from_secs(5);
+/// After this time without an overflow, a member is set aside for [`MIN_ASIDE`] again.
+const ASIDE_RESET: Duration = Duration::from_secs(30);
 
-/// How a member keeps up.
+/// Whether a member is a slow consumer, and how often in a row it was one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slowness {
-    /// It hears of nothing.
+    /// Whether the member is set aside: the room delivers nothing to it.
     aside: bool,
-    /// How often in a row it was too slow, and when last.
+    /// Number of overflows in a row, up to 16.
     times: u32,
+    /// When the last overflow was.
     last: Option<Instant>,
 }
 
 impl Slowness {
-    /// Notes that the member is too slow; returns for how long to leave it alone.
+    /// Sets the member aside. Returns for how long.
     fn set_aside(&mut self) -> Duration {
-        if self.last.is_none_or(|last| last.elapsed() > FORGIVEN) {
+        if self.last.is_none_or(|last| last.elapsed() > ASIDE_RESET) {
             self.times = 0;
         }
         (self.aside, self.last) = (true, Some(Instant::now()));
         self.times = (self.times + 1).min(16);
-        ASIDE.saturating_mul(1 << (self.times - 1)).min(LONGEST_ASIDE)
+        MIN_ASIDE.saturating_mul(1 << (self.times - 1)).min(MAX_ASIDE)
     }
 }
 
-/// When members are told where the log ends.
+/// The timer of the position message that follows the last stored event.
 #[derive(Debug, Default)]
 pub(crate) struct Quiet {
     /// When the last event was stored.
     last: Option<Instant>,
-    /// Whether somebody waits for the quiet.
-    awaited: bool,
+    /// Whether the timer runs.
+    running: bool,
 }
 
 impl<A: App> Live<A> {
-    /// Hands an event that is not stored to its subscribers, but not to `except`, and does `then` what
-    /// follows in the same order. Returns how many it goes to; `None` if it may not go out at this
-    /// moment, or the room is closed.
+    /// Delivers an ephemeral event to its subscribers, without `except`. Calls `then` under the room's lock,
+    /// so that handlers see events in delivery order. Returns the number of recipients, or `None` if the
+    /// room is closed or `may` rejects the event.
     pub(super) fn send(
         self: &Arc<Self>,
         except: &[Client<A>],
@@ -73,21 +74,21 @@ impl<A: App> Live<A> {
         if state.closed || !may(&state) {
             return None;
         }
-        // Whoever has no room for it misses it.
+        // A slow consumer misses ephemeral events.
         let recipients = self.deliver(&mut state, event, except, packet);
         then(recipients);
         Some(recipients)
     }
 
-    /// Has handlers see an event after it was broadcast.
+    /// Queues an event for the room's `#[on]` handlers, and starts their task if it is not running.
     pub(super) fn handle(self: &Arc<Self>, dialogue: &Dialogue<A>, job: Job) {
         if self.handlers.push(job) {
             tokio::spawn(on::work(dialogue.clone(), self.clone()));
         }
     }
 
-    /// Hands a packet to the subscribers of an event. Those who have no room for it are set aside.
-    /// Returns how many it goes to.
+    /// Delivers a packet to the subscribers of an event, and sets aside those whose queue is full. Returns
+    /// the number of recipients, including members that are set aside.
     fn deliver(
         self: &Arc<Self>,
         state: &mut State<A>,
@@ -114,8 +115,8 @@ impl<A: App> Live<A> {
         recipients
     }
 
-    /// Hands a stored event to its subscribers, which makes it the last that they were told of. Returns
-    /// how many it goes to.
+    /// Delivers a stored event to its subscribers, advances the room's head, and schedules the position
+    /// message for when the room is quiet. Returns the number of recipients.
     pub(super) fn deliver_stored(
         self: &Arc<Self>,
         state: &mut State<A>,
@@ -126,13 +127,13 @@ impl<A: App> Live<A> {
         let subscribed = [&*stored.event, name::EVERY_EVENT];
         let mut recipients = 0;
         if subscribed.iter().any(|name| state.subscribers.contains_key(*name)) {
-            let room = store::weight(stored);
-            match Packet::of_room(&**stored, room) {
+            let capacity = store::weight(stored);
+            match Packet::of_room(&**stored, capacity) {
                 Ok(packet) => {
                     let packet = packet.counted(dialogue.transports().process());
                     recipients = self.deliver(state, &stored.event, except, &packet);
                 }
-                // What is stored was JSON before.
+                // Unreachable: the event was JSON when it was stored.
                 Err(error) => tracing::error!(%error, "an event was not delivered"),
             }
         }
@@ -140,13 +141,13 @@ impl<A: App> Live<A> {
             log.follow(stored.clone());
         }
         state.quiet.last = Some(Instant::now());
-        if !std::mem::replace(&mut state.quiet.awaited, true) {
+        if !std::mem::replace(&mut state.quiet.running, true) {
             tokio::spawn(await_quiet(Arc::downgrade(self), dialogue.limits().quiet_time));
         }
         recipients
     }
 
-    /// Tells all members where the log ends: something may have happened that they were not told.
+    /// Sends the position to all members that are subscribed to a stored event, so that they detect a gap.
     pub(super) fn tell_position(self: &Arc<Self>, state: &mut State<A>) {
         let stored = |subscriptions: &Subscriptions| {
             self.stored_events().any(|event| subscriptions.covers(event))
@@ -157,13 +158,13 @@ impl<A: App> Live<A> {
         }
     }
 
-    /// Tells a member where the log ends. One that has no room for it is set aside.
+    /// Sends the position to a member, or sets it aside if its queue is full.
     fn tell_or_set_aside(self: &Arc<Self>, state: &mut State<A>, id: ClientId) {
         let Some(member) = state.members.get(&id).filter(|member| !member.slowness.aside) else {
             return;
         };
         let Some(log) = &state.log else { return };
-        let position = self.position(log, &member.subscriptions);
+        let position = self.position_packet(log, &member.subscriptions);
         if let Err(Unsent::Full) = member.client.connection().try_send(position) {
             self.set_aside(state, id);
         }
@@ -174,12 +175,12 @@ impl<A: App> Live<A> {
     fn set_aside(self: &Arc<Self>, state: &mut State<A>, id: ClientId) {
         let Some(member) = state.members.get_mut(&id) else { return };
         let pause = member.slowness.set_aside();
-        tracing::debug!(client = %id, room = ?self.id(), "a reader is too slow");
+        tracing::debug!(client = %id, room = ?self.id(), "slow consumer set aside");
         tokio::spawn(bring_back(self.clone(), member.client.clone(), pause));
     }
 
-    /// Lets a member that was moved aside hear of the room again, if it has room to be told where the
-    /// log ends. Returns whether nothing is left to do.
+    /// Resumes delivery to a member that is set aside, if its queue has space for the position. Returns
+    /// false if the caller must try again.
     fn try_bring_back(&self, client: &Client<A>) -> bool {
         let mut state = self.lock();
         let Some(member) = state.members.get(&client.id()).filter(|member| member.slowness.aside)
@@ -187,9 +188,9 @@ impl<A: App> Live<A> {
             return true;
         };
         let Some(log) = &state.log else { return true };
-        let position = self.position(log, &member.subscriptions);
+        let position = self.position_packet(log, &member.subscriptions);
         match client.connection().try_send(position) {
-            Ok(()) => state.take_back(client.id()),
+            Ok(()) => state.resume_delivery(client.id()),
             Err(Unsent::Full) => return false,
             // Its session is about to end.
             Err(Unsent::Closed) => {}
@@ -197,31 +198,31 @@ impl<A: App> Live<A> {
         true
     }
 
-    /// Where the log ends for whoever is subscribed so.
-    fn position(&self, log: &Log, subscriptions: &Subscriptions) -> Packet {
+    /// The `dialogue:position` packet for a member with these subscriptions.
+    fn position_packet(&self, log: &Log, subscriptions: &Subscriptions) -> Packet {
         let last: BTreeMap<_, _> = log.heads(subscriptions).collect();
         let seq = last.values().max().copied().unwrap_or(0);
         let room_id = (&**self.id()).into();
         Packet::event(event::POSITION, &At { room_id, epoch: log.epoch, seq, last })
     }
 
-    /// Tells members where the log ends if nothing was stored for a while; otherwise returns how long
-    /// to wait.
+    /// Sends the position to members if no event was stored for `quiet_time`. Otherwise returns the time
+    /// that is left.
     fn tell_if_quiet(self: &Arc<Self>, quiet_time: Duration) -> Option<Duration> {
         let mut state = self.lock();
         let left = quiet_time.saturating_sub(state.quiet.last?.elapsed());
         if !left.is_zero() {
             return Some(left);
         }
-        state.quiet.awaited = false;
+        state.quiet.running = false;
         self.tell_position(&mut state);
         None
     }
 }
 
 impl<A: App> State<A> {
-    /// Lets a member that was moved aside, if it was, hear of the room again.
-    pub(super) fn take_back(&mut self, id: ClientId) {
+    /// Resumes delivery to a member, if it is set aside.
+    pub(super) fn resume_delivery(&mut self, id: ClientId) {
         if let Some(member) = self.members.get_mut(&id) {
             member.slowness.aside = false;
         }
@@ -236,11 +237,11 @@ async fn await_quiet<A: App>(live: Weak<Live<A>>, quiet_time: Duration) {
     }
 }
 
-/// Waits until a member that was moved aside has room again, or is none any more.
+/// Waits until a member that is set aside has space in its queue or has left, and resumes delivery.
 async fn bring_back<A: App>(live: Arc<Live<A>>, client: Client<A>, pause: Duration) {
     tokio::time::sleep(pause).await;
     let connection = client.connection();
-    // One that has read nothing is not worth the room's lock.
+    // Check the queue first: it does not need the room's lock.
     let back = || (connection.has_room() && live.try_bring_back(&client)).then_some(());
     connection.retry(back).await;
 }

@@ -285,7 +285,7 @@ impl<A: App> Live<A> {
         state.empty_since = None;
         state.change_subscriptions(client, subscriptions);
         // It has just been told everything.
-        state.take_back(client.id());
+        state.resume_delivery(client.id());
         Ok(if first { Admission::First } else { Admission::Again })
     }
 

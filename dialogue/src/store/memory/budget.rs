@@ -21,13 +21,13 @@ impl Shared {
     /// If all logs together take more than they may, the largest let go of their oldest events until a tenth is
     /// free. No log may be held by whoever calls this.
     pub(super) fn keep_within(self: &Arc<Self>) {
-        let most = self.most_bytes.load(Ordering::Relaxed);
+        let most = self.max_bytes.load(Ordering::Relaxed);
         let taken = || self.bytes.load(Ordering::Relaxed);
         if taken() <= most {
             return;
         }
         // Whoever comes while another one makes room waits for it, and finds it made.
-        let _one = self.making_room.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = taken();
         if taken <= most {
             return;
@@ -59,8 +59,8 @@ impl Shared {
                 break;
             };
             let Some(event) = kept.events.pop_front() else { break };
-            log.events -= weight(&event);
-            self.events.fetch_sub(1, Ordering::Relaxed);
+            log.event_bytes -= weight(&event);
+            self.event_count.fetch_sub(1, Ordering::Relaxed);
             if let Some(archive) = self.archive() {
                 let leaving = kept.leaving.get_or_insert_default();
                 self.hand_over(archive, room, name.clone(), leaving, VecDeque::from([event]));

@@ -31,24 +31,30 @@ use super::{
 };
 use crate::{Epoch, Position};
 
-/// For how long the log of a room that nobody is in stays in memory.
-const RELEASED_FOR: Duration = Duration::from_mins(10);
-/// What a log takes without events, and what it takes for each name, in bytes.
-const LOG: usize = 512;
-const NAME: usize = 256;
-/// How often it is looked whether such a log may go.
-const SWEEP: Duration = Duration::from_secs(10);
+/// How long the log of a room without members stays in memory.
+const RELEASED_LOG_LIFETIME: Duration = Duration::from_mins(10);
+/// How often the store removes the logs that are past [`RELEASED_LOG_LIFETIME`], and expired keys.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// Estimated memory of a log without events, in bytes.
+const LOG_BYTES: usize = 512;
+/// Estimated memory of one event name in a log, in bytes.
+const NAME_BYTES: usize = 256;
 
-/// Logs in memory: the default. A log keeps as many events of each name as it declares, unless all logs together
-/// take [more memory than they may](Memory::bytes).
+/// Logs in memory: the default store. A log keeps the newest `history = N` events of each event type, and
+/// fewer when all logs together exceed [`Memory::bytes`].
 ///
-/// Where the app has [`evicted`](crate::App::evicted), it is handed what does not stay: on overflow,
-/// when the room is deleted, when an empty room of a family is let go of (after ten minutes, or sooner
-/// where there are [many](Memory::released_rooms) or [large](Memory::released_bytes) ones), and when the
-/// server stops. Where it has [`load`](crate::App::load), reading by index goes on there, with nothing
-/// missing and nothing twice in between; reading by `seq` ends with what is in memory.
+/// The store passes evicted events to [`App::evicted`](crate::App::evicted). It evicts
 ///
-/// What is in memory is gone with the process: the next one begins new epochs.
+/// - on overflow,
+/// - when a room is deleted,
+/// - ten minutes after the last member left a room, or sooner over [`Memory::released_rooms`] or
+///   [`Memory::released_bytes`],
+/// - when the server stops.
+///
+/// Reading by index continues in [`App::load`](crate::App::load), without gaps or duplicates. Reading by
+/// `seq` covers only the events in memory.
+///
+/// The logs end with the process. The next process starts new epochs.
 pub struct Memory {
     shared: Arc<Shared>,
 }
@@ -59,20 +65,23 @@ struct Shared {
     released: Mutex<Released>,
     released_rooms: AtomicUsize,
     released_bytes: AtomicUsize,
-    events: AtomicUsize,
-    /// How much memory all logs take, and how much they may.
+    /// Number of events in all logs.
+    event_count: AtomicUsize,
+    /// Memory of all logs, in bytes.
     bytes: AtomicUsize,
-    most_bytes: AtomicUsize,
-    /// Held by whoever makes room, never across an await and never while a log is held.
-    making_room: Mutex<()>,
-    /// How much memory the events take that the app is to take.
+    /// Limit of `bytes`.
+    max_bytes: AtomicUsize,
+    /// Held by the task that evicts, never across an await and never while it holds a log.
+    evicting: Mutex<()>,
+    /// Memory of the evicted events that the app does not have yet, in bytes.
     leaving_bytes: AtomicUsize,
-    /// How many queues of leaving events are being handed over.
-    leaving: AtomicUsize,
-    left: Notify,
+    /// Number of queues with evicted events that the app does not have yet.
+    leaving_queues: AtomicUsize,
+    /// Notified when the app has taken a batch of evicted events.
+    batch_taken: Notify,
 }
 
-/// Logs of rooms that nobody is in, the first to become so first.
+/// Logs of rooms without members, in the order of their release.
 #[derive(Default)]
 struct Released {
     rooms: BTreeMap<u64, ReleasedLog>,
@@ -91,21 +100,21 @@ struct Log {
     epoch: Epoch,
     seq: u64,
     names: HashMap<Cow<'static, str>, Kept>,
-    /// How much memory the events take.
-    events: usize,
+    /// Memory of the events, in bytes.
+    event_bytes: usize,
     keys: Keys,
-    /// Its place among those of rooms that nobody is in.
+    /// The log's key in [`Released::rooms`], while the room has no members.
     released: Option<u64>,
 }
 
 /// The events of one name.
 #[derive(Default)]
 struct Kept {
-    /// The `seq` of the last one.
+    /// The `seq` of the last event of this name.
     last: u64,
     /// Oldest first.
     events: VecDeque<Stored>,
-    /// Those before them that the app does not have yet.
+    /// Older events that are evicted and that the app does not have yet.
     leaving: Option<Arc<Leaving>>,
 }
 
@@ -124,35 +133,41 @@ impl Memory {
             released: Mutex::default(),
             released_rooms: AtomicUsize::new(1_000),
             released_bytes: AtomicUsize::new(64_000_000),
-            events: AtomicUsize::new(0),
+            event_count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            most_bytes: AtomicUsize::new(64_000_000),
-            making_room: Mutex::default(),
+            max_bytes: AtomicUsize::new(64_000_000),
+            evicting: Mutex::default(),
             leaving_bytes: AtomicUsize::new(0),
-            leaving: AtomicUsize::new(0),
-            left: Notify::new(),
+            leaving_queues: AtomicUsize::new(0),
+            batch_taken: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Of how many rooms that nobody is in to keep the logs. Default: 1,000.
+    /// Maximum number of logs of rooms without members. Default: 1,000.
     pub fn released_rooms(self, most: usize) -> Self {
         self.shared.released_rooms.store(most, Ordering::Relaxed);
         self
     }
 
-    /// How much memory all logs together may take, in bytes; what the app has yet to take of evicted events is
-    /// bounded by as much again. With more, the largest logs let go of their oldest events until a tenth is free:
-    /// a client that missed those starts anew. Logs without events forget their oldest keys, and a trigger that
-    /// is sent again with one is then another event. An event counts with its payload, `meta`, sender and names,
-    /// and 256 bytes more; an idempotency key with its texts and 256 bytes more. Default: 64,000,000.
+    /// Maximum memory of all logs together, in bytes. Default: 64,000,000.
+    ///
+    /// Over this limit, the store evicts the oldest events of the largest logs until a tenth of the limit is
+    /// free. A client that missed an evicted event is reset. A log that has no events left forgets its oldest
+    /// idempotency keys. A retry with a forgotten key stores a second event.
+    ///
+    /// Evicted events that wait for [`App::evicted`](crate::App::evicted) have a limit of the same size: over
+    /// it, appending waits.
+    ///
+    /// The store counts an event as its payload, `meta`, sender and names plus 256 bytes, an idempotency key
+    /// as its texts plus 256 bytes, a log as 512 bytes, and each event name in a log as 256 bytes.
     pub fn bytes(self, most: usize) -> Self {
-        self.shared.most_bytes.store(most, Ordering::Relaxed);
+        self.shared.max_bytes.store(most, Ordering::Relaxed);
         self
     }
 
-    /// How much memory the logs of rooms that nobody is in may take together, in bytes, counted as in
-    /// [`Memory::bytes`]. Default: 64,000,000.
+    /// Maximum memory of the logs of rooms without members, in bytes, counted as in [`Memory::bytes`].
+    /// Default: 64,000,000.
     pub fn released_bytes(self, most: usize) -> Self {
         self.shared.released_bytes.store(most, Ordering::Relaxed);
         self
@@ -176,7 +191,7 @@ impl Store for Memory {
 
     async fn head(&self, log: &LogId) -> Result<Option<Head>, StoreError> {
         Ok(self.shared.log_mut(log).map(|mut log| {
-            self.shared.use_again(&mut log);
+            self.shared.unrelease(&mut log);
             let last = log.names.iter().map(|(name, kept)| (name.clone(), kept.last)).collect();
             Head { epoch: log.epoch, seq: log.seq, last }
         }))
@@ -184,10 +199,10 @@ impl Store for Memory {
 
     async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {
         let Batch { log: LogId { room, owner }, epoch, events } = batch;
-        // Whoever appends faster than the app takes what leaves is slowed down to its pace.
+        // Backpressure: do not append faster than `App::evicted` takes evicted events.
         if self.shared.archive().is_some() {
             for event in &events {
-                self.shared.room_to_leave(&room, &event.message.event).await;
+                self.shared.wait_for_eviction_capacity(&room, &event.message.event).await;
             }
         }
         let appended = {
@@ -199,7 +214,7 @@ impl Store for Memory {
             if log.owner != owner {
                 return Err(StoreError::not_owned());
             }
-            self.shared.use_again(&mut log);
+            self.shared.unrelease(&mut log);
             let before = log.bytes();
             let append = |event| self.shared.append(&room, &mut log, event);
             let appended = events.into_iter().map(append).collect();
@@ -223,12 +238,12 @@ impl Store for Memory {
         match &query.part {
             Part::Newest { event, skip } => Ok(self.shared.newest(log, event, *skip, query).await),
             Part::After { seq, events } => {
-                let mut found = self.shared.found(log, events, |at| at > *seq);
+                let mut found = self.shared.events_in_memory(log, events, |at| at > *seq);
                 found.sort_unstable_by_key(seq_of);
                 Ok(Page::of(found, query))
             }
             Part::Before { seq, events } => {
-                let mut found = self.shared.found(log, events, |at| at < *seq);
+                let mut found = self.shared.events_in_memory(log, events, |at| at < *seq);
                 found.sort_unstable_by_key(|event| std::cmp::Reverse(seq_of(event)));
                 Ok(Page::of(found, query))
             }
@@ -238,9 +253,9 @@ impl Store for Memory {
     async fn delete(&self, log: &LogId) -> Result<(), StoreError> {
         let deleted = self.shared.logs.remove_if(&log.room, |_, found| found.owner == log.owner);
         if let Some((room, mut log)) = deleted {
-            self.shared.use_again(&mut log);
-            // Whatever the app does about the deletion, it does with all of it.
-            for leaving in self.shared.let_go(&room, log) {
+            self.shared.unrelease(&mut log);
+            // `App::room_deleted` runs after `App::evicted` has received every event.
+            for leaving in self.shared.evict_log(&room, log) {
                 leaving.is_empty().await;
             }
         }
@@ -249,7 +264,7 @@ impl Store for Memory {
 
     fn release(&self, log: &LogId) {
         if let Some(mut log) = self.shared.log_mut(log) {
-            self.shared.use_again(&mut log);
+            self.shared.unrelease(&mut log);
             let released =
                 ReleasedLog { room: log.key().clone(), since: Instant::now(), bytes: log.bytes() };
             log.released = Some(self.shared.lock_released().add(released));
@@ -259,17 +274,19 @@ impl Store for Memory {
         let too_many = |released: &Released, _: Instant| {
             released.rooms.len() > rooms || released.bytes > bytes
         };
-        self.shared.forget(too_many);
+        self.shared.evict_released(too_many);
     }
 
     fn attach(&self, archive: Archive) {
         if self.shared.archive.set(archive).is_err() {
-            tracing::error!("a store in memory has one server; events go to the first one's app");
+            tracing::error!(
+                "this `store::Memory` already has a server, which gets the evicted events: use another store"
+            );
         }
         let shared = Arc::downgrade(&self.shared);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(SWEEP).await;
+                tokio::time::sleep(SWEEP_INTERVAL).await;
                 let Some(shared) = shared.upgrade() else { break };
                 shared.sweep();
             }
@@ -280,12 +297,12 @@ impl Store for Memory {
         let rooms: Vec<_> = self.shared.logs.iter().map(|log| log.key().clone()).collect();
         for room in rooms {
             if let Some((room, log)) = self.shared.logs.remove(&room) {
-                self.shared.let_go(&room, log);
+                self.shared.evict_log(&room, log);
             }
         }
         loop {
-            let left = self.shared.left.notified();
-            if self.shared.leaving.load(Ordering::Acquire) == 0 {
+            let left = self.shared.batch_taken.notified();
+            if self.shared.leaving_queues.load(Ordering::Acquire) == 0 {
                 break;
             }
             left.await;
@@ -293,7 +310,7 @@ impl Store for Memory {
     }
 
     fn in_memory(&self) -> usize {
-        self.shared.events.load(Ordering::Relaxed)
+        self.shared.event_count.load(Ordering::Relaxed)
     }
 }
 
@@ -321,12 +338,13 @@ impl Shared {
             log.keys.note(key, position);
         }
         let event: Stored = Arc::new(message);
-        log.events += weight(&event);
+        log.event_bytes += weight(&event);
         kept.events.push_back(event.clone());
         let surplus = kept.events.len().saturating_sub(keep.get());
-        log.events -= kept.events.iter().take(surplus).map(|event| weight(event)).sum::<usize>();
-        self.events.fetch_add(1, Ordering::Relaxed);
-        self.events.fetch_sub(surplus, Ordering::Relaxed);
+        log.event_bytes -=
+            kept.events.iter().take(surplus).map(|event| weight(event)).sum::<usize>();
+        self.event_count.fetch_add(1, Ordering::Relaxed);
+        self.event_count.fetch_sub(surplus, Ordering::Relaxed);
         let surplus = kept.events.drain(..surplus);
         if let Some(archive) = self.archive()
             && surplus.len() > 0
@@ -343,11 +361,12 @@ impl Shared {
         log
     }
 
-    /// Waits while too many events of this name, or too many bytes of all events, wait for the app to take them.
-    async fn room_to_leave(&self, room: &str, name: &str) {
+    /// Backpressure of evicted events: waits while more than [`Memory::bytes`] of them, or more than 1,000 of
+    /// this event name, wait for `App::evicted`.
+    async fn wait_for_eviction_capacity(&self, room: &str, name: &str) {
         loop {
-            let left = self.left.notified();
-            let most = self.most_bytes.load(Ordering::Relaxed);
+            let left = self.batch_taken.notified();
+            let most = self.max_bytes.load(Ordering::Relaxed);
             if self.leaving_bytes.load(Ordering::Relaxed) <= most {
                 break;
             }
@@ -359,13 +378,13 @@ impl Shared {
         }
     }
 
-    /// The app, if it keeps events.
+    /// The app's `evicted` and `load` hooks, if it has them.
     fn archive(&self) -> Option<&Archive> {
         self.archive.get().filter(|archive| archive.keeps())
     }
 
-    /// The events of these names whose `seq` is wanted, in no particular order.
-    fn found(
+    /// The events of these names for which `wanted(seq)` is true, in no particular order.
+    fn events_in_memory(
         &self,
         log: &LogId,
         names: &[Cow<'static, str>],
@@ -374,7 +393,7 @@ impl Shared {
         let Some(log) = self.log(log) else { return Vec::new() };
         let mut found = Vec::new();
         for kept in names.iter().filter_map(|name| log.names.get(name)) {
-            // The newest are at the end, and most reads are about them.
+            // Newest first: most reads ask for the newest events.
             let newest = kept.events.iter().rev();
             let leaving = kept.leaving.as_ref().map(|leaving| leaving.events());
             let leaving = leaving.iter().flatten().rev();
@@ -386,14 +405,14 @@ impl Shared {
     /// The events of one name, newest first, from memory and then from the app.
     async fn newest(&self, log: &LogId, event: &str, skip: usize, query: &Query) -> Page {
         let wanted = skip..skip.saturating_add(query.limit).saturating_add(1);
-        let (mut found, held, oldest) = self.held(log, event, wanted.clone());
+        let (mut found, held, oldest) = self.range_in_memory(log, event, wanted.clone());
         if let Some(archive) = self.archive()
             && wanted.end > held
         {
             let from = wanted.start.max(held) - held;
             let missing = from..wanted.end - held;
             let mut loaded = load(archive, &log.room, event, missing, oldest).await;
-            // What the app keeps under the id may be of an earlier room, which was another client's.
+            // The app's events of this room id may belong to an earlier room of another client.
             if log.owner.is_creation() {
                 let epoch = self.log(log).map(|log| log.epoch);
                 loaded.retain(|event| event.position.is_some_and(|at| Some(at.epoch) == epoch));
@@ -403,8 +422,9 @@ impl Shared {
         Page::of(found, query)
     }
 
-    /// The events of one name in `range`, how many there are in all, and the position of the oldest.
-    fn held(
+    /// The events of one name at the indices `range` (0 is the newest), the number of all its events, and the
+    /// position of the oldest.
+    fn range_in_memory(
         &self,
         log: &LogId,
         event: &str,
@@ -421,12 +441,12 @@ impl Shared {
         (newest.skip(range.start).take(range.len()).cloned().collect(), held, oldest)
     }
 
-    /// Hands a whole log over, that is in nobody's way any more.
-    fn let_go(self: &Arc<Self>, room: &Arc<str>, log: Log) -> Vec<Arc<Leaving>> {
+    /// Evicts a log that is already removed from the map. Returns its queues of evicted events.
+    fn evict_log(self: &Arc<Self>, room: &Arc<str>, log: Log) -> Vec<Arc<Leaving>> {
         self.account(log.bytes(), 0);
         let mut all = Vec::new();
         for (name, mut kept) in log.names {
-            self.events.fetch_sub(kept.events.len(), Ordering::Relaxed);
+            self.event_count.fetch_sub(kept.events.len(), Ordering::Relaxed);
             if let Some(archive) = self.archive()
                 && !kept.events.is_empty()
             {
@@ -438,7 +458,7 @@ impl Shared {
         all
     }
 
-    /// Has the app take events, in their order and after those that it is already to take.
+    /// Queues evicted events for `App::evicted`, and starts a task that empties the queue if none runs.
     fn hand_over(
         self: &Arc<Self>,
         archive: &Archive,
@@ -452,7 +472,7 @@ impl Shared {
         if !leaving.push(events) {
             return;
         }
-        self.leaving.fetch_add(1, Ordering::AcqRel);
+        self.leaving_queues.fetch_add(1, Ordering::AcqRel);
         let (archive, room, leaving) = (archive.clone(), room.clone(), leaving.clone());
         let shared = self.clone();
         tokio::spawn(async move {
@@ -462,23 +482,23 @@ impl Shared {
                 archive.evicted(&room, &name, batch).await;
                 leaving.took(count);
                 shared.leaving_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                shared.left.notify_waiters();
+                shared.batch_taken.notify_waiters();
             }
-            shared.leaving.fetch_sub(1, Ordering::AcqRel);
-            shared.left.notify_waiters();
+            shared.leaving_queues.fetch_sub(1, Ordering::AcqRel);
+            shared.batch_taken.notify_waiters();
         });
     }
 
-    /// The room is not one that nobody is in any more.
-    fn use_again(&self, log: &mut Log) {
+    /// Marks a released log as used.
+    fn unrelease(&self, log: &mut Log) {
         if let Some(place) = log.released.take() {
             self.lock_released().take(place);
         }
     }
 
-    /// Lets go of logs that nobody has used for long, and of old keys.
+    /// Evicts logs that were released ten minutes ago, and removes expired idempotency keys.
     fn sweep(self: &Arc<Self>) {
-        self.forget(|_, since| since.elapsed() >= RELEASED_FOR);
+        self.evict_released(|_, since| since.elapsed() >= RELEASED_LOG_LIFETIME);
         for mut log in self.logs.iter_mut() {
             let before = log.bytes();
             log.keys.expire();
@@ -486,9 +506,9 @@ impl Shared {
         }
     }
 
-    /// Lets go of logs that nobody uses, the first to be released first, for as long as the first of
-    /// them, released at the given time, may go.
-    fn forget(self: &Arc<Self>, may_go: impl Fn(&Released, Instant) -> bool) {
+    /// Evicts released logs, oldest release first, while `may_go` accepts the oldest one. `may_go` gets the
+    /// time of its release.
+    fn evict_released(self: &Arc<Self>, may_go: impl Fn(&Released, Instant) -> bool) {
         loop {
             let first = {
                 let mut released = self.lock_released();
@@ -499,10 +519,10 @@ impl Shared {
                     .and_then(|place| released.take(place).map(|log| (place, log)))
             };
             let Some((place, log)) = first else { break };
-            // Not if it is used again since.
+            // Keep it if it was used since.
             let forgotten = self.logs.remove_if(&log.room, |_, log| log.released == Some(place));
             if let Some((room, log)) = forgotten {
-                self.let_go(&room, log);
+                self.evict_log(&room, log);
             }
         }
     }
@@ -526,7 +546,7 @@ impl Released {
         place
     }
 
-    /// The log takes as much now.
+    /// Updates the size of a released log.
     fn resize(&mut self, place: u64, bytes: usize) {
         if let Some(log) = self.rooms.get_mut(&place) {
             self.bytes = self.bytes - log.bytes + bytes;
@@ -544,7 +564,7 @@ impl Released {
 impl Log {
     /// How much memory the log takes.
     fn bytes(&self) -> usize {
-        LOG + self.names.len() * NAME + self.events + self.keys.bytes()
+        LOG_BYTES + self.names.len() * NAME_BYTES + self.event_bytes + self.keys.bytes()
     }
 
     fn new(owner: Owner, epoch: Epoch) -> Self {
@@ -553,7 +573,7 @@ impl Log {
             epoch,
             seq: 0,
             names: HashMap::new(),
-            events: 0,
+            event_bytes: 0,
             keys: Keys::default(),
             released: None,
         }
