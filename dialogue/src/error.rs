@@ -123,6 +123,11 @@ pub enum JoinError {
         /// How many there may be.
         most: usize,
     },
+    /// The client's address holds as much memory as [`address_bytes`](crate::Limits::address_bytes) allows.
+    #[error(
+        "the clients of this address use as much memory as they may; leave rooms, then join again"
+    )]
+    AddressLimit,
     /// The client did not read for [`join_time`](crate::Limits::join_time), so that the answer to the
     /// join could not be sent.
     #[error("the join waited too long; read the answers that wait, then join again")]
@@ -148,7 +153,9 @@ impl From<JoinError> for Failure {
             JoinError::Full => ErrorCode::RoomFull,
             JoinError::Denied(_) => ErrorCode::JoinDenied,
             JoinError::Subscribe(error) => return error.into(),
-            JoinError::LimitExceeded { .. } | JoinError::TimedOut => ErrorCode::LimitExceeded,
+            JoinError::LimitExceeded { .. } | JoinError::AddressLimit | JoinError::TimedOut => {
+                ErrorCode::LimitExceeded
+            }
             JoinError::StoreUnavailable => ErrorCode::StoreUnavailable,
             JoinError::Draining => ErrorCode::Draining,
             JoinError::Closed | JoinError::Internal => ErrorCode::Internal,
@@ -281,6 +288,9 @@ pub enum SubscribeError {
         /// How many there may be.
         most: usize,
     },
+    /// The client's address holds as much memory as [`address_bytes`](crate::Limits::address_bytes) allows.
+    #[error("the clients of this address use as much memory as they may")]
+    AddressLimit,
 }
 
 impl From<SubscribeError> for Failure {
@@ -288,7 +298,9 @@ impl From<SubscribeError> for Failure {
         let code = match error {
             SubscribeError::NotInRoom => ErrorCode::NotInRoom,
             SubscribeError::EventNotAllowed(_) => ErrorCode::EventNotAllowed,
-            SubscribeError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
+            SubscribeError::LimitExceeded { .. } | SubscribeError::AddressLimit => {
+                ErrorCode::LimitExceeded
+            }
         };
         let failure = Self::new(code, error.to_string());
         match error {

@@ -27,7 +27,7 @@ pub struct Issue {
     pub params: BTreeMap<String, Value>,
 }
 
-/// Everything that is wrong with a payload, ordered by path; never empty.
+/// What is wrong with a payload, ordered by path: at least one issue, and the first 100 that were found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Issues(Vec<Issue>);
@@ -50,6 +50,9 @@ impl Issues {
             if let Err(wrong) = element.check_payload() {
                 issues.extend(wrong.under(&place(at)).0);
             }
+            if issues.len() >= MAX_ISSUES {
+                break;
+            }
         }
         if issues.is_empty() { Ok(()) } else { Err(Self::ordered(issues)) }
     }
@@ -68,6 +71,7 @@ impl Issues {
     }
 
     fn ordered(mut issues: Vec<Issue>) -> Self {
+        issues.truncate(MAX_ISSUES);
         issues.sort_by(|a, b| (&a.path, &a.code).cmp(&(&b.path, &b.code)));
         Self(issues)
     }
@@ -104,6 +108,9 @@ impl fmt::Display for Issues {
 
 impl std::error::Error for Issues {}
 
+/// How many issues a payload has at most: the others are not told.
+const MAX_ISSUES: usize = 100;
+
 /// What validator calls the payload itself: in rules over a whole struct, and in a collection.
 const WHOLE: [&str; 2] = ["__all__", "_tmp_validator"];
 
@@ -114,6 +121,9 @@ fn walk(
     issues: &mut Vec<Issue>,
 ) {
     for (name, kind) in errors.errors() {
+        if issues.len() >= MAX_ISSUES {
+            return;
+        }
         let (at, nested) = if WHOLE.contains(&&**name) {
             (path.to_owned(), payload)
         } else {
@@ -130,6 +140,9 @@ fn walk(
             ValidationErrorsKind::Struct(errors) => walk(nested, errors, &at, issues),
             ValidationErrorsKind::List(list) => {
                 for (&index, errors) in list {
+                    if issues.len() >= MAX_ISSUES {
+                        return;
+                    }
                     let element = nested.and_then(|nested| nested.element(index));
                     let at = match element.as_ref().and_then(|element| element.key.as_deref()) {
                         Some(key) => join(&at, key),

@@ -95,12 +95,48 @@ pub struct Join<'a> {
     /// The room to join.
     #[serde(borrow)]
     pub room_id: Cow<'a, str>,
-    /// Event names to subscribe to, in place of the room's defaults. `"*"` means every event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Event names to subscribe to, in place of the room's defaults, up to 1,000. `"*"` means every event.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "names")]
     pub subscribe: Option<Vec<String>>,
     /// What the client has seen already, if it was in the room before.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Since<'a>>,
+}
+
+/// How many names a join may subscribe to.
+pub(crate) const MAX_NAMES: usize = 1_000;
+
+/// Reads a list of names, up to one more than it may have.
+fn names<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    struct Names;
+
+    impl<'de> serde::de::Visitor<'de> for Names {
+        type Value = Option<Vec<String>>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "a list of up to {MAX_NAMES} names")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<S: serde::de::SeqAccess<'de>>(
+            self,
+            mut list: S,
+        ) -> Result<Self::Value, S::Error> {
+            let mut names = Vec::new();
+            while names.len() <= MAX_NAMES
+                && let Some(name) = list.next_element()?
+            {
+                names.push(name);
+            }
+            while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+            Ok(Some(names))
+        }
+    }
+
+    from.deserialize_any(Names)
 }
 
 /// A place in a room's log that a client has seen everything up to.

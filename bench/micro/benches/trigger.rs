@@ -4,7 +4,7 @@
 #![allow(missing_docs)]
 
 use bench_micro::{Kind, Path, Stored, payload};
-use dialogue::{Epoch, Event, EventMessage, Position, bench::decode};
+use dialogue::{Epoch, Event, EventMessage, Limits, Position, bench::decode};
 use divan::{AllocProfiler, Bencher, Divan};
 
 #[global_allocator]
@@ -67,7 +67,8 @@ mod part {
     #[divan::bench]
     fn decoding(bencher: Bencher<'_, '_>) {
         let message = Path::open(Kind::Stored).message();
-        bencher.bench_local(|| decode::<Stored>(&message, 128).unwrap());
+        let limits = Limits::default();
+        bencher.bench_local(|| decode::<Stored>(&message, &limits).unwrap());
     }
 
     #[divan::bench]

@@ -131,6 +131,7 @@ pub fn limits() -> Limits {
     (limits.connects_per_address, limits.connects_in_all) = (None, None);
     (limits.triggers_per_address, limits.triggers_in_all) = (None, None);
     (limits.answers, limits.answers_per_address) = (None, None);
+    (limits.incoming, limits.incoming_per_address) = (None, None);
     limits
 }
 

@@ -4,7 +4,7 @@ use tracing::Span;
 
 use serde::Serialize;
 
-use super::{Client, decode::Request, gateway::Frame, packet::Packet, session};
+use super::{Client, Limits, decode::Request, gateway::Frame, packet::Packet, session};
 use crate::{App, Event, protocol};
 
 /// A message of a client, as the transport hands it over.
@@ -23,8 +23,8 @@ pub async fn handle<A: App>(client: &Client<A>, Message(frame): Message) {
 }
 
 /// The payload of a trigger, decoded but not validated.
-pub fn decode<E: Event>(Message(frame): &Message, depth: usize) -> Option<E> {
-    let request = Request::parse(frame, depth).ok()?;
+pub fn decode<E: Event>(Message(frame): &Message, limits: &Limits) -> Option<E> {
+    let request = Request::parse(frame, limits).ok()?;
     let trigger: protocol::Trigger<'_> = request.decode().ok()?;
     serde_json::from_str(trigger.data?.get()).ok()
 }

@@ -1,7 +1,7 @@
 //! Byte budgets: they limit the memory that clients can make the server use.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -137,6 +137,63 @@ impl Holding {
 impl Drop for Holding {
     fn drop(&mut self) {
         self.shrink(0);
+    }
+}
+
+/// What the server keeps for one connection: the connection itself, its memberships and subscriptions.
+/// [`Charge`]s share it, because a budget counts in steps that are larger than most of them.
+#[derive(Debug)]
+pub(crate) struct Account(Mutex<(usize, Holding)>);
+
+impl Account {
+    /// An account with `bytes`, or `None` if a budget has fewer left.
+    pub(crate) fn open(mut held: Holding, bytes: usize) -> Option<Arc<Self>> {
+        held.set(bytes).then(|| Arc::new(Self(Mutex::new((bytes, held)))))
+    }
+
+    /// Changes a part of the account. Returns false, and changes nothing, if a budget has fewer bytes left.
+    fn change(&self, before: usize, now: usize) -> bool {
+        // No code that can panic runs under the lock.
+        let mut account = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = account.0.saturating_sub(before) + now;
+        let changed = account.1.set(bytes);
+        if changed {
+            account.0 = bytes;
+        }
+        changed
+    }
+}
+
+/// A part of an [`Account`]. Dropping it gives its bytes back.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    account: Arc<Account>,
+    bytes: usize,
+}
+
+impl Charge {
+    pub(crate) fn new(account: Arc<Account>) -> Self {
+        Self { account, bytes: 0 }
+    }
+
+    /// Changes the number of bytes. Returns false, and changes nothing, if a budget has fewer left. Fewer
+    /// bytes than before always succeed.
+    pub(crate) fn set(&mut self, bytes: usize) -> bool {
+        let changed = self.account.change(self.bytes, bytes);
+        if changed {
+            self.bytes = bytes;
+        }
+        changed
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.account.change(self.bytes, 0);
     }
 }
 

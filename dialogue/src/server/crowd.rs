@@ -14,7 +14,8 @@ use socketioxide::socket::Sid;
 
 use super::{
     Limits, RateLimited,
-    budget::{Budget, Holding},
+    budget::{Account, Budget, Holding},
+    intake::Intake,
     outgoing::Outgoing,
     rate::{Meter, Pace},
     tally::Tally,
@@ -125,6 +126,8 @@ pub(crate) struct Address {
     connects: Pace,
     triggers: Pace,
     answers: Meter,
+    /// What its clients send.
+    incoming: Arc<Meter>,
     network: Option<Arc<Address>>,
     /// When a transport was last opened.
     last: Mutex<Instant>,
@@ -140,6 +143,9 @@ impl Address {
             connects: rate(limits.connects_per_address),
             triggers: rate(limits.triggers_per_address),
             answers: Meter::new(limits.answers_per_address.map(|rate| rate.times(times))),
+            incoming: Arc::new(Meter::new(
+                limits.incoming_per_address.map(|rate| rate.times(times)),
+            )),
             network,
             last: Mutex::new(Instant::now()),
         }
@@ -193,6 +199,7 @@ impl Transports {
         let mut unbounded = limits.clone();
         (unbounded.address_bytes, unbounded.connects_per_address) = (usize::MAX, None);
         (unbounded.triggers_per_address, unbounded.answers_per_address) = (None, None);
+        unbounded.incoming_per_address = None;
         Self {
             crowd: Crowd::new(limits.connections_per_address, limits.connections),
             known: DashMap::new(),
@@ -212,13 +219,14 @@ impl Transports {
         let place = self.crowd.enter(address)?;
         let address = address.map_or_else(|| self.unknown.clone(), |address| self.address(address));
         let outgoing = Outgoing::new(&self.limits, address.budget.clone(), self.process.clone());
-        let mut head = Holding::new(address.budget.clone()).and(self.process.clone());
-        if !head.set(size) {
-            return None;
-        }
+        let account = Account::open(Holding::new(address.budget.clone()), size)?;
+        let own = Meter::new(self.limits.incoming);
+        let shared = address.levels().map(|level| level.incoming.clone());
+        let intake = Intake::new(std::iter::once(Arc::new(own)).chain(shared).collect());
         Some(Transport(Arc::new(Opened {
             _place: place,
-            _head: head,
+            account,
+            intake: Arc::new(intake),
             address,
             connects: Pace::new(self.limits.connects),
             connects_in_all: self.connects.clone(),
@@ -260,6 +268,7 @@ impl Transports {
             Arc::strong_count(address) > 1
                 || address.last().elapsed() < remembered
                 || !address.answers.is_full()
+                || !address.incoming.is_full()
         });
         self.sweep_at.store(SWEEP_THRESHOLD.max(2 * self.known.len()), Ordering::Relaxed);
     }
@@ -295,7 +304,8 @@ pub(crate) struct Transport(Arc<Opened>);
 
 struct Opened {
     _place: Place,
-    _head: Holding,
+    account: Arc<Account>,
+    intake: Arc<Intake>,
     address: Arc<Address>,
     connects: Pace,
     connects_in_all: Arc<Pace>,
@@ -335,6 +345,16 @@ impl Transport {
     /// Charges an answer to the byte rate of the address.
     pub(crate) fn pay(&self, bytes: usize) {
         self.0.address.pay(bytes);
+    }
+
+    /// What the server keeps for the client.
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.0.account
+    }
+
+    /// What the client sends.
+    pub(crate) fn intake(&self) -> &Arc<Intake> {
+        &self.0.intake
     }
 
     /// The queue of outgoing packets.

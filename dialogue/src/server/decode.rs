@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::gateway::Frame;
+use super::{Limits, gateway::Frame};
 use crate::{
-    depth::nests_deeper_than,
+    depth::{Excess, check_containers},
     issues,
     protocol::{ErrorCode, Failure},
 };
@@ -23,12 +23,17 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a message, which nests at most so deep.
-    pub(crate) fn parse(frame: &'a Frame, depth: usize) -> Result<Self, Failure> {
+    /// Reads a message within the limits of its JSON.
+    pub(crate) fn parse(frame: &'a Frame, limits: &Limits) -> Result<Self, Failure> {
         let text = frame.text().ok_or_else(|| invalid("binary attachments are not supported"))?;
-        if nests_deeper_than(text, depth) {
-            return Err(invalid(format!("the message nests deeper than {depth} levels")));
-        }
+        let Limits { depth, containers, .. } = *limits;
+        check_containers(text, depth, containers).map_err(|excess| match excess {
+            Excess::Depth => invalid(format!("the message nests deeper than {depth} levels")),
+            Excess::Count => {
+                let message = format!("the message has more than {containers} objects and lists");
+                Failure::new(ErrorCode::LimitExceeded, message)
+            }
+        })?;
         Self::split(text).ok_or_else(|| invalid("expected the name of a request and its payload"))
     }
 

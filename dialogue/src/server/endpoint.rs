@@ -127,11 +127,12 @@ where
             Err(error) => return tracing::trace!(%error, "a connection broke"),
         };
         let (outgoing, held) = (transport.outgoing().clone(), transport.holding());
+        let intake = transport.intake().clone();
         // The transport's own are its request's, which stays as long as the connection.
         drop(transport);
         let (told, opened) = oneshot::channel();
         let told = end.is_some().then_some(told);
-        let stream = WebSocket::new(stream, outgoing, held, write_time, told);
+        let stream = WebSocket::new(stream, outgoing, held, intake, write_time, told);
         if let Some(Err(error)) = endpoint.call((stream, request.map(drop))).now_or_never() {
             tracing::debug!(%error, "a WebSocket is not taken");
         }

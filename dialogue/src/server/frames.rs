@@ -88,6 +88,10 @@ pub(super) struct Incoming {
     at: usize,
     /// How many bytes of a message there are that has not ended.
     message: usize,
+    /// Whether that message has several frames.
+    fragmented: bool,
+    /// Number of frames that ended since it was last asked for.
+    frames: usize,
     packet: Packets,
 }
 
@@ -119,9 +123,15 @@ impl Incoming {
         true
     }
 
-    /// How many bytes of a message there are that has not ended.
+    /// How many bytes the transport holds of a message that has not ended. It holds a fragment twice: where
+    /// it was read, and in the message.
     pub(super) fn partial(&self) -> usize {
-        self.message
+        if self.fragmented { 2 * self.message } else { self.message }
+    }
+
+    /// The number of frames that ended since the last call.
+    pub(super) fn take_frames(&mut self) -> usize {
+        std::mem::take(&mut self.frames)
     }
 
     /// Reads a header; returns whether a payload follows.
@@ -134,6 +144,7 @@ impl Incoming {
             (self.known, self.at, self.left) = (0, 0, header.payload);
             (self.last, self.control) = (header.last, header.opcode >= CONTROL);
             self.mask = header.mask.unwrap_or_default();
+            self.fragmented |= !self.control && !self.last;
             if header.opcode == TEXT {
                 self.packet = Packets::default();
             }
@@ -146,8 +157,12 @@ impl Incoming {
     }
 
     fn end(&mut self) {
-        if self.left == 0 && self.last && !self.control {
-            self.message = 0;
+        if self.left > 0 {
+            return;
+        }
+        self.frames += 1;
+        if self.last && !self.control {
+            (self.message, self.fragmented) = (0, false);
         }
     }
 }
@@ -234,7 +249,8 @@ mod tests {
             masked(0, true, &vec![b'y'; 70_000]),
             masked(TEXT, true, b""),
         ];
-        let ends = [1, 1, 301, 0, 0];
+        // The transport holds fragments twice.
+        let ends = [2, 2, 602, 0, 0];
         for step in [1, 3, 1_000_000] {
             let mut incoming = Incoming::default();
             for (frame, end) in frames.iter().zip(ends) {

@@ -33,7 +33,7 @@ use tracing::Instrument;
 
 use super::{
     Handshake, Limits, RateLimited,
-    budget::Budget,
+    budget::{Budget, Holding},
     crowd::Transport,
     dialogue::Inner,
     inbox::{Inbox, Untaken},
@@ -237,11 +237,19 @@ impl Connection {
         self.transport.check_answers()
     }
 
-    /// Sends an answer that may be long, as [`Connection::send`] does, and has the user and its address pay
-    /// for it.
-    pub(crate) async fn send_paid(&self, packet: Packet) -> bool {
+    /// Waits until the budget of the client's address has `bytes` left for an answer that is about to be
+    /// made, and takes them. `None` if the server ends the connection meanwhile.
+    pub(crate) async fn reserve(&self, bytes: usize) -> Option<Holding> {
+        let mut held = self.transport.holding();
+        self.retry(|| held.set(bytes).then_some(())).await?;
+        Some(held)
+    }
+
+    /// Sends a long answer, as [`Connection::send`] does, with the bytes that were reserved for it. The user
+    /// and its address pay for it.
+    pub(crate) async fn send_paid(&self, packet: Packet, reserved: Holding) -> bool {
         self.pay(&packet);
-        self.send(packet).await
+        self.send_held(packet, reserved).await
     }
 
     fn pay(&self, packet: &Packet) {
@@ -273,10 +281,22 @@ impl Connection {
 
     /// Sends, waiting for room as long as the connection lives. Returns whether it did.
     pub(crate) async fn send(&self, packet: Packet) -> bool {
+        self.send_held(packet, self.transport.holding()).await
+    }
+
+    /// While the packet waits, it is held against the budgets.
+    async fn send_held(&self, packet: Packet, mut held: Holding) -> bool {
         let packet = packet.counted(self.transport.outgoing().process());
-        let sent = self.retry(|| match self.try_send(packet.clone()) {
-            Err(Unsent::Full) => None,
-            sent => Some(sent.is_ok()),
+        let sent = self.retry(|| {
+            // The queue takes its own charge.
+            held.set(0);
+            match self.try_send(packet.clone()) {
+                Err(Unsent::Full) => {
+                    held.set_anyway(packet.weight());
+                    None
+                }
+                sent => Some(sent.is_ok()),
+            }
         });
         sent.await.unwrap_or(false)
     }

@@ -232,9 +232,13 @@ where
             endpoint::open(dialogue.transports(), &transport, engine(request)).await
         }
         (Asked::Poll(_), Some(transport)) => {
+            polling::admit(&transport).await;
             polling::poll(&transport, limits.payload, engine(request)).await
         }
-        (Asked::Upload(_), Some(transport)) => engine(polling::upload(&transport, request)).await?,
+        (Asked::Upload(_), Some(transport)) => {
+            polling::admit(&transport).await;
+            engine(polling::upload(&transport, request)).await?
+        }
         (Asked::WebSocket(sid), Some(transport)) => {
             let mut engine = endpoint.clone();
             let end = sid.map(|sid| async move {

@@ -33,6 +33,9 @@ pub struct Limits {
     /// Maximum nesting of arrays and objects in a message. The message itself takes two levels. The server
     /// answers a deeper one with `INVALID_REQUEST`. Default: 32.
     pub depth: usize,
+    /// Maximum number of objects and lists in a message, because each of them may break rules. Over it, the
+    /// server rejects the request with `LIMIT_EXCEEDED`. Default: 20,000.
+    pub containers: usize,
     /// The time between opening a transport and being authenticated. Default: 5 s.
     pub handshake_time: Duration,
     /// The time that a client may take to send the body of a poll. Default: 30 s.
@@ -47,12 +50,20 @@ pub struct Limits {
     /// /64. A further transport through a trusted proxy or `layer` is answered 429; a further direct
     /// connection is closed as with `connections`. Default: 1,000, or a quarter of `connections` if less.
     pub connections_per_address: usize,
-    /// Maximum memory for the clients of one address, in bytes: queued outgoing packets, and incoming data
-    /// that is not handled yet. The first 4,096 bytes per connection and direction are free. An IPv6 /48 has
-    /// four times as much. At the limit, the server lets clients wait, sets them aside as slow consumers, or
-    /// closes their connections. Default: 24,000,000.
+    /// Maximum memory for the clients of one address, in bytes, besides their connections, which take up to
+    /// 26,000 bytes each. An IPv6 /48 has four times as much. Default: 24,000,000. The server counts:
+    ///
+    /// - the head of a connection's request,
+    /// - a membership as 2,500 bytes, the room's id twice, and the names of its subscriptions: 32 bytes each
+    ///   or, for names that no room declares, three times their length and 128 bytes,
+    /// - queued outgoing packets, answers that wait for space in the queue, and incoming data that is not
+    ///   handled yet, beyond the first 4,096 bytes of each kind and connection.
+    ///
+    /// At the limit, the server rejects connections (429) and joins (`LIMIT_EXCEEDED`), lets requests wait,
+    /// sets members aside as slow consumers, or closes connections.
     pub address_bytes: usize,
-    /// The same limit for all clients. A packet in several queues counts once. Default: 512,000,000.
+    /// Maximum memory for packets and incoming data of all clients, in bytes. A packet in several queues
+    /// counts once; connections and memberships do not count. Default: 512,000,000.
     pub total_bytes: usize,
     /// Rate limit of Socket.IO CONNECT packets of one transport. Each one runs `App::authenticate`.
     /// Default: 1/s, burst 10.
@@ -62,6 +73,13 @@ pub struct Limits {
     pub connects_per_address: Option<Rate>,
     /// Rate limit of all authentications. Default: 5,000/s, burst 20,000.
     pub connects_in_all: Option<Rate>,
+    /// Rate limit of what one connection sends, in bytes. Each message and each request of long polling
+    /// counts 1,024 bytes more, and each microsecond of decoding and validating a payload 50. Over it, the
+    /// server reads from the connection when the debt is paid off. Default: 1,000,000/s, burst 10,000,000.
+    pub incoming: Option<Rate>,
+    /// The same limit for all connections of one address. An IPv6 /48 has four times as much. Default:
+    /// 10,000,000/s, burst 100,000,000.
+    pub incoming_per_address: Option<Rate>,
     /// Rate limit of triggers of one connection. Default: 100/s, burst 200.
     pub triggers: Option<Rate>,
     /// Rate limit of triggers of one address. An IPv6 /48 has four times as much. Default: 2,000/s, burst
@@ -163,6 +181,7 @@ impl Default for Limits {
             head: 16_384,
             meta: 4_096,
             depth: 32,
+            containers: 20_000,
             handshake_time: Duration::from_secs(5),
             request_time: Duration::from_secs(30),
             connections,
@@ -172,6 +191,8 @@ impl Default for Limits {
             connects: Some(Rate::per_second(1).burst(10)),
             connects_per_address: Some(Rate::per_second(100).burst(1_000)),
             connects_in_all: Some(Rate::per_second(5_000).burst(20_000)),
+            incoming: Some(Rate::per_second(1_000_000).burst(10_000_000)),
+            incoming_per_address: Some(Rate::per_second(10_000_000).burst(100_000_000)),
             triggers: Some(Rate::per_second(100).burst(200)),
             triggers_per_address: Some(Rate::per_second(2_000).burst(10_000)),
             triggers_in_all: Some(Rate::per_second(100_000).burst(200_000)),
@@ -229,6 +250,12 @@ pub(crate) fn raise_open_file_limit(connections: usize) {
 }
 
 impl Limits {
+    /// How many bytes are reserved for a page of history, a list of rooms, or the history of a join.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        // A small budget fits some answers, too.
+        self.page_bytes.min(self.address_bytes / 8)
+    }
+
     /// Clamps every duration to 365 days, so that adding it to an `Instant` cannot overflow, and
     /// `outgoing_packets` to at least 1.
     pub(crate) fn clamped(mut self) -> Self {

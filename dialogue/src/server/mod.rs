@@ -25,6 +25,7 @@ mod handshake;
 mod head;
 pub(crate) mod hook;
 mod inbox;
+mod intake;
 mod layer;
 mod limits;
 mod listener;

@@ -109,24 +109,43 @@ impl Drop for Polled {
 pub(super) fn upload(transport: &Transport, request: Request) -> Request {
     let (transport, mut held) = (transport.clone(), transport.holding());
     let (mut received, mut packets) = (0, Packets::default());
+    let mut take = move |chunk: Result<Bytes, axum::Error>| {
+        let chunk = chunk?;
+        received += chunk.len();
+        let early = !transport.outgoing().was_open();
+        if early && transport.count_early(chunk.len()) > MAX_BEFORE_SESSION {
+            return Err(axum::Error::new(UploadError::BeforeSession));
+        }
+        if !held.set(received) {
+            return Err(axum::Error::new(UploadError::OverBudget));
+        }
+        if !chunk.iter().all(|byte| packets.follow(*byte)) {
+            return Err(axum::Error::new(UploadError::ForbiddenPacket));
+        }
+        let messages = chunk.split(|byte| *byte == SEPARATOR).count();
+        transport.intake().received(chunk.len(), messages);
+        Ok((chunk, transport.intake().wait()))
+    };
     request.map(|body| {
-        Body::from_stream(body.into_data_stream().map(move |chunk| {
-            let chunk: Bytes = chunk?;
-            received += chunk.len();
-            let early = !transport.outgoing().was_open()
-                && transport.count_early(chunk.len()) > MAX_BEFORE_SESSION;
-            if early {
-                return Err(axum::Error::new(UploadError::BeforeSession));
+        Body::from_stream(body.into_data_stream().then(move |chunk| {
+            let taken = take(chunk);
+            async move {
+                let (chunk, wait) = taken?;
+                if let Some(wait) = wait {
+                    tokio::time::sleep(wait).await;
+                }
+                Ok::<_, axum::Error>(chunk)
             }
-            if !held.set(received) {
-                return Err(axum::Error::new(UploadError::OverBudget));
-            }
-            if !chunk.iter().all(|byte| packets.follow(*byte)) {
-                return Err(axum::Error::new(UploadError::ForbiddenPacket));
-            }
-            Ok(chunk)
         }))
     })
+}
+
+/// Counts a request against the client's rate. Waits while the client has sent more than that allows.
+pub(super) async fn admit(transport: &Transport) {
+    transport.intake().received(0, 1);
+    if let Some(wait) = transport.intake().wait() {
+        tokio::time::sleep(wait).await;
+    }
 }
 
 /// Why an upload is rejected.

@@ -1,6 +1,6 @@
 //! What clients ask for: route, answer.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
 use serde::{Serialize, de::IgnoredAny};
@@ -34,6 +34,9 @@ use crate::{
 /// How many events a page of history has, unless the request says otherwise.
 const DEFAULT_PAGE: usize = 50;
 
+/// How many rooms a page of the list looks at, at least, to find some that the client sees.
+const FEWEST_SCANNED: usize = 16;
+
 /// Handles one request and answers it, whatever happens.
 pub(crate) async fn handle<A: App>(client: &Client<A>, frame: Frame) {
     // Hooks are guarded one by one; this guards the user's deserialisers and validators.
@@ -54,7 +57,7 @@ pub(crate) async fn handle<A: App>(client: &Client<A>, frame: Frame) {
 }
 
 async fn route<A: App>(client: &Client<A>, frame: &Frame) -> Result<(), Failure> {
-    let request = Request::parse(frame, client.dialogue().limits().depth)?;
+    let request = Request::parse(frame, client.dialogue().limits())?;
     check_pace(client, &request.name)?;
     let span = tracing::debug_span!("request", name = ?logged(&request.name));
     dispatch(client, frame.ack, &request).instrument(span).await
@@ -171,11 +174,15 @@ async fn join<A: App>(
     Join { room_id, subscribe, since }: Join<'_>,
 ) -> Result<(), Failure> {
     let answer = ack.map_or(Answer::Events, Answer::Ack);
+    if subscribe.as_ref().is_some_and(|names| names.len() > protocol::MAX_NAMES) {
+        let message = format!("a join may name up to {} events", protocol::MAX_NAMES);
+        return Err(Failure::new(ErrorCode::LimitExceeded, message).in_room(&room_id));
+    }
     for event in subscribe.iter().flatten() {
         event_or_every(&room_id, event)?;
     }
     let room = client.dialogue().hub().resolve(&room_id).ok_or_else(|| no_such_room(&room_id))?;
-    membership::join(client, room, subscribe.as_deref(), since.as_ref(), answer)
+    membership::join(client, room, subscribe, since.as_ref(), answer)
         .await
         .map_err(|error| Failure::from(error).in_room(&room_id))
 }
@@ -239,11 +246,13 @@ async fn trigger<A: App>(
     }
     let envelope = Envelope::new(live.id(), client.user_id(), meta);
     let data = data.unwrap_or(RawValue::NULL);
+    let began = Instant::now();
     let key = key.map(|key| Key::new(client.user_id(), &key, &event, data));
     let message = match row {
         Some(row) => row.decode(envelope, data).map_err(TriggerError::Invalid),
         None => Ok(Box::new(envelope.around(event.clone().into_owned(), data.to_owned())) as _),
     };
+    client.connection().transport().intake().took(began.elapsed());
     let published = match message {
         Ok(message) => publish(client, &live, message, key).await,
         Err(error) => Err(error),
@@ -326,6 +335,10 @@ async fn get_history<A: App>(
     let limits = client.dialogue().limits();
     let limit = wanted.min(limits.page_events);
     let query = Query { part, limit, bytes: limits.page_bytes };
+    // No page is in memory that the client's address has no room for.
+    let Some(reserved) = client.connection().reserve(limits.answer_bytes()).await else {
+        return Ok(());
+    };
     let read = live.page(client.dialogue(), query).await;
     // The room may have been deleted meanwhile, and another one have its id.
     if !Arc::ptr_eq(&member(client, room_id)?, &live) {
@@ -345,7 +358,7 @@ async fn get_history<A: App>(
         let response = protocol::HistoryResponse { room_id, event_name, events, start, end };
         Packet::event(event::HISTORY_RESPONSE, &response)
     };
-    client.connection().send_paid(packet).await;
+    client.connection().send_paid(packet, reserved).await;
     Ok(())
 }
 
@@ -358,8 +371,12 @@ async fn list_rooms<A: App>(
     let after = asked.after.as_deref().map(str::parse).transpose();
     let after = after.map_err(|_| invalid("`after` is not the `next` of another list"))?;
     let most = asked.limit.unwrap_or(usize::MAX).clamp(1, limits.page_rooms.max(1));
+    let Some(reserved) = client.connection().reserve(limits.answer_bytes()).await else {
+        return Ok(());
+    };
     let (mut rooms, mut bytes, mut next) = (Vec::new(), 0, None);
-    let scanned = limits.page_rooms.max(1);
+    // A short page looks at few rooms, and may be empty.
+    let scanned = most.max(FEWEST_SCANNED).min(limits.page_rooms.max(1));
     let mut looked_at = client.dialogue().hub().listed(after, scanned.saturating_add(1));
     // One more than is looked at says whether there is more.
     let more = looked_at.len() > scanned;
@@ -387,7 +404,7 @@ async fn list_rooms<A: App>(
         }
         None => Packet::event(event::ROOMS, &rooms),
     };
-    client.connection().send_paid(packet).await;
+    client.connection().send_paid(packet, reserved).await;
     Ok(())
 }
 

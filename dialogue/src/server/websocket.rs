@@ -26,6 +26,7 @@ use tokio::{
 use super::{
     budget::Holding,
     frames::{self, Incoming},
+    intake::Intake,
     outgoing::{Entry, MAX_BEFORE_SESSION, Outgoing, is_greeting},
 };
 
@@ -41,6 +42,8 @@ const MAX_SLICES: usize = 48;
 const MAX_COPIED: usize = 16_384;
 /// How often a connection over its byte budget checks the budget again.
 const BUDGET_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Number of frames after which a connection lets other tasks run.
+const FRAMES_IN_A_ROW: usize = 32;
 /// How long a closed connection may take to write its last frames.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,11 @@ struct Inner<S> {
     held: Holding,
     /// Size of socketioxide's message buffer, in bytes: an incomplete message, or the last large one.
     retained: usize,
+    intake: Arc<Intake>,
+    /// While the client has sent more than its rate allows: until when.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Number of frames since other tasks last ran.
+    in_a_row: usize,
     /// While over budget: the deadline, and the next check.
     over: Option<(Instant, Pin<Box<Sleep>>)>,
     /// Whether the stream may still buffer written bytes.
@@ -98,6 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
         stream: S,
         outgoing: Arc<Outgoing>,
         held: Holding,
+        intake: Arc<Intake>,
         write_time: Duration,
         upgrades: Option<oneshot::Sender<()>>,
     ) -> Self {
@@ -111,6 +120,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
             incoming: Incoming::default(),
             held,
             retained: 0,
+            intake,
+            pause: None,
+            in_a_row: 0,
             over: None,
             unflushed: false,
             early: 0,
@@ -249,12 +261,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if self.outgoing.forget_large() {
             self.retained = 0;
         }
-        ready!(self.wait_for_budget(cx))?;
+        // Before anything that waits: the budget is freed by what is written.
         let blocked = match self.write(cx) {
             Poll::Ready(Ok(())) => false,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => true,
         };
+        ready!(self.wait_for_turn(cx));
+        ready!(self.wait_for_budget(cx))?;
         let most = if blocked { buffer.remaining().min(self.credit) } else { buffer.remaining() };
         if most == 0 {
             return Poll::Pending;
@@ -286,12 +300,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if !self.incoming.follow(bytes) {
             return self.refuse("the client sent a packet that clients must not send");
         }
+        let frames = self.incoming.take_frames();
+        self.in_a_row += frames;
+        self.intake.received(bytes.len(), frames);
+        self.pause = self.intake.wait().map(|wait| Box::pin(tokio::time::sleep(wait)));
         self.retained = self.retained.max(self.incoming.partial());
         if !self.held.set(self.retained) {
             let look = Box::pin(tokio::time::sleep(BUDGET_POLL_INTERVAL));
             self.over = Some((Instant::now() + self.write_time, look));
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Waits while the client has sent more than its rate allows, and lets other tasks run now and then.
+    fn wait_for_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        if self.in_a_row >= FRAMES_IN_A_ROW {
+            self.in_a_row = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// Waits while the budget is spent. Closes the connection after `write_time`.
@@ -423,10 +455,14 @@ mod tests {
         let outgoing = Arc::new(Outgoing::new(&Limits::default(), budget(), budget()));
         let (server, client) = duplex(pipe);
         let held = Holding::new(Budget::new(100_000, None));
-        let socket = WebSocket::new(server, outgoing.clone(), held, WRITE_TIME, None);
+        let socket = WebSocket::new(server, outgoing.clone(), held, unlimited(), WRITE_TIME, None);
         let session = outgoing.begin();
         outgoing.open();
         (socket, outgoing, session, client)
+    }
+
+    fn unlimited() -> Arc<Intake> {
+        Arc::new(Intake::new(Vec::new()))
     }
 
     fn packet(length: usize) -> Packet {
@@ -532,7 +568,8 @@ mod tests {
         let budget = || Budget::new(usize::MAX, None);
         let outgoing = Arc::new(Outgoing::new(&Limits::default(), budget(), budget()));
         let (server, mut client) = duplex(1_000_000);
-        let mut socket = WebSocket::new(server, outgoing, Holding::new(budget()), WRITE_TIME, None);
+        let mut socket =
+            WebSocket::new(server, outgoing, Holding::new(budget()), unlimited(), WRITE_TIME, None);
         client.write_all(&frame(&"y".repeat(MAX_BEFORE_SESSION))).await.unwrap();
         let refused = loop {
             if let Err(error) = read(&mut socket).await.unwrap() {
@@ -551,7 +588,8 @@ mod tests {
         let (server, mut client) = duplex(1_000_000);
         let held = Holding::new(budget());
         let (told, mut opened) = oneshot::channel();
-        let mut socket = WebSocket::new(server, outgoing.clone(), held, WRITE_TIME, Some(told));
+        let mut socket =
+            WebSocket::new(server, outgoing.clone(), held, unlimited(), WRITE_TIME, Some(told));
         outgoing.push(session, packet(1)).unwrap();
         client.write_all(&frame("2probe")).await.unwrap();
         read(&mut socket).await.unwrap().unwrap();

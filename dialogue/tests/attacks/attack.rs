@@ -34,6 +34,20 @@ pub enum Attack {
     Idlers,
     /// 900 clients do not read the announcements of 400 rooms that others create and delete.
     Announcements,
+    /// 760 polling clients ask for a page of history of 240 KB and read no answer.
+    Histories,
+    /// 22 clients that read nothing join with long lists of subscriptions.
+    LongSubscribes,
+    /// 15 clients trigger events with 100,000 invalid parts and read no answer.
+    Issues,
+    /// 850 clients join 100 rooms each, which have logs.
+    Memberships,
+    /// 100 clients subscribe to 100 long event names in each of 100 rooms.
+    Subscriptions,
+    /// 960 idle connections with long heads and unfinished messages, and unfinished fragments of 980 KB.
+    Fragments,
+    /// 200 clients flood the server with heartbeats.
+    Heartbeats,
     /// Triggers stored events whose `meta` has many small values.
     Contexts,
 }
@@ -53,7 +67,7 @@ impl Done {
 }
 
 impl Attack {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::UnreadJoins { event: 2_500 },
         Self::UnreadJoins { event: 240_000 },
         Self::UnreadLists,
@@ -67,6 +81,13 @@ impl Attack {
         Self::UnreadEvents,
         Self::Idlers,
         Self::Announcements,
+        Self::Histories,
+        Self::LongSubscribes,
+        Self::Issues,
+        Self::Memberships,
+        Self::Subscriptions,
+        Self::Fragments,
+        Self::Heartbeats,
         Self::Contexts,
     ];
 
@@ -75,6 +96,7 @@ impl Attack {
         match self {
             Self::UnreadJoins { event } => site.fill("hall", 100, event).await,
             Self::UnreadLists => site.create_rooms(10_000).await,
+            Self::Histories => site.fill("hall", 2, 240_000).await,
             _ => {}
         }
     }
@@ -92,6 +114,13 @@ impl Attack {
             Self::UnreadEvents => unread_events(site).await,
             Self::Idlers => idlers(site).await,
             Self::Announcements => announcements(site).await,
+            Self::Histories => histories(site).await,
+            Self::LongSubscribes => long_subscribes(site).await,
+            Self::Issues => issues(site).await,
+            Self::Memberships => memberships(site).await,
+            Self::Subscriptions => subscriptions(site).await,
+            Self::Fragments => fragments(site).await,
+            Self::Heartbeats => heartbeats(site).await,
             Self::Contexts => contexts(site).await,
         }
     }
@@ -100,7 +129,9 @@ impl Attack {
 async fn unread_joins(site: Site) -> Done {
     let (mut sent, mut pollers) = (0, Vec::new());
     for n in 0..10 {
-        let poller = Poller::connect(site.address, &format!("reader{n}")).await;
+        let Some(poller) = Poller::connect(site.address, &format!("reader{n}")).await else {
+            break;
+        };
         let join = |id| request("dialogue:join", id, &json!({ "roomId": "hall" }));
         let joins: Vec<_> = (0..100).map(join).collect();
         sent += poller.post(&joins.join("\u{1e}")).await;
@@ -154,7 +185,7 @@ async fn messages(site: Site) -> Done {
 async fn uploads(site: Site) -> Done {
     let (mut sent, mut uploads) = (0, Vec::new());
     for n in 0..200 {
-        let poller = Poller::connect(site.address, &format!("slow{n}")).await;
+        let Some(poller) = Poller::connect(site.address, &format!("slow{n}")).await else { break };
         uploads.push(poller.begin_upload(999_000, 900_000).await);
         sent += 900_000;
     }
@@ -237,6 +268,118 @@ async fn announcements(site: Site) -> Done {
         }
         attackers.push(creator);
     }
+    Done::new(sent, attackers)
+}
+
+async fn histories(site: Site) -> Done {
+    let (mut sent, mut pollers) = (0, Vec::new());
+    for n in 0..760 {
+        let Some(poller) = Poller::connect(site.address, &format!("reader{n}")).await else {
+            break;
+        };
+        let join = json!({ "roomId": "hall", "subscribe": [] });
+        sent += poller.post(&request("dialogue:join", 1, &join)).await;
+        let page = json!({ "roomId": "hall", "eventName": "note", "start": 0, "end": 1 });
+        sent += poller.post(&request("dialogue:getHistory", 2, &page)).await;
+        pollers.push(poller);
+    }
+    Done::new(sent, pollers)
+}
+
+async fn long_subscribes(site: Site) -> Done {
+    let (mut sent, mut pollers) = (0, Vec::new());
+    for n in 0..22 {
+        let Some(poller) = Poller::connect(site.address, &format!("reader{n}")).await else {
+            break;
+        };
+        let leave = |id| request("dialogue:leave", id, &json!({ "roomId": "x" }));
+        let answered: Vec<_> = (0..128).map(leave).collect();
+        sent += poller.post(&answered.join("\u{1e}")).await;
+        let join = json!({ "roomId": "hall", "subscribe": vec!["*"; 245_000] });
+        sent += poller.post(&request("dialogue:join", 999, &join)).await;
+        pollers.push(poller);
+    }
+    Done::new(sent, pollers)
+}
+
+async fn issues(site: Site) -> Done {
+    let (mut sent, mut pollers) = (0, Vec::new());
+    for n in 0..15 {
+        let Some(poller) = Poller::connect(site.address, &format!("reader{n}")).await else {
+            break;
+        };
+        let room = format!("board:{n}");
+        sent += poller.post(&request("dialogue:join", 1, &json!({ "roomId": room }))).await;
+        for parts in [19_000, 70_000] {
+            let lines = vec![json!({ "text": "" }); parts];
+            let order = json!({ "roomId": room, "event": "order", "data": { "lines": lines } });
+            sent += poller.post(&request("dialogue:trigger", 2, &order)).await;
+        }
+        pollers.push(poller);
+    }
+    Done::new(sent, pollers)
+}
+
+async fn memberships(site: Site) -> Done {
+    let (mut sent, mut attackers) = (0, Vec::new());
+    for n in 0..850 {
+        let mut attacker = Attacker::connect(site.address, &format!("member{n}")).await;
+        for room in 0..100 {
+            let join = json!({ "roomId": format!("board:{}", 100 * n + room) });
+            sent += attacker.send(&request("dialogue:join", room, &join)).await;
+        }
+        attacker.read_some().await;
+        attackers.push(attacker);
+    }
+    Done::new(sent, attackers)
+}
+
+async fn subscriptions(site: Site) -> Done {
+    let (mut sent, mut attackers) = (0, Vec::new());
+    for n in 0..100 {
+        let mut attacker = Attacker::connect(site.address, &format!("member{n}")).await;
+        for room in 0..100 {
+            let names: Vec<_> = (0..100).map(|name| format!("{name:0>120}")).collect();
+            let join = json!({ "roomId": format!("open:{}", 100 * n + room), "subscribe": names });
+            sent += attacker.send(&request("dialogue:join", room, &join)).await;
+            attacker.read_some().await;
+        }
+        attackers.push(attacker);
+    }
+    Done::new(sent, attackers)
+}
+
+async fn fragments(site: Site) -> Done {
+    let (mut sent, mut attackers) = (0, Vec::new());
+    for _ in 0..960 {
+        let (head, mut attacker) = Attacker::with_head(site.address, &"x".repeat(3_600)).await;
+        let message = frame(1, &[b'x'; 3_900]);
+        sent += head + attacker.flood(&message[..3_800], 3_800, Duration::from_secs(1)).await;
+        attackers.push(attacker);
+    }
+    for n in 0..30 {
+        let mut attacker = Attacker::connect(site.address, &format!("slow{n}")).await;
+        let mut first = frame(1, &vec![b'x'; 980_000]);
+        // It is not the last frame of its message.
+        first[0] &= 0x7F;
+        let second = &frame(0, &vec![b'x'; 10_000])[..9_000];
+        let both = [&first, second].concat();
+        sent += attacker.flood(&both, both.len(), Duration::from_secs(1)).await;
+        attackers.push(attacker);
+    }
+    Done::new(sent, attackers)
+}
+
+async fn heartbeats(site: Site) -> Done {
+    let mut attackers = Vec::new();
+    for n in 0..200 {
+        attackers.push(Attacker::connect(site.address, &format!("beater{n}")).await);
+    }
+    let beats = frame(1, b"3").repeat(1_000);
+    let floods = attackers
+        .iter_mut()
+        .map(|attacker| attacker.flood(&beats, 100_000_000, Duration::from_secs(3)));
+    let sent = futures_util::future::join_all(floods).await.into_iter().sum();
     Done::new(sent, attackers)
 }
 

@@ -131,16 +131,17 @@ pub struct Poller {
 }
 
 impl Poller {
-    pub async fn connect(address: SocketAddr, user: &str) -> Self {
+    /// Connects, unless the server has no more memory for this address.
+    pub async fn connect(address: SocketAddr, user: &str) -> Option<Self> {
         let open = fetch(address, "GET", "/socket.io/?EIO=4&transport=polling", "").await;
-        let open: Value = serde_json::from_str(&open[1..]).unwrap();
+        let open: Value = serde_json::from_str(open.strip_prefix('0')?).unwrap();
         let poller = Self { address, session_id: open["sid"].as_str().unwrap().to_owned() };
         poller.post(&format!(r#"40{{"userId":"{user}"}}"#)).await;
         let mut seen = String::new();
         while !seen.contains("dialogue:connected") {
             seen += &fetch(address, "GET", &poller.path(), "").await;
         }
-        poller
+        Some(poller)
     }
 
     fn path(&self) -> String {

@@ -4,11 +4,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::Path, routing::post};
 use dialogue::{
-    App, Client, Context, CreateRoom, Deny, Dialogue, Event, Handshake, RoomConfig,
+    App, Client, Context, CreateRoom, Deny, Dialogue, Event, Handshake, Payload, RoomConfig,
     auth::{ClaimedUser, TrustClientUserId},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use validator::Validate;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -53,9 +55,39 @@ pub mod own {
     }
 }
 
+/// A part of an [`Order`].
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Validate, Payload)]
+pub struct Line {
+    #[validate(length(min = 1))]
+    pub text: String,
+}
+
+/// An event whose parts have rules.
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Validate, Event)]
+pub struct Order {
+    #[validate(nested)]
+    pub lines: Vec<Line>,
+}
+
+#[dialogue::room("board:{n}", app = Town, events(Note, Order))]
+pub mod board {
+    #[derive(Clone)]
+    pub struct Room {
+        pub n: u32,
+    }
+}
+
+#[dialogue::room("open:{n}", app = Town, events(any))]
+pub mod open {
+    #[derive(Clone)]
+    pub struct Room {
+        pub n: u32,
+    }
+}
+
 pub struct Town;
 
-#[dialogue::app(rooms(hall, own))]
+#[dialogue::app(rooms(hall, own, board, open))]
 impl App for Town {
     type Credentials = TrustClientUserId;
     type Identity = ClaimedUser;

@@ -114,6 +114,9 @@ fn the_defaults_are_those_of_the_protocol() {
     assert_eq!((limits.outgoing_packets, limits.waiting_events), (128, 1_024));
     assert_eq!((limits.outgoing_bytes, limits.waiting_bytes), (1_000_000, 4_000_000));
     assert_eq!((limits.address_bytes, limits.total_bytes), (24_000_000, 512_000_000));
+    assert_eq!(limits.containers, 20_000);
+    assert_eq!(limits.incoming, Some(Rate::per_second(1_000_000).burst(10_000_000)));
+    assert_eq!(limits.incoming_per_address, Some(Rate::per_second(10_000_000).burst(100_000_000)));
     assert_eq!((limits.head, limits.attachment_bytes), (16_384, 16_384));
     assert_eq!((limits.rooms_per_address, limits.page_rooms), (100, 1_000));
     assert_eq!(

@@ -153,6 +153,8 @@ async fn nobody_subscribes_to_ten_thousand_names() {
     }
     assert_eq!((refused, server.dialogue.stats().subscriptions), (100, 100));
     let join = json!({ "roomId": "hall", "subscribe": names });
+    assert_eq!(eve.ask("dialogue:join", join).await["code"], "LIMIT_EXCEEDED");
+    let join = json!({ "roomId": "hall", "subscribe": names[..1_000] });
     assert_eq!(eve.ask("dialogue:join", join).await["code"], "EVENT_NOT_ALLOWED");
 }
 

@@ -138,7 +138,7 @@ impl<A: App> Live<A> {
             }
         }
         if let Some(log) = &mut state.log {
-            log.follow(stored.clone());
+            log.follow(stored.clone(), dialogue.hub().memory());
         }
         state.quiet.last = Some(Instant::now());
         if !std::mem::replace(&mut state.quiet.running, true) {
@@ -215,6 +215,9 @@ impl<A: App> Live<A> {
             return Some(left);
         }
         state.quiet.running = false;
+        if let Some(log) = &mut state.log {
+            log.rest();
+        }
         self.tell_position(&mut state);
         None
     }

@@ -15,7 +15,7 @@ use dashmap::{DashMap, DashSet, Entry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    super::{Limits, Stats, crowd, tally::Tally},
+    super::{Limits, Stats, budget::Budget, crowd, tally::Tally},
     erased::ErasedRoom,
     live::{Live, Member},
 };
@@ -23,6 +23,9 @@ use crate::{App, CreateError, Epoch, app::RoomEntry, name, pattern, store::erase
 
 /// How many logs may wait to be deleted after the store failed.
 const DELETIONS: usize = 1_000;
+
+/// How many bytes of their logs all rooms together remember, at most.
+const REMEMBERED: usize = 64_000_000;
 
 pub(crate) struct Hub<A: App> {
     live: DashMap<Arc<str>, Arc<Live<A>>>,
@@ -44,6 +47,8 @@ pub(crate) struct Hub<A: App> {
     /// The next room's number.
     next: AtomicU64,
     store: Arc<AnyStore>,
+    /// What all rooms together remember of their logs.
+    memory: Arc<Budget>,
     limits: Limits,
 }
 
@@ -61,6 +66,7 @@ impl<A: App> Hub<A> {
             askers: DashMap::new(),
             next: AtomicU64::new(0),
             store,
+            memory: Budget::new(REMEMBERED, None),
             limits: limits.clone(),
         };
         for entry in A::rooms().iter().filter(|entry| !entry.spec.is_family()) {
@@ -69,6 +75,11 @@ impl<A: App> Hub<A> {
             }
         }
         hub
+    }
+
+    /// The budget for what rooms remember of their logs, besides what the store keeps.
+    pub(crate) fn memory(&self) -> &Arc<Budget> {
+        &self.memory
     }
 
     /// A room that is about to take its place. If its log was just created, and is empty, this is its epoch.

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::{
     super::{
         Client, ClientId, Limits, Stats,
-        budget::Budget,
+        budget::{Budget, Charge},
         outgoing::Unsent,
         packet::{Body, SharedBody},
     },
@@ -89,6 +89,17 @@ pub(crate) struct Member<A: App> {
     pub(super) client: Client<A>,
     pub(super) subscriptions: Subscriptions,
     pub(super) slowness: Slowness,
+    /// What the membership takes of the connection's account.
+    charge: Charge,
+}
+
+/// What a membership takes, in bytes, besides its subscriptions and the room's id.
+const MEMBERSHIP: usize = 2_500;
+
+/// The weight of a membership, in bytes.
+fn weight(room_id: &str, subscriptions: &Subscriptions) -> usize {
+    // The member and its room have the id.
+    MEMBERSHIP + 2 * room_id.len() + subscriptions.weight()
 }
 
 /// A change of a member's subscriptions; `"*"` is every event.
@@ -248,6 +259,17 @@ impl<A: App> Live<A> {
             return Err(JoinError::Full);
         }
         let subscriptions = state.intended(spec, client, named);
+        let needed = weight(self.id(), &subscriptions);
+        let mut charge =
+            first.then(|| Charge::new(client.connection().transport().account().clone()));
+        let fits = match (&mut charge, state.members.get_mut(&client.id())) {
+            (Some(charge), _) => charge.set(needed),
+            (None, Some(member)) => member.charge.set(needed.max(member.charge.bytes())),
+            (None, None) => false,
+        };
+        if !fits {
+            return Err(JoinError::AddressLimit);
+        }
         let Some(log) = &state.log else { return Ok(Admission::Stale) };
         let Some(past) = base.up_to(log, &subscriptions, limits) else {
             return Ok(Admission::Stale);
@@ -283,7 +305,7 @@ impl<A: App> Live<A> {
             return Ok(Admission::Unanswered);
         }
         state.empty_since = None;
-        state.change_subscriptions(client, subscriptions);
+        state.change_subscriptions(self.id(), client, charge, subscriptions);
         // It has just been told everything.
         state.resume_delivery(client.id());
         Ok(if first { Admission::First } else { Admission::Again })
@@ -295,7 +317,7 @@ impl<A: App> Live<A> {
         if !state.members.contains_key(&client.id()) {
             return false;
         }
-        state.change_subscriptions(client, Subscriptions::default());
+        state.change_subscriptions(self.id(), client, None, Subscriptions::default());
         state.members.remove(&client.id());
         if state.members.is_empty() {
             state.empty_since = Some(Instant::now());
@@ -328,6 +350,7 @@ impl<A: App> Live<A> {
         let (Some(member), Some(log)) = (member, &state.log) else {
             return Some(Err(SubscribeError::NotInRoom));
         };
+        let (epoch, seq) = (log.epoch, log.seq);
         let mut subscriptions = member.subscriptions.clone();
         match change {
             Change::Add(event) => {
@@ -337,16 +360,20 @@ impl<A: App> Live<A> {
             }
             Change::Remove(event) => subscriptions.remove(event),
         }
+        let needed = weight(self.id(), &subscriptions);
+        let member = state.members.get_mut(&client.id());
+        if !member.is_some_and(|member| member.charge.set(needed.max(member.charge.bytes()))) {
+            return Some(Err(SubscribeError::AddressLimit));
+        }
         if let Some(id) = ack {
             let names = subscriptions.names().into();
-            let (epoch, seq) = (log.epoch, log.seq);
             let body = protocol::Subscriptions { subscriptions: names, epoch, seq };
             let sent = client.connection().try_ack(id, &Ack { ok: true, body });
             if let Err(Unsent::Full) = sent {
                 return None;
             }
         }
-        state.change_subscriptions(client, subscriptions);
+        state.change_subscriptions(self.id(), client, None, subscriptions);
         Some(Ok(()))
     }
 
@@ -465,12 +492,24 @@ impl<A: App> State<A> {
         }
     }
 
-    /// Makes a member's subscriptions the given ones.
-    fn change_subscriptions(&mut self, client: &Client<A>, subscriptions: Subscriptions) {
-        let (present, slowness) = match self.members.remove(&client.id()) {
-            Some(member) => (member.subscriptions, member.slowness),
-            None => (Subscriptions::default(), Slowness::default()),
+    /// Makes a member's subscriptions the given ones. A new member brings its charge.
+    fn change_subscriptions(
+        &mut self,
+        room_id: &str,
+        client: &Client<A>,
+        charge: Option<Charge>,
+        subscriptions: Subscriptions,
+    ) {
+        let (present, slowness, charge) = match (self.members.remove(&client.id()), charge) {
+            (Some(Member { subscriptions, slowness, charge, .. }), _) => {
+                (subscriptions, slowness, charge)
+            }
+            (None, Some(charge)) => (Subscriptions::default(), Slowness::default(), charge),
+            (None, None) => return,
         };
+        let mut charge = charge;
+        // No more than was taken for it before.
+        charge.set(weight(room_id, &subscriptions));
         let differ = |these: &Subscriptions, those: &Subscriptions| -> Vec<Cow<'static, str>> {
             let missing = these.names().iter().filter(|name| !those.names().contains(name));
             missing.cloned().collect()
@@ -487,7 +526,7 @@ impl<A: App> State<A> {
         for name in new {
             *self.subscribers.entry(name).or_default() += 1;
         }
-        let member = Member { client: client.clone(), subscriptions, slowness };
+        let member = Member { client: client.clone(), subscriptions, slowness, charge };
         self.members.insert(client.id(), member);
     }
 }

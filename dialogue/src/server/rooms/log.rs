@@ -4,9 +4,13 @@
 use std::{
     borrow::Cow,
     collections::{HashMap, VecDeque},
+    sync::Arc,
 };
 
-use super::subscriptions::Subscriptions;
+use super::{
+    super::budget::{Budget, Holding},
+    subscriptions::Subscriptions,
+};
 use crate::{
     Epoch,
     store::{self, Head, Stored},
@@ -16,6 +20,9 @@ use crate::{
 /// while a joiner's history is read, and what most of those who come back have missed.
 const TAIL_EVENTS: usize = 256;
 const TAIL_BYTES: usize = 256_000;
+/// Bytes of the newest events that a room remembers when it is quiet, or when all rooms together remember as
+/// much as they may.
+const LITTLE: usize = 4_096;
 
 pub(crate) struct Log {
     pub(crate) epoch: Epoch,
@@ -28,6 +35,8 @@ pub(crate) struct Log {
     /// Without a gap, up to `seq`; oldest first.
     tail: VecDeque<Stored>,
     tail_bytes: usize,
+    /// Charges the tail to the budget of all rooms.
+    held: Option<Holding>,
 }
 
 impl Log {
@@ -35,7 +44,7 @@ impl Log {
     pub(crate) fn at(Head { epoch, seq, last }: Head) -> Self {
         let last = last.into_iter().collect();
         let next = Epoch::random();
-        Self { epoch, next, seq, last, tail: VecDeque::new(), tail_bytes: 0 }
+        Self { epoch, next, seq, last, tail: VecDeque::new(), tail_bytes: 0, held: None }
     }
 
     /// One without events, which need not exist yet.
@@ -48,8 +57,8 @@ impl Log {
         if self.seq == 0 { self.epoch } else { self.next }
     }
 
-    /// Goes on with an event, which need not be the next.
-    pub(crate) fn follow(&mut self, event: Stored) {
+    /// Goes on with an event, which need not be the next. What is remembered is charged to `budget`.
+    pub(crate) fn follow(&mut self, event: Stored, budget: &Arc<Budget>) {
         // What a store returns has a position.
         let Some(position) = event.position else { return };
         if (position.epoch, position.seq) != (self.epoch, self.seq + 1) {
@@ -63,9 +72,23 @@ impl Log {
         self.last.insert(event.event.clone(), position.seq);
         self.tail_bytes += store::weight(&event);
         self.tail.push_back(event);
-        while self.tail.len() > TAIL_EVENTS || self.tail_bytes > TAIL_BYTES {
+        let held = self.held.get_or_insert_with(|| Holding::new(budget.clone()));
+        held.set_anyway(self.tail_bytes);
+        self.shrink(if budget.is_spent() { LITTLE } else { TAIL_BYTES });
+    }
+
+    /// Remembers little: nothing has happened for a while.
+    pub(crate) fn rest(&mut self) {
+        self.shrink(LITTLE);
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        while self.tail.len() > TAIL_EVENTS || self.tail_bytes > bytes {
             let Some(oldest) = self.tail.pop_front() else { break };
             self.tail_bytes -= store::weight(&oldest);
+        }
+        if let Some(held) = &mut self.held {
+            held.set_anyway(self.tail_bytes);
         }
     }
 

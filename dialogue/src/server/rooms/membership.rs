@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{
     super::{Client, gateway::Connection, hook, outgoing::Unsent, packet::Packet},
@@ -91,7 +91,7 @@ pub(crate) async fn see_off<A: App>(client: Client<A>, live: Arc<Live<A>>) {
 pub(crate) async fn join<A: App>(
     client: &Client<A>,
     room: Arc<dyn ErasedRoom<A>>,
-    subscribe: Option<&[String]>,
+    subscribe: Option<Vec<String>>,
     since: Option<&Since<'_>>,
     answer: Answer,
 ) -> Result<(), JoinError> {
@@ -108,9 +108,15 @@ pub(crate) async fn join<A: App>(
     }
     let most = dialogue.limits().subscriptions_per_room;
     let named = match subscribe {
-        Some(names) => Some(Subscriptions::named(room.spec(), names, most)?),
+        // The names are dropped here: the join may wait long.
+        Some(names) => Some(Subscriptions::named(room.spec(), &names, most)?),
         None => None,
     };
+    let stored = room.spec().events.iter().any(|event| event.history.is_some());
+    let bytes = if stored { dialogue.limits().answer_bytes() } else { 0 };
+    // No history is read that the client's address has no memory for.
+    let reserved = timeout(dialogue.limits().join_time, client.connection().reserve(bytes)).await;
+    let mut reserved = reserved.map_err(|_| JoinError::TimedOut)?.ok_or(JoinError::Closed)?;
     may_join(client, &any).await?;
     let mut decided = Instant::now();
     let deadline = decided + dialogue.limits().join_time;
@@ -138,12 +144,15 @@ pub(crate) async fn join<A: App>(
                 decide_again(client, &any).await?;
                 decided = Instant::now();
             }
+            // The answer takes its own charge.
+            reserved.set(0);
             // The answer is the first thing that a member receives. While the client takes in nothing
             // more, it is no member.
             match live.admit(client, named.as_ref(), &base, &answer)? {
                 Admission::First => break 'joined true,
                 Admission::Again => break 'joined false,
                 Admission::Unanswered => {
+                    reserved.set_anyway(bytes);
                     let now = Instant::now();
                     if now >= deadline {
                         return Err(JoinError::TimedOut);

@@ -11,7 +11,11 @@ use std::{
 use futures_util::{FutureExt, future::Shared};
 
 use super::{
-    super::{Limits, hook::BoxFuture},
+    super::{
+        Limits,
+        budget::{Budget, Holding},
+        hook::BoxFuture,
+    },
     live::Live,
     log::Log,
     subscriptions::Subscriptions,
@@ -19,7 +23,7 @@ use super::{
 use crate::{
     App, Dialogue, Epoch, SyncHistory,
     protocol::Since,
-    store::{Page, Part, Query, Stored, erased::Unavailable},
+    store::{self, Page, Part, Query, Stored, erased::Unavailable},
 };
 
 /// For how long what was read for one client is there for others who ask for the same: many who come
@@ -234,6 +238,8 @@ struct Entry {
     seq: u64,
     begun: Instant,
     reading: SharedRead,
+    /// Charges the page, once it is read, to the budget of all rooms.
+    held_page: Option<Arc<Holding>>,
 }
 
 impl<A: App> Live<A> {
@@ -272,7 +278,8 @@ impl<A: App> Live<A> {
         let asked = query.clone();
         let read = async move { store.read(&log, &asked).await.map(Arc::new) };
         let reading = (Box::pin(read) as BoxFuture<'static, _>).shared();
-        let entry = Entry { epoch, seq, begun: Instant::now(), reading: reading.clone() };
+        let entry =
+            Entry { epoch, seq, begun: Instant::now(), reading: reading.clone(), held_page: None };
         if self.reads.share(query.clone(), entry) {
             tokio::spawn(tend(Arc::downgrade(self)));
         }
@@ -283,7 +290,10 @@ impl<A: App> Live<A> {
             Some(page) => page,
             None => reading.clone().await,
         };
-        if !shared || page.is_err() {
+        let memory = dialogue.hub().memory();
+        let kept = shared
+            && page.as_ref().is_ok_and(|page| self.reads.hold(&query, &reading, page, memory));
+        if !kept {
             self.reads.remove(&query, &reading);
         }
         Ok((epoch, seq, page?))
@@ -311,6 +321,18 @@ impl Reads {
         let known = self.lock();
         let entry = known.readings.get(query).filter(|entry| entry.begun.elapsed() < SHARED_FOR);
         entry.cloned()
+    }
+
+    /// Charges a page that others may be given. Returns false if the budget has no bytes left for it.
+    fn hold(&self, query: &Query, reading: &SharedRead, page: &Page, budget: &Arc<Budget>) -> bool {
+        let mut held = Holding::new(budget.clone());
+        let fits = held.set(page.events.iter().map(|event| store::weight(event)).sum());
+        if let Some(entry) = self.lock().readings.get_mut(query)
+            && entry.reading.ptr_eq(reading)
+        {
+            entry.held_page = Some(Arc::new(held));
+        }
+        fits
     }
 
     /// Lets others take part. Returns whether somebody is to take away what is old from now on.

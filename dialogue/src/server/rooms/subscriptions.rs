@@ -90,6 +90,15 @@ impl Subscriptions {
         self.0.iter().any(|subscribed| subscribed == event || subscribed == name::EVERY_EVENT)
     }
 
+    /// What the names take in the member, in the room's table and in its last answer to a join, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let weight = |name: &Cow<'static, str>| match name {
+            Cow::Borrowed(_) => 32,
+            Cow::Owned(name) => 128 + 3 * name.len(),
+        };
+        self.0.iter().map(weight).sum()
+    }
+
     pub(crate) fn names(&self) -> &[Cow<'static, str>] {
         &self.0
     }

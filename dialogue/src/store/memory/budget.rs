@@ -23,13 +23,13 @@ impl Shared {
     pub(super) fn keep_within(self: &Arc<Self>) {
         let most = self.max_bytes.load(Ordering::Relaxed);
         let taken = || self.bytes.load(Ordering::Relaxed);
-        if taken() <= most {
+        if taken() <= most.max(self.evict_at.load(Ordering::Relaxed)) {
             return;
         }
         // Whoever comes while another one makes room waits for it, and finds it made.
         let _one = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = taken();
-        if taken <= most {
+        if taken <= most.max(self.evict_at.load(Ordering::Relaxed)) {
             return;
         }
         let mut logs: Vec<_> =
@@ -42,6 +42,10 @@ impl Shared {
             }
             self.trim(&room, level);
         }
+        // Many logs without events free nothing: the next search waits until a tenth more is taken.
+        let left = self.bytes.load(Ordering::Relaxed);
+        let evict_at = if left > most { left.saturating_add(most / 10) } else { 0 };
+        self.evict_at.store(evict_at, Ordering::Relaxed);
     }
 
     /// Has a log let go of its oldest events, and then of its oldest keys, until it takes no more than this.

@@ -71,6 +71,8 @@ struct Shared {
     bytes: AtomicUsize,
     /// Limit of `bytes`.
     max_bytes: AtomicUsize,
+    /// Up to how many bytes nothing is evicted although it is over the limit: the logs have no more events.
+    evict_at: AtomicUsize,
     /// Held by the task that evicts, never across an await and never while it holds a log.
     evicting: Mutex<()>,
     /// Memory of the evicted events that the app does not have yet, in bytes.
@@ -136,6 +138,7 @@ impl Memory {
             event_count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             max_bytes: AtomicUsize::new(64_000_000),
+            evict_at: AtomicUsize::new(0),
             evicting: Mutex::default(),
             leaving_bytes: AtomicUsize::new(0),
             leaving_queues: AtomicUsize::new(0),

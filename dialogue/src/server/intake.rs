@@ -1,0 +1,69 @@
+//! Rate limits of what clients send, before anything is known of it: a client that sends more is read more
+//! slowly.
+
+use std::{sync::Arc, time::Duration};
+
+use super::rate::Meter;
+
+/// The weight of a message besides its bytes: what reading and answering the smallest one costs.
+const MESSAGE: usize = 1_024;
+/// The weight of a microsecond of decoding and validating.
+const MICROSECOND: usize = 50;
+
+/// What one client sends: against its own limit, that of its address and that of its /48.
+pub(crate) struct Intake {
+    meters: Vec<Arc<Meter>>,
+}
+
+impl Intake {
+    pub(crate) fn new(meters: Vec<Arc<Meter>>) -> Self {
+        Self { meters }
+    }
+
+    /// Counts bytes, and messages that they end.
+    pub(crate) fn received(&self, bytes: usize, messages: usize) {
+        self.pay(bytes.saturating_add(messages.saturating_mul(MESSAGE)));
+    }
+
+    /// Counts the time that a message took to decode and to validate.
+    pub(crate) fn took(&self, time: Duration) {
+        let micros = usize::try_from(time.as_micros()).unwrap_or(usize::MAX);
+        self.pay(micros.saturating_mul(MICROSECOND));
+    }
+
+    fn pay(&self, weight: usize) {
+        self.meters.iter().for_each(|meter| meter.pay(weight));
+    }
+
+    /// How long the server waits before it reads on, if the client has sent more than it may.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        let waits = self.meters.iter().filter_map(|meter| meter.check().err());
+        waits.map(|limited| limited.retry_after).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rate;
+
+    #[test]
+    fn intake_over_a_limit_waits_until_it_is_paid_off() {
+        let meter = |burst| Arc::new(Meter::new(Some(Rate::per_second(10_000).burst(burst))));
+        let intake = Intake::new(vec![meter(20_000), meter(100_000)]);
+        intake.received(10_000, 1);
+        assert_eq!(intake.wait(), None);
+        intake.received(10_000, 10);
+        let wait = intake.wait().unwrap();
+        assert!(wait > Duration::from_millis(900) && wait < Duration::from_secs(2), "{wait:?}");
+        intake.took(Duration::from_millis(10));
+        assert!(intake.wait().unwrap() > Duration::from_secs(40));
+    }
+
+    #[test]
+    fn intake_without_limits_never_waits() {
+        let intake = Intake::new(vec![Arc::new(Meter::new(None))]);
+        intake.received(usize::MAX, usize::MAX);
+        assert_eq!(intake.wait(), None);
+    }
+}
