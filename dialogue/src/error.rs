@@ -146,6 +146,12 @@ pub enum JoinError {
     Internal,
 }
 
+/// What passes when other clients of the address need less.
+fn address_limit(message: String) -> Failure {
+    let failure = Failure::new(ErrorCode::RateLimited, message);
+    Failure { retry_after_ms: Some(2_000), ..failure }
+}
+
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
         let code = match error {
@@ -153,9 +159,8 @@ impl From<JoinError> for Failure {
             JoinError::Full => ErrorCode::RoomFull,
             JoinError::Denied(_) => ErrorCode::JoinDenied,
             JoinError::Subscribe(error) => return error.into(),
-            JoinError::LimitExceeded { .. } | JoinError::AddressLimit | JoinError::TimedOut => {
-                ErrorCode::LimitExceeded
-            }
+            JoinError::LimitExceeded { .. } | JoinError::TimedOut => ErrorCode::LimitExceeded,
+            JoinError::AddressLimit => return address_limit(error.to_string()),
             JoinError::StoreUnavailable => ErrorCode::StoreUnavailable,
             JoinError::Draining => ErrorCode::Draining,
             JoinError::Closed | JoinError::Internal => ErrorCode::Internal,
@@ -289,7 +294,9 @@ pub enum SubscribeError {
         most: usize,
     },
     /// The client's address holds as much memory as [`address_bytes`](crate::Limits::address_bytes) allows.
-    #[error("the clients of this address use as much memory as they may")]
+    #[error(
+        "the clients of this address use as much memory as they may (`address_bytes`); try again"
+    )]
     AddressLimit,
 }
 
@@ -298,9 +305,8 @@ impl From<SubscribeError> for Failure {
         let code = match error {
             SubscribeError::NotInRoom => ErrorCode::NotInRoom,
             SubscribeError::EventNotAllowed(_) => ErrorCode::EventNotAllowed,
-            SubscribeError::LimitExceeded { .. } | SubscribeError::AddressLimit => {
-                ErrorCode::LimitExceeded
-            }
+            SubscribeError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
+            SubscribeError::AddressLimit => return address_limit(error.to_string()),
         };
         let failure = Self::new(code, error.to_string());
         match error {

@@ -132,6 +132,7 @@ pub fn limits() -> Limits {
     (limits.triggers_per_address, limits.triggers_in_all) = (None, None);
     (limits.answers, limits.answers_per_address) = (None, None);
     (limits.incoming, limits.incoming_per_address) = (None, None);
+    limits.creations_per_address = None;
     limits
 }
 

@@ -25,6 +25,9 @@ use crate::Rate;
 /// An IPv6 /48 has the limits of this many addresses, because one customer of a provider may own all of its
 /// 65,536 /64 networks.
 const ADDRESSES_PER_NETWORK: u32 = 4;
+/// For how long the clients of an address are read more slowly after one has sent too much: no longer, for
+/// the others have to answer heartbeats.
+const MAX_SHARED_DEBT: Duration = Duration::from_secs(2);
 /// Minimum time that the server keeps the state of an address after its last connection opened.
 const MIN_ADDRESS_LIFETIME: Duration = Duration::from_mins(1);
 /// Number of addresses from which on the server removes idle ones.
@@ -123,8 +126,11 @@ impl Drop for Place {
 /// Byte budget and rate limits of one address or one IPv6 /48.
 pub(crate) struct Address {
     budget: Arc<Budget>,
+    /// The part of the budget that memberships may take.
+    kept: Arc<Budget>,
     connects: Pace,
     triggers: Pace,
+    creations: Pace,
     answers: Meter,
     /// What its clients send.
     incoming: Arc<Meter>,
@@ -138,13 +144,19 @@ impl Address {
     fn new(limits: &Limits, times: u32, network: Option<Arc<Self>>) -> Self {
         let parent = network.as_ref().map(|network| network.budget.clone());
         let rate = |rate: Option<Rate>| Pace::new(rate.map(|rate| rate.times(times)));
+        let bytes = limits.address_bytes.saturating_mul(times as usize);
+        let budget = Budget::new(bytes, parent);
         Self {
-            budget: Budget::new(limits.address_bytes.saturating_mul(times as usize), parent),
+            // What members send and receive has the other half.
+            kept: Budget::new(bytes / 2, Some(budget.clone())),
+            budget,
             connects: rate(limits.connects_per_address),
             triggers: rate(limits.triggers_per_address),
+            creations: rate(limits.creations_per_address),
             answers: Meter::new(limits.answers_per_address.map(|rate| rate.times(times))),
-            incoming: Arc::new(Meter::new(
+            incoming: Arc::new(Meter::with_debt(
                 limits.incoming_per_address.map(|rate| rate.times(times)),
+                MAX_SHARED_DEBT,
             )),
             network,
             last: Mutex::new(Instant::now()),
@@ -199,7 +211,7 @@ impl Transports {
         let mut unbounded = limits.clone();
         (unbounded.address_bytes, unbounded.connects_per_address) = (usize::MAX, None);
         (unbounded.triggers_per_address, unbounded.answers_per_address) = (None, None);
-        unbounded.incoming_per_address = None;
+        (unbounded.incoming_per_address, unbounded.creations_per_address) = (None, None);
         Self {
             crowd: Crowd::new(limits.connections_per_address, limits.connections),
             known: DashMap::new(),
@@ -219,7 +231,7 @@ impl Transports {
         let place = self.crowd.enter(address)?;
         let address = address.map_or_else(|| self.unknown.clone(), |address| self.address(address));
         let outgoing = Outgoing::new(&self.limits, address.budget.clone(), self.process.clone());
-        let account = Account::open(Holding::new(address.budget.clone()), size)?;
+        let account = Account::open(Holding::new(address.kept.clone()), size)?;
         let own = Meter::new(self.limits.incoming);
         let shared = address.levels().map(|level| level.incoming.clone());
         let intake = Intake::new(std::iter::once(Arc::new(own)).chain(shared).collect());
@@ -261,7 +273,11 @@ impl Transports {
         let refill_time = |rate: Option<Rate>| {
             rate.map_or(Duration::ZERO, |rate| rate.interval() * rate.at_once().get())
         };
-        let rates = [self.limits.connects_per_address, self.limits.triggers_per_address];
+        let rates = [
+            self.limits.connects_per_address,
+            self.limits.triggers_per_address,
+            self.limits.creations_per_address,
+        ];
         let remembered =
             rates.map(refill_time).into_iter().fold(MIN_ADDRESS_LIFETIME, Duration::max);
         self.known.retain(|_, address| {
@@ -329,6 +345,11 @@ impl Transport {
     pub(crate) fn check_authenticate(&self) -> Result<(), RateLimited> {
         self.0.address.check(|address| &address.connects)?;
         self.0.connects_in_all.check()
+    }
+
+    /// Checks the rate limit of room creations and deletions of its address.
+    pub(crate) fn check_creation(&self) -> Result<(), RateLimited> {
+        self.0.address.check(|address| &address.creations)
     }
 
     /// Checks the rate limits of a trigger: of the address and the server.

@@ -15,6 +15,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::body::Bytes;
@@ -172,6 +173,15 @@ fn bytes_len(bytes: impl AsRef<[u8]>) -> usize {
     bytes.as_ref().len()
 }
 
+/// Why no bytes were reserved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unreserved {
+    /// The connection is gone.
+    Closed,
+    /// The clients of the address hold as many bytes as they may.
+    Spent,
+}
+
 /// One connection, as the rest of the server sees it.
 pub(crate) struct Connection {
     socket: Arc<Socket>,
@@ -237,12 +247,22 @@ impl Connection {
         self.transport.check_answers()
     }
 
-    /// Waits until the budget of the client's address has `bytes` left for an answer that is about to be
-    /// made, and takes them. `None` if the server ends the connection meanwhile.
-    pub(crate) async fn reserve(&self, bytes: usize) -> Option<Holding> {
+    /// Waits for up to `time` until the budget of the client's address has `bytes` left for an answer that is
+    /// about to be made, and takes them.
+    pub(crate) async fn reserve(
+        &self,
+        bytes: usize,
+        time: Duration,
+    ) -> Result<Holding, Unreserved> {
         let mut held = self.transport.holding();
-        self.retry(|| held.set(bytes).then_some(())).await?;
-        Some(held)
+        let taken = self.transport.outgoing().retry(|| {
+            if self.inbox.is_closed() {
+                return Some(Err(Unreserved::Closed));
+            }
+            held.set(bytes).then_some(Ok(()))
+        });
+        tokio::time::timeout(time, taken).await.unwrap_or(Err(Unreserved::Spent))?;
+        Ok(held)
     }
 
     /// Sends a long answer, as [`Connection::send`] does, with the bytes that were reserved for it. The user
@@ -472,10 +492,20 @@ async fn admit<A: App>(
 /// Puts every message into the inbox, in the order of the wire.
 fn receive(socket: &SocketRef, inbox: &Arc<Inbox>, transport: &Transport, session: u64) {
     let (inbox, transport) = (inbox.clone(), transport.clone());
-    let closed = inbox.clone();
+    let (closed, outgoing) = (inbox.clone(), transport.outgoing().clone());
     socket.on_fallback(Receiver { inbox, transport, session });
     socket.on_disconnect(move |reason: SocketDisconnectReason| {
         closed.close(reason.into());
+        // The next session of a transport uses its queue; a server that stops writes the rest of it.
+        let stays = matches!(
+            reason,
+            SocketDisconnectReason::ClientNSDisconnect
+                | SocketDisconnectReason::ServerNSDisconnect
+                | SocketDisconnectReason::ClosingServer
+        );
+        if !stays {
+            outgoing.close();
+        }
         async {}
     });
 }

@@ -10,6 +10,9 @@ const MESSAGE: usize = 1_024;
 /// The weight of a microsecond of decoding and validating.
 const MICROSECOND: usize = 50;
 
+/// The most weight that the time of one message is given: it may have waited for a processor.
+const MOST_TIME: usize = 1_000_000;
+
 /// What one client sends: against its own limit, that of its address and that of its /48.
 pub(crate) struct Intake {
     meters: Vec<Arc<Meter>>,
@@ -28,7 +31,7 @@ impl Intake {
     /// Counts the time that a message took to decode and to validate.
     pub(crate) fn took(&self, time: Duration) {
         let micros = usize::try_from(time.as_micros()).unwrap_or(usize::MAX);
-        self.pay(micros.saturating_mul(MICROSECOND));
+        self.pay(micros.saturating_mul(MICROSECOND).min(MOST_TIME));
     }
 
     fn pay(&self, weight: usize) {
@@ -56,8 +59,9 @@ mod tests {
         intake.received(10_000, 10);
         let wait = intake.wait().unwrap();
         assert!(wait > Duration::from_millis(900) && wait < Duration::from_secs(2), "{wait:?}");
-        intake.took(Duration::from_millis(10));
-        assert!(intake.wait().unwrap() > Duration::from_secs(40));
+        intake.took(Duration::from_mins(1));
+        let wait = intake.wait().unwrap();
+        assert!(wait > Duration::from_secs(95) && wait < Duration::from_secs(105), "{wait:?}");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct Limits {
     /// connection is closed as with `connections`. Default: 1,000, or a quarter of `connections` if less.
     pub connections_per_address: usize,
     /// Maximum memory for the clients of one address, in bytes, besides their connections, which take up to
-    /// 26,000 bytes each. An IPv6 /48 has four times as much. Default: 24,000,000. The server counts:
+    /// 26,000 bytes each. An IPv6 /48 has four times as much. Default: 32,000,000. The server counts:
     ///
     /// - the head of a connection's request,
     /// - a membership as 2,500 bytes, the room's id twice, and the names of its subscriptions: 32 bytes each
@@ -59,8 +59,9 @@ pub struct Limits {
     /// - queued outgoing packets, answers that wait for space in the queue, and incoming data that is not
     ///   handled yet, beyond the first 4,096 bytes of each kind and connection.
     ///
-    /// At the limit, the server rejects connections (429) and joins (`LIMIT_EXCEEDED`), lets requests wait,
-    /// sets members aside as slow consumers, or closes connections.
+    /// Heads and memberships may take half of it. At the limit, the server rejects connections (429), and
+    /// joins and long answers (`RATE_LIMITED`), lets requests wait, sets members aside as slow consumers, or
+    /// closes connections.
     pub address_bytes: usize,
     /// Maximum memory for packets and incoming data of all clients, in bytes. A packet in several queues
     /// counts once; connections and memberships do not count. Default: 512,000,000.
@@ -75,10 +76,10 @@ pub struct Limits {
     pub connects_in_all: Option<Rate>,
     /// Rate limit of what one connection sends, in bytes. Each message and each request of long polling
     /// counts 1,024 bytes more, and each microsecond of decoding and validating a payload 50. Over it, the
-    /// server reads from the connection when the debt is paid off. Default: 1,000,000/s, burst 10,000,000.
+    /// server reads from the connection when the debt is paid off. Default: 1,000,000/s, burst 4,000,000.
     pub incoming: Option<Rate>,
     /// The same limit for all connections of one address. An IPv6 /48 has four times as much. Default:
-    /// 10,000,000/s, burst 100,000,000.
+    /// 10,000,000/s, burst 20,000,000.
     pub incoming_per_address: Option<Rate>,
     /// Rate limit of triggers of one connection. Default: 100/s, burst 200.
     pub triggers: Option<Rate>,
@@ -100,6 +101,9 @@ pub struct Limits {
     pub answers_per_address: Option<Rate>,
     /// Rate limit of room creations and deletions of one connection. Default: 1/s, burst 20.
     pub creations: Option<Rate>,
+    /// The same limit for all connections of one address, because the server announces rooms to all clients.
+    /// An IPv6 /48 has four times as much. Default: 5/s, burst 100.
+    pub creations_per_address: Option<Rate>,
     /// Rate limit of all other requests of one connection. Default: 100/s, burst 200.
     pub requests: Option<Rate>,
     /// Time limit of one call of a hook or handler. After a connection is lost, the server also starts
@@ -186,13 +190,13 @@ impl Default for Limits {
             request_time: Duration::from_secs(30),
             connections,
             connections_per_address: (connections / 4).min(1_000),
-            address_bytes: 24_000_000,
+            address_bytes: 32_000_000,
             total_bytes: 512_000_000,
             connects: Some(Rate::per_second(1).burst(10)),
             connects_per_address: Some(Rate::per_second(100).burst(1_000)),
             connects_in_all: Some(Rate::per_second(5_000).burst(20_000)),
-            incoming: Some(Rate::per_second(1_000_000).burst(10_000_000)),
-            incoming_per_address: Some(Rate::per_second(10_000_000).burst(100_000_000)),
+            incoming: Some(Rate::per_second(1_000_000).burst(4_000_000)),
+            incoming_per_address: Some(Rate::per_second(10_000_000).burst(20_000_000)),
             triggers: Some(Rate::per_second(100).burst(200)),
             triggers_per_address: Some(Rate::per_second(2_000).burst(10_000)),
             triggers_in_all: Some(Rate::per_second(100_000).burst(200_000)),
@@ -200,6 +204,7 @@ impl Default for Limits {
             joins: Some(Rate::per_second(10).burst(200)),
             answers: Some(Rate::per_second(2_000_000).burst(20_000_000)),
             answers_per_address: Some(Rate::per_second(20_000_000).burst(200_000_000)),
+            creations_per_address: Some(Rate::per_second(5).burst(100)),
             creations: Some(Rate::per_second(1).burst(20)),
             requests: Some(Rate::per_second(100).burst(200)),
             hook_time: Duration::from_secs(5),

@@ -355,7 +355,7 @@ impl Outgoing {
     }
 
     /// Closes the queue and drops all packets.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut queue = self.lock();
         queue.phase = Phase::Closed;
         queue.forget_packets();
@@ -398,7 +398,7 @@ impl Outgoing {
         let mut pause = MIN_RETRY_DELAY;
         loop {
             // Created before the attempt: a notification during the attempt is not lost.
-            let room = self.shrunk.notified(); // `self.shrunk` with item 30
+            let room = self.shrunk.notified();
             if let Some(done) = attempt() {
                 return done;
             }

@@ -9,7 +9,7 @@ use super::budget::Budget;
 use crate::protocol::event;
 
 /// What a body of unknown length is given room for at first, in bytes.
-const INITIAL_CAPACITY: usize = 512;
+const INITIAL_CAPACITY: usize = 128;
 /// What a packet takes besides its text, in bytes: its place in a queue.
 const ENTRY_OVERHEAD: usize = 128;
 

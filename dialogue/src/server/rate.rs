@@ -196,6 +196,8 @@ struct Bucket {
     /// Bytes for each second, and at most.
     per_second: f64,
     most: f64,
+    /// The level below which nothing more is taken.
+    floor: f64,
     /// How much there was, and when.
     level: Mutex<(f64, Instant)>,
 }
@@ -206,8 +208,18 @@ impl Meter {
         Self(rate.map(|rate| {
             let most = f64::from(rate.at_once().get());
             let level = Mutex::new((most, Instant::now()));
-            Bucket { per_second: rate.interval().as_secs_f64().recip(), most, level }
+            let per_second = rate.interval().as_secs_f64().recip();
+            Bucket { per_second, most, floor: f64::NEG_INFINITY, level }
         }))
+    }
+
+    /// A full bucket that is overdrawn by what comes in this time at most.
+    pub(crate) fn with_debt(rate: Option<Rate>, time: Duration) -> Self {
+        let mut meter = Self::new(rate);
+        if let Some(bucket) = &mut meter.0 {
+            bucket.floor = -bucket.per_second * time.as_secs_f64();
+        }
+        meter
     }
 
     /// Whether another answer may be given, or when.
@@ -243,7 +255,7 @@ impl Bucket {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let come = now.saturating_duration_since(level.1).as_secs_f64() * self.per_second;
-        *level = ((level.0 + come).min(self.most) - bytes, now);
+        *level = (((level.0 + come).min(self.most) - bytes).max(self.floor), now);
         level.0
     }
 }

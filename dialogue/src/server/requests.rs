@@ -9,8 +9,9 @@ use tracing::Instrument;
 
 use super::{
     AnyRoom, Client,
+    budget::Holding,
     decode::{Request, invalid},
-    gateway::Frame,
+    gateway::{Frame, Unreserved},
     hook,
     message::Envelope,
     packet::Packet,
@@ -116,10 +117,22 @@ fn check_pace<A: App>(client: &Client<A>, request: &str) -> Result<(), Failure> 
         event::AUTHENTICATE => paces.requests.check().and_then(|()| transport.check_authenticate()),
         event::JOIN => paces.joins.check(),
         event::GET_HISTORY => client.dialogue().check_history(client.user_id()),
-        event::CREATE_ROOM | event::DELETE_ROOM => paces.creations.check(),
+        event::CREATE_ROOM | event::DELETE_ROOM => {
+            paces.creations.check().and_then(|()| transport.check_creation())
+        }
         _ => paces.requests.check(),
     };
     checked.map_err(Failure::from)
+}
+
+/// Reserves memory for an answer that may be long. `None` if the connection is gone.
+async fn reserve<A: App>(client: &Client<A>) -> Result<Option<Holding>, Failure> {
+    let limits = client.dialogue().limits();
+    match client.connection().reserve(limits.answer_bytes(), limits.join_time).await {
+        Ok(reserved) => Ok(Some(reserved)),
+        Err(Unreserved::Closed) => Ok(None),
+        Err(Unreserved::Spent) => Err(JoinError::AddressLimit.into()),
+    }
 }
 
 /// Answers a request that succeeded, if it asked for an answer.
@@ -336,9 +349,7 @@ async fn get_history<A: App>(
     let limit = wanted.min(limits.page_events);
     let query = Query { part, limit, bytes: limits.page_bytes };
     // No page is in memory that the client's address has no room for.
-    let Some(reserved) = client.connection().reserve(limits.answer_bytes()).await else {
-        return Ok(());
-    };
+    let Some(reserved) = reserve(client).await? else { return Ok(()) };
     let read = live.page(client.dialogue(), query).await;
     // The room may have been deleted meanwhile, and another one have its id.
     if !Arc::ptr_eq(&member(client, room_id)?, &live) {
@@ -371,9 +382,7 @@ async fn list_rooms<A: App>(
     let after = asked.after.as_deref().map(str::parse).transpose();
     let after = after.map_err(|_| invalid("`after` is not the `next` of another list"))?;
     let most = asked.limit.unwrap_or(usize::MAX).clamp(1, limits.page_rooms.max(1));
-    let Some(reserved) = client.connection().reserve(limits.answer_bytes()).await else {
-        return Ok(());
-    };
+    let Some(reserved) = reserve(client).await? else { return Ok(()) };
     let (mut rooms, mut bytes, mut next) = (Vec::new(), 0, None);
     // A short page looks at few rooms, and may be empty.
     let scanned = most.max(FEWEST_SCANNED).min(limits.page_rooms.max(1));

@@ -42,7 +42,7 @@ const MAX_SLICES: usize = 48;
 const MAX_COPIED: usize = 16_384;
 /// How often a connection over its byte budget checks the budget again.
 const BUDGET_POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Number of frames after which a connection lets other tasks run.
+/// Number of frames, or of reads of a longer one, after which a connection lets other tasks run.
 const FRAMES_IN_A_ROW: usize = 32;
 /// How long a closed connection may take to write its last frames.
 const LINGER: Duration = Duration::from_secs(2);
@@ -71,7 +71,7 @@ struct Inner<S> {
     intake: Arc<Intake>,
     /// While the client has sent more than its rate allows: until when.
     pause: Option<Pin<Box<Sleep>>>,
-    /// Number of frames since other tasks last ran.
+    /// Number of frames and reads since other tasks last ran.
     in_a_row: usize,
     /// While over budget: the deadline, and the next check.
     over: Option<(Instant, Pin<Box<Sleep>>)>,
@@ -301,7 +301,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             return self.refuse("the client sent a packet that clients must not send");
         }
         let frames = self.incoming.take_frames();
-        self.in_a_row += frames;
+        // Reading a part of a long frame is work, too.
+        self.in_a_row += frames.max(1);
         self.intake.received(bytes.len(), frames);
         self.pause = self.intake.wait().map(|wait| Box::pin(tokio::time::sleep(wait)));
         self.retained = self.retained.max(self.incoming.partial());

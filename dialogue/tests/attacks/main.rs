@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How much resident memory the clients of one address may add with the default limits, in bytes. The
-/// server counts up to 24 MB of it (`Limits::address_bytes`). Up to 1,000 connections, which have a limit of
+/// server counts up to 32 MB of it (`Limits::address_bytes`). Up to 1,000 connections, which have a limit of
 /// their own, take 26 KB each. The allocator and the first bytes of each connection, which do not count,
 /// take the rest.
 const MAX_HELD: usize = 64_000_000;

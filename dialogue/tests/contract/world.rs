@@ -42,6 +42,7 @@ pub fn limits() -> Limits {
     (limits.triggers_per_address, limits.triggers_in_all) = (None, None);
     (limits.answers, limits.answers_per_address) = (None, None);
     (limits.incoming, limits.incoming_per_address) = (None, None);
+    limits.creations_per_address = None;
     limits.connections_per_address = 10_000;
     limits
 }

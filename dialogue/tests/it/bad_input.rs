@@ -139,6 +139,19 @@ async fn binary_attachments_are_refused() {
 }
 
 #[tokio::test]
+async fn message_with_too_many_objects_is_rejected() {
+    let server = Server::start(Test::default()).await;
+    let mut ann = server.join("ann", "open").await;
+    // The message itself has three of 20,000.
+    for (count, ok) in [(19_997, true), (19_998, false), (300_000, false)] {
+        let data = json!({ "list": vec![json!([]); count - 1], "text": "[{".repeat(30_000) });
+        let answer = ann.trigger("open", "x", data).await;
+        assert_eq!(answer["ok"], ok, "{count}: {answer}");
+        assert_eq!(answer["code"] == "LIMIT_EXCEEDED", !ok, "{count}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn deep_json_is_refused() {
     let server = Server::start(Test::default()).await;
     let mut bystander = bystander(&server).await;

@@ -1,6 +1,6 @@
 //! How much, how often and for how long.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dialogue::{Dialogue, Limits, Rate};
 use serde_json::{Value, json};
@@ -10,9 +10,9 @@ use tokio::{
 };
 
 use crate::{
-    lobby::{Lobby, Poke, hall},
+    lobby::{Lobby, Poke, hall, table},
     peer::{Incoming, Peer},
-    polling::fetch,
+    polling::{Poller, fetch},
     server::{Server, unpaced},
 };
 
@@ -113,10 +113,11 @@ fn the_defaults_are_those_of_the_protocol() {
     assert_eq!((limits.page_events, limits.page_bytes), (100, 256_000));
     assert_eq!((limits.outgoing_packets, limits.waiting_events), (128, 1_024));
     assert_eq!((limits.outgoing_bytes, limits.waiting_bytes), (1_000_000, 4_000_000));
-    assert_eq!((limits.address_bytes, limits.total_bytes), (24_000_000, 512_000_000));
+    assert_eq!((limits.address_bytes, limits.total_bytes), (32_000_000, 512_000_000));
     assert_eq!(limits.containers, 20_000);
-    assert_eq!(limits.incoming, Some(Rate::per_second(1_000_000).burst(10_000_000)));
-    assert_eq!(limits.incoming_per_address, Some(Rate::per_second(10_000_000).burst(100_000_000)));
+    assert_eq!(limits.incoming, Some(Rate::per_second(1_000_000).burst(4_000_000)));
+    assert_eq!(limits.incoming_per_address, Some(Rate::per_second(10_000_000).burst(20_000_000)));
+    assert_eq!(limits.creations_per_address, Some(Rate::per_second(5).burst(100)));
     assert_eq!((limits.head, limits.attachment_bytes), (16_384, 16_384));
     assert_eq!((limits.rooms_per_address, limits.page_rooms), (100, 1_000));
     assert_eq!(
@@ -261,4 +262,123 @@ async fn rooms_are_created_only_so_often_and_only_so_many() {
     assert_eq!(refusal(&refused), (Some("RATE_LIMITED"), true), "{refused}");
     // The server's own code creates as many as it likes.
     server.dialogue.create_room("d", dialogue::RoomConfig::new("D")).await.unwrap();
+}
+
+#[tokio::test]
+async fn join_over_the_memory_of_its_address_is_rejected_until_another_leaves() {
+    let mut limits = unpaced();
+    limits.address_bytes = 80_000;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    for number in 0..40 {
+        server.dialogue.room(table::Room { number }).create().await.unwrap();
+    }
+    let mut ann = server.guest("ann").await;
+    let (mut joined, mut refused) = (Vec::new(), None);
+    for number in 0..40 {
+        let answer = ann.join(&format!("table:{number}")).await;
+        if answer["ok"] == true {
+            joined.push(number);
+        } else {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("some join is rejected");
+    assert_eq!(refusal(&refused), (Some("RATE_LIMITED"), true), "{refused}");
+    // 2,500 bytes each.
+    assert!((10..=18).contains(&joined.len()), "{} joins", joined.len());
+    assert_eq!(server.dialogue.stats().members, joined.len());
+    // Whose connection it is makes no difference, and the first bytes of each are free.
+    let mut bob = server.guest("bob").await;
+    for number in &joined[..2] {
+        bob.join(&format!("table:{number}")).await;
+    }
+    for number in &joined {
+        assert_eq!(ann.leave(&format!("table:{number}")).await["ok"], true);
+    }
+    for number in 20..30 {
+        let answer = bob.join(&format!("table:{number}")).await;
+        assert_eq!(answer["ok"], true, "{answer}");
+    }
+    drop((ann, bob));
+    server.settled(|stats| stats.members == 0).await;
+    let mut cat = server.guest("cat").await;
+    for number in &joined {
+        assert_eq!(cat.join(&format!("table:{number}")).await["ok"], true);
+    }
+}
+
+#[tokio::test]
+async fn client_that_sends_too_much_is_read_more_slowly() {
+    for per_address in [false, true] {
+        let mut limits = unpaced();
+        let rate = Some(Rate::per_second(50_000).burst(100_000));
+        if per_address {
+            limits.incoming_per_address = rate;
+        } else {
+            limits.incoming = rate;
+        }
+        let server = Server::with_limits(Lobby::default(), limits).await;
+        let mut ann = server.guest("ann").await;
+        let began = Instant::now();
+        // A request weighs its bytes and 1,024 more.
+        for _ in 0..200 {
+            ann.feed("42[\"dialogue:leave\",{\"roomId\":\"x\"}]").await;
+        }
+        ann.flush().await;
+        for _ in 0..200 {
+            assert_eq!(ann.event().await.0, "dialogue:error");
+        }
+        let took = began.elapsed();
+        assert!(took > Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn room_creations_of_an_address_have_a_rate_whoever_asks() {
+    let mut limits = unpaced();
+    limits.creations_per_address = Some(hourly(3));
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut guests = [server.guest("ann").await, server.guest("bob").await];
+    let mut allowed = Vec::new();
+    for n in 0..5 {
+        let create = json!({ "id": format!("room-{n}"), "name": "Room" });
+        let answer = guests[n % 2].ask("dialogue:createRoom", create).await;
+        allowed.push(answer["ok"] == true);
+        if n > 2 {
+            assert_eq!(refusal(&answer), (Some("RATE_LIMITED"), true), "{answer}");
+        }
+    }
+    assert_eq!(allowed, [true, true, true, false, false]);
+}
+
+#[tokio::test]
+async fn long_answer_over_the_memory_of_its_address_is_rejected_and_ends_with_its_client() {
+    let mut limits = unpaced();
+    (limits.address_bytes, limits.page_bytes) = (800_000, 100_000);
+    limits.join_time = Duration::from_secs(2);
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut ann = server.guest("ann").await;
+    let eve = Poller::connect(server.address, r#"{"userId":"eve"}"#, "").await.unwrap();
+    let mut upload = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\ncontent-length: 790000\r\n\r\n4",
+        eve.session_id
+    );
+    upload.write_all(head.as_bytes()).await.unwrap();
+    upload.write_all(&vec![b'x'; 780_000]).await.unwrap();
+    let refused = loop {
+        let answer = ann.ask("dialogue:listRooms", Value::Null).await;
+        if answer["ok"] == false {
+            break answer;
+        }
+    };
+    assert_eq!(refusal(&refused), (Some("RATE_LIMITED"), true), "{refused}");
+    // One that waits for memory does not outlive its connection.
+    ann.emit("dialogue:listRooms", Value::Null).await;
+    ann.close().await;
+    server.settled(|stats| stats.connections == 1).await;
+    drop(upload);
+    let mut bob = server.guest("bob").await;
+    while bob.ask("dialogue:listRooms", Value::Null).await["ok"] == false {}
 }

@@ -386,3 +386,25 @@ fn a_long_value_does_not_come_back_in_the_message() {
         assert!(issues[0].path.ends_with("unitPrice"), "{}", issues[0].path);
     }
 }
+
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Payload)]
+struct Part {
+    #[validate(length(min = 1))]
+    text: String,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Validate, Event)]
+struct Many {
+    #[validate(nested)]
+    parts: Vec<Part>,
+}
+
+#[test]
+fn rejection_tells_up_to_100_issues() {
+    for (wrong, told) in [(99, 99), (100, 100), (5_000, 100)] {
+        let payload = json!({ "parts": vec![json!({ "text": "" }); wrong] });
+        let issues = issues_of::<Many>(&payload);
+        assert_eq!(issues.len(), told);
+        assert!(issues.iter().all(|issue| issue.code == "length"), "{issues}");
+    }
+}

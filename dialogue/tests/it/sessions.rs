@@ -301,3 +301,20 @@ async fn a_client_that_is_disconnected_does_not_wait_for_a_rooms_handlers() {
     server.dialogue.clients()[0].disconnect();
     server.settled(|stats| stats.connections == 0 && stats.members == 0).await;
 }
+
+#[tokio::test]
+async fn polling_client_that_closes_with_unread_answers_leaves_its_rooms() {
+    let mut limits = short_hooks();
+    limits.outgoing_bytes = 1_000;
+    let server = Server::with_limits(Test::default(), limits).await;
+    let ann = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    ann.poll().await;
+    ann.send(r#"421["dialogue:join",{"roomId":"general"}]"#).await;
+    server.settled(|stats| stats.members == 1).await;
+    // Its requests wait until it reads, and it does not.
+    let lists: Vec<_> = (0..20).map(|id| format!(r#"42{id}["dialogue:listRooms"]"#)).collect();
+    ann.send(&lists.join("\u{1e}")).await;
+    ann.send("1").await;
+    server.settled(|stats| (stats.members, stats.connections) == (0, 0)).await;
+    server.settled(|stats| stats.addresses == 0).await;
+}

@@ -2,10 +2,16 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    super::{Client, gateway::Connection, hook, outgoing::Unsent, packet::Packet},
+    super::{
+        Client,
+        gateway::{Connection, Unreserved},
+        hook,
+        outgoing::Unsent,
+        packet::Packet,
+    },
     any::AnyRoom,
     erased::ErasedRoom,
     live::{Admission, Live},
@@ -112,14 +118,20 @@ pub(crate) async fn join<A: App>(
         Some(names) => Some(Subscriptions::named(room.spec(), &names, most)?),
         None => None,
     };
-    let stored = room.spec().events.iter().any(|event| event.history.is_some());
-    let bytes = if stored { dialogue.limits().answer_bytes() } else { 0 };
-    // No history is read that the client's address has no memory for.
-    let reserved = timeout(dialogue.limits().join_time, client.connection().reserve(bytes)).await;
-    let mut reserved = reserved.map_err(|_| JoinError::TimedOut)?.ok_or(JoinError::Closed)?;
     may_join(client, &any).await?;
-    let mut decided = Instant::now();
-    let deadline = decided + dialogue.limits().join_time;
+    let asked = Instant::now();
+    let spec = room.spec();
+    let reads = since.is_some() || spec.sync_history != SyncHistory::Nothing;
+    let stored = spec.events.iter().any(|event| event.history.is_some());
+    let bytes = if reads && stored { dialogue.limits().answer_bytes() } else { 0 };
+    // The server reads no history that the client's address has no memory for.
+    let reserved = client.connection().reserve(bytes, dialogue.limits().join_time).await;
+    let mut reserved = reserved.map_err(|unreserved| match unreserved {
+        Unreserved::Closed => JoinError::Closed,
+        Unreserved::Spent => JoinError::AddressLimit,
+    })?;
+    let mut decided = asked;
+    let deadline = Instant::now() + dialogue.limits().join_time;
     let mut attempts = 0;
     let first = 'joined: loop {
         // Another room may have the id by now.
@@ -164,6 +176,7 @@ pub(crate) async fn join<A: App>(
                 }
                 // The room is being closed, and has left the hub in a moment; or it went on.
                 Admission::Closed | Admission::Stale => {
+                    reserved.set_anyway(bytes);
                     tokio::task::yield_now().await;
                     break;
                 }

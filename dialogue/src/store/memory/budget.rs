@@ -23,7 +23,11 @@ impl Shared {
     pub(super) fn keep_within(self: &Arc<Self>) {
         let most = self.max_bytes.load(Ordering::Relaxed);
         let taken = || self.bytes.load(Ordering::Relaxed);
-        if taken() <= most.max(self.evict_at.load(Ordering::Relaxed)) {
+        if taken() <= most {
+            self.evict_at.store(0, Ordering::Relaxed);
+            return;
+        }
+        if taken() <= self.evict_at.load(Ordering::Relaxed) {
             return;
         }
         // Whoever comes while another one makes room waits for it, and finds it made.
