@@ -68,11 +68,12 @@ impl Trigger {
         self
     }
 
-    /// Attaches context: one entry of [`EventMessage::meta`](dialogue::EventMessage::meta). What
-    /// [`Meta::insert`] refuses is left out, such as a map with keys that are no strings.
+    /// Attaches context: one entry of [`EventMessage::meta`](dialogue::EventMessage::meta). The trigger fails
+    /// with [`TriggerError::NotJson`] if [`Meta::insert`] rejects the entry: at most 64 keys and 8 levels.
     pub fn meta(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
-        // What is refused is left out.
-        let _ = self.meta.insert(key, value);
+        if let Err(error) = self.meta.insert(key, value) {
+            self.data = Err(TriggerError::NotJson(error));
+        }
         self
     }
 

@@ -33,6 +33,9 @@ pub enum TriggerError {
     /// user's id: it has characters that are not seen, or looks like `system`.
     #[error("an event cannot be from {0:?}: {rule}", rule = crate::name::user_id_rule())]
     InvalidSender(String),
+    /// An entry of the event's [`Meta`](crate::Meta) is rejected, such as the 65th key.
+    #[error("{0}")]
+    InvalidMeta(String),
     /// The payload breaks the rules of its type.
     #[error("the payload is invalid: {0}")]
     Invalid(Issues),
@@ -64,7 +67,9 @@ impl From<TriggerError> for Failure {
         let message = error.to_string();
         match error {
             TriggerError::RoomNotFound => Self::new(ErrorCode::RoomNotFound, message),
-            TriggerError::InvalidSender(_) => Self::new(ErrorCode::InvalidRequest, message),
+            TriggerError::InvalidSender(_) | TriggerError::InvalidMeta(_) => {
+                Self::new(ErrorCode::InvalidRequest, message)
+            }
             TriggerError::NotCarried | TriggerError::AnotherType => {
                 Self::new(ErrorCode::EventNotAllowed, message)
             }
@@ -87,9 +92,11 @@ impl IntoResponse for TriggerError {
     fn into_response(self) -> Response {
         let status = match self {
             Self::RoomNotFound => StatusCode::NOT_FOUND,
-            Self::NotCarried | Self::AnotherType | Self::InvalidSender(_) | Self::Invalid(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::NotCarried
+            | Self::AnotherType
+            | Self::InvalidSender(_)
+            | Self::InvalidMeta(_)
+            | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::KeyConflict => StatusCode::CONFLICT,
             Self::Overloaded | Self::TooManyWaiting | Self::StoreUnavailable => {

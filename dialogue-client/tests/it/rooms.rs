@@ -473,3 +473,18 @@ async fn rooms_are_listed_created_and_deleted() {
     let error = ann.create_room(CreateRoom::new("shed", "A shed")).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::PermissionDenied));
 }
+
+#[tokio::test]
+async fn trigger_with_65_entries_of_meta_fails_and_sends_nothing() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut trigger = square.trigger(Tick { by: "ann".into(), n: 1 });
+    for n in 0..65 {
+        trigger = trigger.meta(format!("key {n}"), n);
+    }
+    let error = trigger.await.unwrap_err();
+    assert!(error.to_string().contains("64 keys"), "{error}");
+    let receipt = square.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(receipt.at.unwrap().seq, 1);
+}

@@ -50,6 +50,11 @@ impl<'a> Request<'a> {
         Some(Self { name, payload })
     }
 
+    /// Whether the payload is an object.
+    pub(crate) fn has_object(&self) -> bool {
+        self.payload.starts_with('{')
+    }
+
     /// Reads the payload.
     pub(crate) fn decode<T: Deserialize<'a>>(&self) -> Result<T, Failure> {
         serde_json::from_str(self.payload).map_err(|error| invalid(issues::explain(&error)))

@@ -31,7 +31,7 @@ fn quota(rate: Rate) -> Quota {
 
 /// Something happened too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too often; try again in {} ms", .retry_after.as_millis())]
+#[error("too often; try again in {} ms", .retry_after.as_micros().div_ceil(1_000))]
 #[non_exhaustive]
 pub struct RateLimited {
     /// After how long it may happen again.

@@ -93,9 +93,15 @@ async fn dispatch<A: App>(
         }
         event::GET_HISTORY => get_history(client, ack, &request.decode()?).await,
         event::LIST_ROOMS => {
-            // Clients that know nothing of pages may send anything.
-            let asked = request.decode::<Option<ListRooms>>().ok().flatten().unwrap_or_default();
-            let IgnoredAny = request.decode()?;
+            let asked = match request.decode::<Option<ListRooms>>() {
+                Ok(asked) => asked.unwrap_or_default(),
+                Err(error) if request.has_object() => return Err(error),
+                // Clients that know nothing of pages may send anything else.
+                Err(_) => {
+                    let IgnoredAny = request.decode()?;
+                    ListRooms::default()
+                }
+            };
             list_rooms(client, ack, asked).await
         }
         event::CREATE_ROOM => create_room(client, ack, request.decode()?).await,

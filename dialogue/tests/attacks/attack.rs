@@ -36,6 +36,8 @@ pub enum Attack {
     Announcements,
     /// 760 polling clients ask for a page of history of 240 KB and read no answer.
     Histories,
+    /// 900 polling clients send 128 small requests each and read no answer.
+    SmallAnswers,
     /// 22 clients that read nothing join with long lists of subscriptions.
     LongSubscribes,
     /// 15 clients trigger events with 100,000 invalid parts and read no answer.
@@ -67,7 +69,7 @@ impl Done {
 }
 
 impl Attack {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::UnreadJoins { event: 2_500 },
         Self::UnreadJoins { event: 240_000 },
         Self::UnreadLists,
@@ -82,6 +84,7 @@ impl Attack {
         Self::Idlers,
         Self::Announcements,
         Self::Histories,
+        Self::SmallAnswers,
         Self::LongSubscribes,
         Self::Issues,
         Self::Memberships,
@@ -115,6 +118,7 @@ impl Attack {
             Self::Idlers => idlers(site).await,
             Self::Announcements => announcements(site).await,
             Self::Histories => histories(site).await,
+            Self::SmallAnswers => small_answers(site).await,
             Self::LongSubscribes => long_subscribes(site).await,
             Self::Issues => issues(site).await,
             Self::Memberships => memberships(site).await,
@@ -281,6 +285,20 @@ async fn histories(site: Site) -> Done {
         sent += poller.post(&request("dialogue:join", 1, &join)).await;
         let page = json!({ "roomId": "hall", "eventName": "note", "start": 0, "end": 1 });
         sent += poller.post(&request("dialogue:getHistory", 2, &page)).await;
+        pollers.push(poller);
+    }
+    Done::new(sent, pollers)
+}
+
+async fn small_answers(site: Site) -> Done {
+    let (mut sent, mut pollers) = (0, Vec::new());
+    for n in 0..900 {
+        let Some(poller) = Poller::connect(site.address, &format!("reader{n}")).await else {
+            break;
+        };
+        let leave = |id| request("dialogue:leave", id, &json!({ "roomId": "x" }));
+        let requests: Vec<_> = (0..128).map(leave).collect();
+        sent += poller.post(&requests.join("\u{1e}")).await;
         pollers.push(poller);
     }
     Done::new(sent, pollers)

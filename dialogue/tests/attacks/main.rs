@@ -124,6 +124,11 @@ async fn memory_with_unread_history_of_many_sessions_stays_bounded() {
 }
 
 #[tokio::test]
+async fn memory_with_unread_small_answers_stays_bounded() {
+    assert_held_within_bounds(Attack::SmallAnswers).await;
+}
+
+#[tokio::test]
 async fn memory_with_long_subscription_lists_stays_bounded() {
     assert_held_within_bounds(Attack::LongSubscribes).await;
 }

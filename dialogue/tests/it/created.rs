@@ -772,6 +772,14 @@ async fn room_list_after_an_invalid_cursor_is_rejected() {
         let refused = ann.ask("dialogue:listRooms", json!({ "after": after })).await;
         assert_eq!(refused["code"], "INVALID_REQUEST", "{after}: {refused}");
     }
+    for malformed in [json!({ "limit": "x" }), json!({ "limit": -1 }), json!({ "after": 7 })] {
+        let refused = ann.ask("dialogue:listRooms", malformed.clone()).await;
+        assert_eq!(refused["code"], "INVALID_REQUEST", "{malformed}: {refused}");
+    }
+    for anything in [json!(7), json!("x"), json!([{}])] {
+        let listed = ann.ask("dialogue:listRooms", anything).await;
+        assert_eq!(listed["ok"], true, "{listed}");
+    }
     let past_the_end =
         ann.ask("dialogue:listRooms", json!({ "after": "18446744073709551615" })).await;
     assert_eq!(past_the_end, json!({ "ok": true, "rooms": [] }));

@@ -142,6 +142,20 @@ async fn meta_is_bounded() {
 }
 
 #[tokio::test]
+async fn server_trigger_with_65_entries_of_meta_fails_and_stores_nothing() {
+    let server = Server::start(Test::default()).await;
+    let room = server.dialogue.room(general::Room);
+    let mut trigger = room.trigger(Message { text: "hi".into(), n: 1 });
+    for n in 0..65 {
+        trigger = trigger.meta(format!("key {n}"), n);
+    }
+    let error = trigger.await.unwrap_err();
+    assert!(matches!(&error, TriggerError::InvalidMeta(why) if why.contains("64")), "{error:?}");
+    let receipt = room.trigger(Message { text: "hi".into(), n: 1 }).await.unwrap();
+    assert_eq!(receipt.position.unwrap().seq, 1);
+}
+
+#[tokio::test]
 async fn subscriptions_are_to_names_that_events_can_have() {
     let server = Server::start(Test::default()).await;
     let mut ann = server.join("ann", "open").await;

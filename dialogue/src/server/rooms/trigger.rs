@@ -63,12 +63,13 @@ impl<A: App> Trigger<A> {
     }
 
     /// Attaches context: one entry of [`EventMessage::meta`](crate::EventMessage::meta).
-    /// What [`Meta::insert`] refuses is left out, such as a map with keys that are no strings.
+    /// The trigger fails with [`TriggerError::InvalidMeta`] if [`Meta::insert`] rejects the entry: at most 64
+    /// keys and 8 levels.
     pub fn meta(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
         if let Ok(message) = &mut self.message {
             let (meta, key) = (message.meta_mut().get_or_insert_with(Meta::new), key.into());
             if let Err(error) = meta.insert(&*key, value) {
-                tracing::warn!(?key, %error, "context of an event was left out");
+                self.message = Err(TriggerError::InvalidMeta(error.to_string()));
             }
         }
         self
