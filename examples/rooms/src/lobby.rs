@@ -41,7 +41,7 @@ impl App for Lobby {
     /// Every client may create a room. The app decides which events the room has.
     async fn create_room(&self, _: &Client<Self>, request: CreateRoom) -> Result<RoomConfig, Deny> {
         if request.name.to_lowercase().contains("lobby") {
-            return Err(Deny::new("the name must not contain \"lobby\""));
+            return Err(Deny::new("there is one lobby"));
         }
         let roll = json!({ "type": "integer", "minimum": 1, "maximum": 6 });
         let config = request.config().event::<Message>().event_with_schema("roll", roll);
