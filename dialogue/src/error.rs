@@ -132,7 +132,7 @@ pub enum JoinError {
     },
     /// The client's address holds as much memory as [`address_bytes`](crate::Limits::address_bytes) allows.
     #[error(
-        "the clients of this address use as much memory as they may; leave rooms, then join again"
+        "the clients of this address use as much memory as they may (`address_bytes`); try again"
     )]
     AddressLimit,
     /// The client did not read for [`join_time`](crate::Limits::join_time), so that the answer to the

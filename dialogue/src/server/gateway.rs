@@ -173,15 +173,6 @@ fn bytes_len(bytes: impl AsRef<[u8]>) -> usize {
     bytes.as_ref().len()
 }
 
-/// Why no bytes were reserved.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Unreserved {
-    /// The connection is gone.
-    Closed,
-    /// The clients of the address hold as many bytes as they may.
-    Spent,
-}
-
 /// One connection, as the rest of the server sees it.
 pub(crate) struct Connection {
     socket: Arc<Socket>,
@@ -248,20 +239,16 @@ impl Connection {
     }
 
     /// Waits for up to `time` until the budget of the client's address has `bytes` left for an answer that is
-    /// about to be made, and takes them.
-    pub(crate) async fn reserve(
-        &self,
-        bytes: usize,
-        time: Duration,
-    ) -> Result<Holding, Unreserved> {
+    /// about to be made, and takes them. Fails with [`JoinError::AddressLimit`] or [`JoinError::Closed`].
+    pub(crate) async fn reserve(&self, bytes: usize, time: Duration) -> Result<Holding, JoinError> {
         let mut held = self.transport.holding();
         let taken = self.transport.outgoing().retry(|| {
             if self.inbox.is_closed() {
-                return Some(Err(Unreserved::Closed));
+                return Some(Err(JoinError::Closed));
             }
             held.set(bytes).then_some(Ok(()))
         });
-        tokio::time::timeout(time, taken).await.unwrap_or(Err(Unreserved::Spent))?;
+        tokio::time::timeout(time, taken).await.unwrap_or(Err(JoinError::AddressLimit))?;
         Ok(held)
     }
 

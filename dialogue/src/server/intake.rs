@@ -23,24 +23,21 @@ impl Intake {
         Self { meters }
     }
 
-    /// Counts bytes, and messages that they end.
-    pub(crate) fn received(&self, bytes: usize, messages: usize) {
-        self.pay(bytes.saturating_add(messages.saturating_mul(MESSAGE)));
+    /// Counts bytes, and messages that they end. Returns how long the server waits before it reads on, if the
+    /// client has sent more than it may.
+    pub(crate) fn received(&self, bytes: usize, messages: usize) -> Option<Duration> {
+        self.pay(bytes.saturating_add(messages.saturating_mul(MESSAGE)))
     }
 
     /// Counts the time that a message took to decode and to validate.
     pub(crate) fn took(&self, time: Duration) {
         let micros = usize::try_from(time.as_micros()).unwrap_or(usize::MAX);
-        self.pay(micros.saturating_mul(MICROSECOND).min(MOST_TIME));
+        // The next read waits for it.
+        let _ = self.pay(micros.saturating_mul(MICROSECOND).min(MOST_TIME));
     }
 
-    fn pay(&self, weight: usize) {
-        self.meters.iter().for_each(|meter| meter.pay(weight));
-    }
-
-    /// How long the server waits before it reads on, if the client has sent more than it may.
-    pub(crate) fn wait(&self) -> Option<Duration> {
-        let waits = self.meters.iter().filter_map(|meter| meter.check().err());
+    fn pay(&self, weight: usize) -> Option<Duration> {
+        let waits = self.meters.iter().filter_map(|meter| meter.pay_and_check(weight).err());
         waits.map(|limited| limited.retry_after).max()
     }
 }
@@ -54,20 +51,17 @@ mod tests {
     fn intake_over_a_limit_waits_until_it_is_paid_off() {
         let meter = |burst| Arc::new(Meter::new(Some(Rate::per_second(10_000).burst(burst))));
         let intake = Intake::new(vec![meter(20_000), meter(100_000)]);
-        intake.received(10_000, 1);
-        assert_eq!(intake.wait(), None);
-        intake.received(10_000, 10);
-        let wait = intake.wait().unwrap();
+        assert_eq!(intake.received(10_000, 1), None);
+        let wait = intake.received(10_000, 10).unwrap();
         assert!(wait > Duration::from_millis(900) && wait < Duration::from_secs(2), "{wait:?}");
         intake.took(Duration::from_mins(1));
-        let wait = intake.wait().unwrap();
+        let wait = intake.received(0, 0).unwrap();
         assert!(wait > Duration::from_secs(95) && wait < Duration::from_secs(105), "{wait:?}");
     }
 
     #[test]
     fn intake_without_limits_never_waits() {
         let intake = Intake::new(vec![Arc::new(Meter::new(None))]);
-        intake.received(usize::MAX, usize::MAX);
-        assert_eq!(intake.wait(), None);
+        assert_eq!(intake.received(usize::MAX, usize::MAX), None);
     }
 }

@@ -22,7 +22,7 @@ use super::{
     Limits,
     budget::{Budget, Holding},
     frames::{text_header, texts},
-    packet::Packet,
+    packet::{ENTRY_OVERHEAD, Packet},
 };
 use crate::protocol::event;
 
@@ -30,8 +30,6 @@ use crate::protocol::event;
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Longest pause of [`Outgoing::retry`].
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(2);
-/// Estimated overhead of one queue entry, in bytes.
-const ENTRY_OVERHEAD: usize = 128;
 /// The frame of a heartbeat.
 const PING: &[u8] = &[0x81, 1, b'2'];
 /// Approximate number of bytes per [`Outgoing::take`]. A heartbeat overtakes what stays in the queue.
@@ -333,7 +331,7 @@ impl Outgoing {
         let bytes = queue.bytes;
         queue.held.set_anyway(bytes);
         if entries.is_empty() {
-            // Reuse the buffer, unless it is large_incoming.
+            // Reuse the buffer, unless it is large.
             let buffer = std::mem::take(entries);
             if queue.entries.capacity() == 0 && buffer.capacity() <= IDLE_CAPACITY {
                 queue.entries = buffer;

@@ -10,8 +10,8 @@ use crate::protocol::event;
 
 /// What a body of unknown length is given room for at first, in bytes.
 const INITIAL_CAPACITY: usize = 128;
-/// What a packet takes besides its text, in bytes: its place in a queue.
-const ENTRY_OVERHEAD: usize = 128;
+/// Estimated overhead of one queue entry, in bytes.
+pub(super) const ENTRY_OVERHEAD: usize = 128;
 
 /// A packet as text, without the frame of a transport. Cheap to clone: everybody to whom it is sent
 /// shares the text.

@@ -123,8 +123,8 @@ pub(super) fn upload(transport: &Transport, request: Request) -> Request {
             return Err(axum::Error::new(UploadError::ForbiddenPacket));
         }
         let messages = chunk.split(|byte| *byte == SEPARATOR).count();
-        transport.intake().received(chunk.len(), messages);
-        Ok((chunk, transport.intake().wait()))
+        let wait = transport.intake().received(chunk.len(), messages);
+        Ok((chunk, wait))
     };
     request.map(|body| {
         Body::from_stream(body.into_data_stream().then(move |chunk| {
@@ -142,8 +142,7 @@ pub(super) fn upload(transport: &Transport, request: Request) -> Request {
 
 /// Counts a request against the client's rate. Waits while the client has sent more than that allows.
 pub(super) async fn admit(transport: &Transport) {
-    transport.intake().received(0, 1);
-    if let Some(wait) = transport.intake().wait() {
+    if let Some(wait) = transport.intake().received(0, 1) {
         tokio::time::sleep(wait).await;
     }
 }

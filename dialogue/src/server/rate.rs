@@ -224,22 +224,25 @@ impl Meter {
 
     /// Whether another answer may be given, or when.
     pub(crate) fn check(&self) -> Result<(), RateLimited> {
-        let level = self.0.as_ref().map_or(1.0, |bucket| bucket.pay(0.0));
+        self.pay_and_check(0)
+    }
+
+    /// Pays for bytes.
+    pub(crate) fn pay(&self, bytes: usize) {
+        let _ = self.pay_and_check(bytes);
+    }
+
+    /// Pays for bytes. Says whether more may follow, or when.
+    pub(crate) fn pay_and_check(&self, bytes: usize) -> Result<(), RateLimited> {
+        let Some(bucket) = &self.0 else { return Ok(()) };
+        #[allow(clippy::cast_precision_loss, reason = "messages are far from 2^52 bytes")]
+        let level = bucket.pay(bytes as f64);
         if level > 0.0 {
             return Ok(());
         }
-        let per_second = self.0.as_ref().map_or(1.0, |bucket| bucket.per_second);
         // A byte more than is owed.
-        let retry_after = Duration::try_from_secs_f64((1.0 - level) / per_second);
+        let retry_after = Duration::try_from_secs_f64((1.0 - level) / bucket.per_second);
         Err(RateLimited { retry_after: retry_after.unwrap_or(Duration::MAX) })
-    }
-
-    /// Pays for an answer.
-    pub(crate) fn pay(&self, bytes: usize) {
-        if let Some(bucket) = &self.0 {
-            #[allow(clippy::cast_precision_loss, reason = "answers are far from 2^52 bytes")]
-            bucket.pay(bytes as f64);
-        }
     }
 
     /// Whether it is as if nothing had been paid.

@@ -11,7 +11,7 @@ use super::{
     AnyRoom, Client,
     budget::Holding,
     decode::{Request, invalid},
-    gateway::{Frame, Unreserved},
+    gateway::Frame,
     hook,
     message::Envelope,
     packet::Packet,
@@ -136,8 +136,8 @@ async fn reserve<A: App>(client: &Client<A>) -> Result<Option<Holding>, Failure>
     let limits = client.dialogue().limits();
     match client.connection().reserve(limits.answer_bytes(), limits.join_time).await {
         Ok(reserved) => Ok(Some(reserved)),
-        Err(Unreserved::Closed) => Ok(None),
-        Err(Unreserved::Spent) => Err(JoinError::AddressLimit.into()),
+        Err(JoinError::Closed) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

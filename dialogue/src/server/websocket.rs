@@ -303,8 +303,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         let frames = self.incoming.take_frames();
         // Reading a part of a long frame is work, too.
         self.in_a_row += frames.max(1);
-        self.intake.received(bytes.len(), frames);
-        self.pause = self.intake.wait().map(|wait| Box::pin(tokio::time::sleep(wait)));
+        let wait = self.intake.received(bytes.len(), frames);
+        self.pause = wait.map(|wait| Box::pin(tokio::time::sleep(wait)));
         self.retained = self.retained.max(self.incoming.partial());
         if !self.held.set(self.retained) {
             let look = Box::pin(tokio::time::sleep(BUDGET_POLL_INTERVAL));

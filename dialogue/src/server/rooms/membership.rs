@@ -5,13 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    super::{
-        Client,
-        gateway::{Connection, Unreserved},
-        hook,
-        outgoing::Unsent,
-        packet::Packet,
-    },
+    super::{Client, gateway::Connection, hook, outgoing::Unsent, packet::Packet},
     any::AnyRoom,
     erased::ErasedRoom,
     live::{Admission, Live},
@@ -125,11 +119,7 @@ pub(crate) async fn join<A: App>(
     let stored = spec.events.iter().any(|event| event.history.is_some());
     let bytes = if reads && stored { dialogue.limits().answer_bytes() } else { 0 };
     // The server reads no history that the client's address has no memory for.
-    let reserved = client.connection().reserve(bytes, dialogue.limits().join_time).await;
-    let mut reserved = reserved.map_err(|unreserved| match unreserved {
-        Unreserved::Closed => JoinError::Closed,
-        Unreserved::Spent => JoinError::AddressLimit,
-    })?;
+    let mut reserved = client.connection().reserve(bytes, dialogue.limits().join_time).await?;
     let mut decided = asked;
     let deadline = Instant::now() + dialogue.limits().join_time;
     let mut attempts = 0;
