@@ -13,6 +13,16 @@ export class Bot {
     return new Bot(spawn(join(BINARIES, "bot"), { env, stdio: ["ignore", "ignore", "inherit"] }));
   }
 
+  /** Stops the process from running, with its connection open. */
+  freeze(): void {
+    this.process.kill("SIGSTOP");
+  }
+
+  /** Lets a frozen process go on. */
+  thaw(): void {
+    this.process.kill("SIGCONT");
+  }
+
   /** Ends the process. */
   kill(): Promise<void> {
     return ended(this.process);

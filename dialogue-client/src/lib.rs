@@ -75,7 +75,10 @@ struct Readme;
 /// What [`Builder::tls`] takes is of this version of it.
 pub use rustls;
 
-pub use dialogue::protocol::{CreateRoom, ErrorCode, RoomInfo};
+pub use dialogue::{
+    Epoch, EventMessage, Position,
+    protocol::{CreateRoom, ErrorCode, RoomInfo},
+};
 
 pub use crate::{
     builder::Builder,
