@@ -94,6 +94,12 @@ fn prefix(address: IpAddr, bits: u32) -> IpAddr {
     }
 }
 
+/// How often the server sees connections of one address end. Thousands that end together would hold up everybody
+/// else.
+fn ends() -> Rate {
+    Rate::per_second(500).burst(32)
+}
+
 /// The unit of limits per address: an IPv4 address or an IPv6 /64.
 pub(crate) fn host(address: IpAddr) -> IpAddr {
     prefix(address, 64)
@@ -134,6 +140,8 @@ pub(crate) struct Address {
     answers: Meter,
     /// What its clients send.
     incoming: Arc<Meter>,
+    /// Ends of its connections.
+    ends: Arc<Meter>,
     network: Option<Arc<Address>>,
     /// When a transport was last opened.
     last: Mutex<Instant>,
@@ -158,6 +166,7 @@ impl Address {
                 limits.incoming_per_address.map(|rate| rate.times(times)),
                 MAX_SHARED_DEBT,
             )),
+            ends: Arc::new(Meter::new(limits.incoming_per_address.map(|_| ends()))),
             network,
             last: Mutex::new(Instant::now()),
         }
@@ -234,7 +243,8 @@ impl Transports {
         let account = Account::open(Holding::new(address.kept.clone()), size)?;
         let own = Meter::new(self.limits.incoming);
         let shared = address.levels().map(|level| level.incoming.clone());
-        let intake = Intake::new(std::iter::once(Arc::new(own)).chain(shared).collect());
+        let meters = std::iter::once(Arc::new(own)).chain(shared).collect();
+        let intake = Intake::new(meters, address.ends.clone());
         Some(Transport(Arc::new(Opened {
             _place: place,
             account,

@@ -13,14 +13,22 @@ const MICROSECOND: usize = 50;
 /// The most weight that the time of one message is given: it may have waited for a processor.
 const MOST_TIME: usize = 1_000_000;
 
-/// What one client sends: against its own limit, that of its address and that of its /48.
+/// What one client sends: against its own limit, that of its address and that of its /48. And when its connection
+/// ends, among those of its address.
 pub(crate) struct Intake {
     meters: Vec<Arc<Meter>>,
+    ends: Arc<Meter>,
 }
 
 impl Intake {
-    pub(crate) fn new(meters: Vec<Arc<Meter>>) -> Self {
-        Self { meters }
+    pub(crate) fn new(meters: Vec<Arc<Meter>>, ends: Arc<Meter>) -> Self {
+        Self { meters, ends }
+    }
+
+    /// Counts the end of the connection. Returns how long the server waits before it sees the end, if many
+    /// connections of the address end at once.
+    pub(crate) fn ended(&self) -> Option<Duration> {
+        self.ends.pay_and_check(1).err().map(|limited| limited.retry_after)
     }
 
     /// Counts bytes, and messages that they end. Returns how long the server waits before it reads on, if the
@@ -50,7 +58,8 @@ mod tests {
     #[test]
     fn intake_over_a_limit_waits_until_it_is_paid_off() {
         let meter = |burst| Arc::new(Meter::new(Some(Rate::per_second(10_000).burst(burst))));
-        let intake = Intake::new(vec![meter(20_000), meter(100_000)]);
+        let unlimited = Arc::new(Meter::new(None));
+        let intake = Intake::new(vec![meter(20_000), meter(100_000)], unlimited);
         assert_eq!(intake.received(10_000, 1), None);
         let wait = intake.received(10_000, 10).unwrap();
         assert!(wait > Duration::from_millis(900) && wait < Duration::from_secs(2), "{wait:?}");
@@ -61,7 +70,19 @@ mod tests {
 
     #[test]
     fn intake_without_limits_never_waits() {
-        let intake = Intake::new(vec![Arc::new(Meter::new(None))]);
+        let unlimited = || Arc::new(Meter::new(None));
+        let intake = Intake::new(vec![unlimited()], unlimited());
         assert_eq!(intake.received(usize::MAX, usize::MAX), None);
+        assert_eq!(intake.ended(), None);
+    }
+
+    #[test]
+    fn ends_of_one_address_wait_for_one_another() {
+        let ends = Arc::new(Meter::new(Some(Rate::per_second(10).burst(2))));
+        let ended = || Intake::new(Vec::new(), ends.clone()).ended();
+        assert_eq!(ended(), None);
+        ends.pay(10);
+        let waits: Vec<_> = (0..3).map(|_| ended().unwrap().as_millis()).collect();
+        assert!(waits.is_sorted() && waits[2] - waits[0] > 150 && waits[2] < 1_500, "{waits:?}");
     }
 }

@@ -78,8 +78,9 @@ pub struct Limits {
     /// counts 1,024 bytes more, and each microsecond of decoding and validating a payload 50. Over it, the
     /// server reads from the connection when the debt is paid off. Default: 1,000,000/s, burst 4,000,000.
     pub incoming: Option<Rate>,
-    /// The same limit for all connections of one address. An IPv6 /48 has four times as much. Default:
-    /// 10,000,000/s, burst 20,000,000.
+    /// The same limit for all connections of one address. An IPv6 /48 has four times as much. With this limit,
+    /// the server also spreads the ends of many connections of one address: 32 end at once, and after them
+    /// 500 in each second. Default: 10,000,000/s, burst 20,000,000.
     pub incoming_per_address: Option<Rate>,
     /// Rate limit of triggers of one connection. Default: 100/s, burst 200.
     pub triggers: Option<Rate>,

@@ -217,12 +217,13 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     // A client that is gone may have left much to do; it holds its places only so long for it.
     // What was begun is finished: no request runs more than the four hooks of a join; only one that
     // waits for a room's handlers could take longer, and a deletion, whose hooks go on without it.
-    let begun = Instant::now();
+    let (begun, mut steps) = (Instant::now(), membership::Steps::default());
     let rest = async {
         while begun.elapsed() < time
             && let Some(frame) = client.connection().inbox.rest()
         {
             requests::handle(client, frame).await;
+            steps.take().await;
         }
     };
     let _ = tokio::time::timeout(time.saturating_mul(5), rest).await;

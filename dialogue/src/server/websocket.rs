@@ -71,6 +71,8 @@ struct Inner<S> {
     intake: Arc<Intake>,
     /// While the client has sent more than its rate allows: until when.
     pause: Option<Pin<Box<Sleep>>>,
+    /// How the stream ended, until it is this connection's turn to end.
+    end: Option<io::Result<()>>,
     /// Number of frames and reads since other tasks last ran.
     in_a_row: usize,
     /// While over budget: the deadline, and the next check.
@@ -122,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
             retained: 0,
             intake,
             pause: None,
+            end: None,
             in_a_row: 0,
             over: None,
             unflushed: false,
@@ -268,20 +271,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             Poll::Pending => true,
         };
         ready!(self.wait_for_turn(cx));
+        if let Some(end) = self.end.take() {
+            return Poll::Ready(end);
+        }
         ready!(self.wait_for_budget(cx))?;
         let most = if blocked { buffer.remaining().min(self.credit) } else { buffer.remaining() };
         if most == 0 {
             return Poll::Pending;
         }
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part));
         let length = part.filled().len();
+        if read.is_err() || length == 0 {
+            return self.end(cx, read);
+        }
         let start = buffer.filled().len();
         buffer.advance(length);
         if blocked {
             self.credit -= length;
         }
         self.note_read(&buffer.filled()[start..])
+    }
+
+    /// The client's end: now, or when it is its turn.
+    fn end(&mut self, cx: &mut Context<'_>, end: io::Result<()>) -> Poll<io::Result<()>> {
+        let Some(wait) = self.intake.ended() else { return Poll::Ready(end) };
+        (self.end, self.pause) = (Some(end), Some(Box::pin(tokio::time::sleep(wait))));
+        ready!(self.wait_for_turn(cx));
+        Poll::Ready(self.end.take().unwrap_or(Ok(())))
     }
 
     fn note_read(&mut self, bytes: &[u8]) -> Poll<io::Result<()>> {
@@ -444,7 +461,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::server::{Limits, budget::Budget, packet::Packet};
+    use crate::server::{Limits, budget::Budget, packet::Packet, rate::Meter};
 
     const WRITE_TIME: Duration = Duration::from_secs(20);
     const ALMOST: Duration = Duration::from_secs(19);
@@ -463,7 +480,7 @@ mod tests {
     }
 
     fn unlimited() -> Arc<Intake> {
-        Arc::new(Intake::new(Vec::new()))
+        Arc::new(Intake::new(Vec::new(), Arc::new(Meter::new(None))))
     }
 
     fn packet(length: usize) -> Packet {
@@ -608,6 +625,29 @@ mod tests {
         assert!(read(&mut socket).await.is_none());
         let length = client.read(&mut left).await.unwrap();
         assert!(left[..length].ends_with(br#"42["a","x"]"#));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_that_ends_after_another_of_its_address_waits_for_its_turn() {
+        let ends = Arc::new(Meter::new(Some(crate::Rate::per_second(10).burst(1))));
+        let mut sockets = Vec::new();
+        for _ in 0..2 {
+            let (mut socket, _, _, client) = open(1_000);
+            let intake = Intake::new(Vec::new(), ends.clone());
+            socket.inner.as_mut().unwrap().intake = Arc::new(intake);
+            drop(client);
+            sockets.push(socket);
+        }
+        // The next one waits for 0.6 s.
+        ends.pay(5);
+        for socket in &mut sockets {
+            assert!(read(socket).await.is_none(), "it waits");
+        }
+        advance(Duration::from_millis(610)).await;
+        assert_eq!(read(&mut sockets[0]).await.unwrap().unwrap(), 0);
+        assert!(read(&mut sockets[1]).await.is_none(), "it waits for the other");
+        advance(Duration::from_millis(100)).await;
+        assert_eq!(read(&mut sockets[1]).await.unwrap().unwrap(), 0);
     }
 
     #[tokio::test]

@@ -225,7 +225,7 @@ async fn waiting_requests(site: Site) -> Done {
 async fn unread_events(site: Site) -> Done {
     let (mut sent, mut attackers) = (0, Vec::new());
     for n in 0..100 {
-        let room = format!("own:{n}");
+        let room = format!("own:{}", 1_000 + n);
         let mut attacker = Attacker::connect(site.address, &format!("talker{n}")).await;
         attacker.join(&room).await;
         let blink = frame(1, blink(&room, 500_000).as_bytes());

@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const TIME: Duration = Duration::from_secs(3);
 /// Pause for an attack to begin, or to end.
 const LEAD: Duration = Duration::from_secs(1);
-const PAIRS: usize = 3;
+const PAIRS: usize = 5;
 
 /// Environment variable: the attack to run or, for the measurement, a part of the names of the attacks.
 const ATTACK: &str = "DIALOGUE_ATTACK";

@@ -335,6 +335,24 @@ async fn client_that_sends_too_much_is_read_more_slowly() {
 }
 
 #[tokio::test]
+async fn connections_of_one_address_that_end_together_end_one_after_another() {
+    let mut limits = unpaced();
+    limits.incoming_per_address = Limits::default().incoming_per_address;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut guests = Vec::new();
+    for n in 0..132 {
+        guests.push(server.guest(&format!("guest{n}")).await);
+    }
+    assert_eq!(server.dialogue.stats().connections, 132);
+    let began = Instant::now();
+    drop(guests);
+    server.settled(|stats| stats.connections == 0).await;
+    // After 32 at once, 500 in each second.
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(190), "{took:?}");
+}
+
+#[tokio::test]
 async fn room_creations_of_an_address_have_a_rate_whoever_asks() {
     let mut limits = unpaced();
     limits.creations_per_address = Some(hourly(3));

@@ -26,6 +26,8 @@ const DECISION_HOLDS: Duration = Duration::from_secs(1);
 /// The pauses between attempts to admit a client that does not read: from this, doubling, to that. Each
 /// attempt runs the hooks that decide.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(500)];
+/// How many rooms a client leaves, or requests of one that has gone are handled, before other tasks run.
+const STEPS_IN_A_ROW: usize = 16;
 
 /// How a joiner is answered.
 pub(crate) enum Answer {
@@ -228,9 +230,29 @@ pub(crate) async fn leave<A: App>(client: &Client<A>, live: &Arc<Live<A>>, answe
 /// Leaves every room, for good: no join comes after it.
 pub(crate) async fn leave_all<A: App>(client: &Client<A>) {
     // No room waits for the hooks of another; one that is deleted meanwhile runs its own.
-    let left: Vec<_> = client.depart().into_iter().filter(|live| live.dismiss(client)).collect();
+    let (mut left, mut steps) = (Vec::new(), Steps::default());
+    for live in client.depart() {
+        if live.dismiss(client) {
+            left.push(live);
+        }
+        steps.take().await;
+    }
     for live in left {
         has_left(client, live).await;
+        steps.take().await;
+    }
+}
+
+/// Steps of long work, which lets other tasks run now and then: thousands of clients may end together.
+#[derive(Default)]
+pub(crate) struct Steps(usize);
+
+impl Steps {
+    pub(crate) async fn take(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(STEPS_IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
