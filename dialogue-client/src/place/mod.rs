@@ -150,6 +150,9 @@ impl Place {
             self.move_to(end.at);
             return Vec::new();
         }
+        if self.is_past(end.at) {
+            return vec![self.reset(end.at)];
+        }
         let mut steps = Vec::with_capacity(events.len());
         match self.see_all(events, &mut steps) {
             Verdict::Seen => steps.extend(self.end(end)),
@@ -189,6 +192,18 @@ impl Place {
             held.end = Some(end);
             return Vec::new();
         }
+        if self.is_past(end.at) {
+            return vec![self.reset(end.at)];
+        }
+        self.compare(&end)
+    }
+
+    /// Whether the log ends before what was seen of it: the server's store has lost events.
+    fn is_past(&self, end: At) -> bool {
+        end.epoch == self.at.epoch && end.seq < self.at.seq
+    }
+
+    fn compare(&mut self, end: &End) -> Vec<Step> {
         if end.at.epoch != self.at.epoch {
             return vec![self.fall_behind(self.at.seq)];
         }
@@ -213,10 +228,11 @@ impl Place {
     /// Takes in what was asked for.
     pub(crate) fn page(&mut self, Range { events, complete, end }: Range) -> Vec<Step> {
         // Nobody asked, or the answer comes twice.
-        let Some(from) = self.held.as_ref().map(|held| held.from) else { return Vec::new() };
+        let asked = self.held.as_ref().map(|held| (held.from, held.after));
+        let Some((from, after)) = asked else { return Vec::new() };
         let mut steps = Vec::with_capacity(events.len());
         let last = events.last().and_then(|event| event.position);
-        let verdict = if end.epoch == self.at.epoch {
+        let verdict = if end.epoch == self.at.epoch && end.seq >= after {
             self.see_all(events, &mut steps)
         } else {
             Verdict::Foreign
@@ -255,8 +271,9 @@ impl Place {
         {
             steps.push(self.fall_behind(self.at.seq));
         }
+        // The page may be newer than that.
         if let Some(end) = end {
-            steps.extend(self.end(end));
+            steps.extend(self.compare(&end));
         }
         steps
     }

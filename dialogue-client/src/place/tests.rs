@@ -349,3 +349,36 @@ fn what_is_kept_no_more_is_a_reset() {
     assert_eq!(told(&place.page(page(OLD, vec![tick(8, 7), tick(9, 8)], true, 9))), "!9");
     assert_eq!(told(&place.live(tick(10, 9))), "10");
 }
+
+#[test]
+fn position_before_what_was_seen_is_a_reset() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(9, 2))), "9");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 8)]))), "!8");
+    assert_eq!(told(&place.live(tick(9, 8))), "9");
+}
+
+#[test]
+fn recovered_join_before_what_was_seen_is_a_reset() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(9, 2))), "9");
+    assert_eq!(joined(&mut place, 5, vec![]), "!5");
+    assert_eq!(told(&place.live(tick(6, 5))), "6");
+}
+
+#[test]
+fn page_before_what_it_was_asked_after_is_a_reset() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    // What was held has to be asked for once more.
+    assert_eq!(told(&place.page(page(OLD, vec![], true, 1))), "!1 >1");
+}
+
+#[test]
+fn position_from_before_a_page_is_no_reset() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 4)]))), "");
+    let range = vec![tick(3, 2), tick(4, 3), tick(5, 4)];
+    assert_eq!(told(&place.page(page(OLD, range, true, 5))), "3 4 5");
+}

@@ -53,7 +53,9 @@ export class Feed {
   /** Takes in where the server says that the log ends. */
   heardOf(end: End): void {
     if (this.#held) this.#end = end;
-    else if (this.#place?.isBehind(end)) void this.#fetch();
+    // A log that ends before what was seen of it has lost events.
+    else if (this.#place && end.seq < this.#place.seq) void this.#fetch();
+    else this.#compare(end);
   }
 
   /** Stored events of these names come, too, from a place on. */
@@ -95,9 +97,15 @@ export class Feed {
       } else if (this.#behind) void this.#fetch();
       else this.#held = undefined;
     }
+    if (this.#held) return;
     const end = this.#end;
     this.#end = undefined;
-    if (end) this.heardOf(end);
+    // What was fetched may be newer.
+    if (end) this.#compare(end);
+  }
+
+  #compare(end: End): void {
+    if (this.#place?.isBehind(end)) void this.#fetch();
   }
 
   /**
@@ -136,7 +144,8 @@ export class Feed {
       for (let complete = false; !complete; ) {
         const page = await this.#owner.fetch(place.seq);
         if (stopped()) return;
-        if (page.epoch !== place.epoch || (!page.complete && page.events.length === 0)) return this.#lose();
+        const isOther = page.epoch !== place.epoch || page.seq < place.seq;
+        if (isOther || (!page.complete && page.events.length === 0)) return this.#lose();
         complete = page.complete;
         for (const message of page.events) {
           const verdict = place.take(message);

@@ -216,7 +216,8 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     const { roomName, events, recovered, last = {} } = answer;
     const again = this.#feed.since !== undefined;
     this.roomName = roomName;
-    if (again && recovered) {
+    // A log that ends before what was seen of it has lost events.
+    if (again && recovered && answer.seq >= this.#feed.since!.seq) {
       this.#feed.resume(events, { ...answer, last }, this.#followed);
     } else {
       this.#feed.begin(answer, this.#followed);

@@ -159,3 +159,34 @@ describe("subscribe-later: a name is subscribed to while events of others come",
     expect(delivered).toEqual(["a1", "a2", "b3", "a4"]);
   });
 });
+
+describe("reset-gone-back: the log ends before what was seen, in the same epoch", () => {
+  /** Has seen four events of a log that has three now. */
+  function gone() {
+    const all = feed(LOG.slice(0, 3));
+    all.feed.begin({ epoch: "e", seq: 4 }, ["a", "b"]);
+    return all;
+  }
+
+  test("a position that says so resets", async () => {
+    const { feed: room, delivered } = gone();
+    room.heardOf({ epoch: "e", seq: 3, last: { a: 2, b: 3 } });
+    await settled();
+    expect(delivered).toEqual(["lost"]);
+  });
+
+  test("a page that says so resets", async () => {
+    const { feed: room, delivered } = gone();
+    room.push(stored("a6", 5));
+    await settled();
+    expect(delivered).toEqual(["lost"]);
+  });
+
+  test("a position from before a page does not", async () => {
+    const { feed: room, delivered } = feed();
+    room.push(LOG[1]!);
+    room.heardOf({ epoch: "e", seq: 2, last: { a: 2 } });
+    await settled();
+    expect(delivered).toEqual(["a1", "a2", "b3", "a4"]);
+  });
+});

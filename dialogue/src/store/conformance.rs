@@ -29,6 +29,7 @@ pub async fn check(store: &impl Store) {
     events_get_their_places(store).await;
     what_is_stored_comes_back_as_it_was(store).await;
     a_log_keeps_its_epoch_until_it_is_deleted(store).await;
+    a_log_goes_on_in_another_epoch(store).await;
     a_key_appends_once(store).await;
     keys_in_one_batch_append_once(store).await;
     parts_are_read_as_asked(store).await;
@@ -207,6 +208,38 @@ async fn a_log_keeps_its_epoch_until_it_is_deleted(store: &impl Store) {
     let third = position(&now_stored(third));
     assert_ne!(third.epoch, first.epoch, "another log has another epoch");
     assert_eq!((third.seq, third.prev), (1, 0));
+}
+
+async fn a_log_goes_on_in_another_epoch(store: &impl Store) {
+    let room = room();
+    let log = LogId::from(room.clone());
+    let end = async |ended, next| {
+        store.end_epoch(&log, ended, next).await.expect("an epoch is ended");
+    };
+    let (next, other) = (Epoch::random(), Epoch::random());
+    end(next, other).await;
+    assert_eq!(head(store, &room).await, None, "no log begins by that");
+    let keyed = || NewEvent { key: Some(key("ann", "k", 1)), ..event(&room, "a", 1) };
+    let first = position(&now_stored(append(store, &room, vec![keyed()]).await.remove(0)));
+    add(store, &room, [("b", 2)]).await;
+    end(next, other).await;
+    let epoch = head(store, &room).await.expect("a head").epoch;
+    assert_eq!(epoch, first.epoch, "another epoch than the log's does not end");
+
+    end(first.epoch, next).await;
+    let last = vec![("a".into(), 1), ("b".into(), 2)];
+    assert_eq!(head(store, &room).await, Some(Head { epoch: next, seq: 2, last }));
+    let page = page(store, &room, after(0, &["a", "b"]), 10, usize::MAX).await;
+    assert_eq!(numbers(&page), [1, 2], "the events are there");
+    assert!(page.events.iter().all(|event| position(event).epoch == next));
+    let again = append(store, &room, vec![keyed()]).await.remove(0);
+    let moved = Position { epoch: next, ..first };
+    assert!(
+        matches!(again, Appended::Before(Before::Same(at)) if at == moved),
+        "the keys are there: {again:?}"
+    );
+    let third = position(&add(store, &room, [("a", 3)]).await[0]);
+    assert_eq!((third.epoch, third.seq, third.prev), (next, 3, 1));
 }
 
 async fn a_key_appends_once(store: &impl Store) {

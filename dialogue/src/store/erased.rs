@@ -20,6 +20,7 @@ trait Calls: Send + Sync {
     fn append(&self, batch: Batch) -> Called<'_, Vec<Appended>>;
     fn find<'a>(&'a self, log: &'a LogId, key: &'a Key) -> Called<'a, Option<Before>>;
     fn read<'a>(&'a self, log: &'a LogId, query: &'a Query) -> Called<'a, Page>;
+    fn end_epoch<'a>(&'a self, log: &'a LogId, ended: Epoch, next: Epoch) -> Called<'a, ()>;
     fn delete<'a>(&'a self, log: &'a LogId) -> Called<'a, ()>;
     fn release(&self, log: &LogId);
     fn attach(&self, archive: Archive);
@@ -48,6 +49,10 @@ impl<S: Store> Calls for S {
 
     fn read<'a>(&'a self, log: &'a LogId, query: &'a Query) -> Called<'a, Page> {
         Box::pin(Store::read(self, log, query))
+    }
+
+    fn end_epoch<'a>(&'a self, log: &'a LogId, ended: Epoch, next: Epoch) -> Called<'a, ()> {
+        Box::pin(Store::end_epoch(self, log, ended, next))
     }
 
     fn delete<'a>(&'a self, log: &'a LogId) -> Called<'a, ()> {
@@ -129,6 +134,15 @@ impl AnyStore {
 
     pub(crate) async fn read(&self, log: &LogId, query: &Query) -> Result<Page, Unavailable> {
         self.call("read", log, self.store.read(log, query)).await
+    }
+
+    pub(crate) async fn end_epoch(
+        &self,
+        log: &LogId,
+        ended: Epoch,
+        next: Epoch,
+    ) -> Result<(), Unavailable> {
+        self.call("end_epoch", log, self.store.end_epoch(log, ended, next)).await
     }
 
     pub(crate) async fn delete(&self, log: &LogId) -> Result<(), Unavailable> {

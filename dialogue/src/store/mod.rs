@@ -108,6 +108,19 @@ pub trait Store: Send + Sync + 'static {
         query: &Query,
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
+    /// Ends an epoch: the log goes on as another one, with its events, keys and numbers. Where the log's epoch
+    /// is not `ended`, or there is none, nothing changes.
+    ///
+    /// A server asks for it when it learns that the log has gone back, as it does when a database is restored, or
+    /// fails over to a server that lacks the last events: an event got a place, or the log ended, before what
+    /// subscribers were told.
+    fn end_epoch(
+        &self,
+        log: &LogId,
+        ended: Epoch,
+        next: Epoch,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Deletes a log, keys included, and frees the room's id. The app's next append begins another log.
     fn delete(&self, log: &LogId) -> impl Future<Output = Result<(), StoreError>> + Send;
 

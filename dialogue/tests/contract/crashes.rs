@@ -1,6 +1,11 @@
 //! Servers that are killed, stores that go away, and disks that are full.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    path::Path,
+    time::Duration,
+};
 
 use dialogue::{
     Dialogue, TriggerError,
@@ -13,6 +18,7 @@ use crate::{
     app::{Blink, Tick, Town, square},
     disk::Disk,
     follower::Follower,
+    oracle::Record,
     postgres,
     producer::produce,
     serve::start,
@@ -54,6 +60,40 @@ impl Load {
 
     /// Stops producing and checks everything; returns the summary.
     async fn check(self) -> String {
+        let record = self.end().await;
+        record.check();
+        // The log outlives the server: nobody had to begin anew.
+        assert!(record.consumers.iter().all(|(_, stretches)| stretches.len() == 1));
+        record.summary()
+    }
+
+    /// The same of a store that has lost events: everybody was told, and no number is two events'.
+    async fn check_after_loss(self) -> String {
+        let mut record = self.end().await;
+        let stretches = record.consumers.iter().flat_map(|(_, stretches)| stretches);
+        let mut events = HashMap::new();
+        for seen in
+            stretches.flat_map(|stretch| &stretch.seen).chain(record.logs.values().flatten())
+        {
+            let known = events.entry((seen.epoch.clone(), seen.seq)).or_insert(seen);
+            assert_eq!(*known, seen, "a number is one event's");
+        }
+        let log = record.logs.values().flatten();
+        let stored: HashSet<_> = log.map(|seen| (seen.producer.clone(), seen.n)).collect();
+        let acknowledged = record.acknowledged.len();
+        record.acknowledged.retain(|sent| stored.contains(sent));
+        let lost = acknowledged - record.acknowledged.len();
+        assert!(lost > 0, "the store has lost nothing");
+        for (_, stretches) in &mut record.consumers {
+            assert!(stretches.len() > 1, "somebody was told of no loss");
+            stretches.drain(..stretches.len() - 1);
+        }
+        record.check();
+        format!("{lost} lost, {}", record.summary())
+    }
+
+    /// Stops producing; returns what happened once everybody has seen the end.
+    async fn end(self) -> Record {
         self.stop.send_replace(true);
         let mut acknowledged = Vec::new();
         for producer in self.producers {
@@ -66,11 +106,7 @@ impl Load {
         for follower in self.followers {
             followers.push(follower.await.unwrap());
         }
-        let record = record(log, acknowledged, followers);
-        record.check();
-        // The log outlives the server: nobody had to begin anew.
-        assert!(record.consumers.iter().all(|(_, stretches)| stretches.len() == 1));
-        record.summary()
+        record(log, acknowledged, followers)
     }
 }
 
@@ -180,6 +216,23 @@ async fn a_database_that_crashes_under_load_loses_nothing_that_was_acknowledged(
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     println!("crashed three times: {}", load.check().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_that_lags_and_is_promoted_under_load_resets_everybody() {
+    let Some(mut primary) = database_server() else { return };
+    let store = Postgres::connect(primary.url()).await.unwrap();
+    let town = Dialogue::builder(Town::default()).limits(limits()).store(store);
+    let server = Server::built(town).await;
+    let load = Load::start(server.address);
+    let replica = primary.replicate().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    replica.detach().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    primary.crash().unwrap();
+    let _promoted = replica.replace(&primary).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    println!("failed over once: {}", load.check_after_loss().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,14 +1,18 @@
 //! A store that fails when it is told to, and counts what it is asked.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use dialogue::{
-    Epoch,
+    Epoch, RawMessage,
     store::{
-        Appended, Batch, Before, Created, Head, Key, LogId, Memory, Page, Query, Store, StoreError,
+        Appended, Batch, Before, Created, Head, Key, LogId, Memory, NewEvent, Page, Part, Query,
+        Store, StoreError, Stored,
     },
 };
 use tokio::sync::watch;
@@ -86,6 +90,26 @@ impl Shaky {
         }
     }
 
+    /// Takes a log back: events after `seq` are lost, and their keys. The epoch stays.
+    pub async fn take_back(&self, room: &str, seq: u64, names: &[&'static str]) {
+        let log = LogId::from(room);
+        let epoch = self.0.memory.head(&log).await.unwrap().unwrap().epoch;
+        let events = names.iter().map(|&name| name.into()).collect();
+        let query = Query { part: Part::After { seq: 0, events }, limit: 1_000, bytes: usize::MAX };
+        let kept = self.0.memory.read(&log, &query).await.unwrap().events;
+        let kept = kept.iter().filter(|event| event.position.unwrap().seq <= seq);
+        let keep = NonZeroUsize::new(1_000).unwrap();
+        let new = |event: &Stored| {
+            let mut message = RawMessage::clone(event);
+            message.position = None;
+            NewEvent { message, keep, key: None }
+        };
+        let events: Vec<_> = kept.map(new).collect();
+        assert_eq!(events.len() as u64, seq, "the log has all events up to there");
+        self.0.memory.delete(&log).await.unwrap();
+        self.0.memory.append(Batch { log, epoch, events }).await.unwrap();
+    }
+
     /// Waits until no log that was created has this room's id.
     pub async fn is_free(&self, room: &str) {
         let of_room = |log: &LogId| &*log.room == room;
@@ -149,6 +173,11 @@ impl Store for Shaky {
         self.enter().await?;
         self.sees()?;
         self.0.memory.read(log, query).await
+    }
+
+    async fn end_epoch(&self, log: &LogId, ended: Epoch, next: Epoch) -> Result<(), StoreError> {
+        self.enter().await?;
+        self.0.memory.end_epoch(log, ended, next).await
     }
 
     async fn delete(&self, log: &LogId) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     app::{Message, Notice, Test, doc, general},
+    peer::Peer,
     server::{Server, unpaced},
     shaky::Shaky,
 };
@@ -246,4 +247,92 @@ async fn members_are_told_where_the_log_ends_after_a_while() {
         assert_eq!(peer.event().await, ("dialogue:position".into(), position));
     }
     eve.silent().await;
+}
+
+/// The next event by that name, with its body.
+async fn hear(peer: &mut Peer, wanted: &str) -> serde_json::Value {
+    loop {
+        let (name, body) = peer.event().await;
+        if name == wanted {
+            return body;
+        }
+    }
+}
+
+#[tokio::test]
+async fn append_to_a_log_that_went_back_ends_its_epoch() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "general").await;
+    for _ in 0..5 {
+        ann.trigger("general", "message", hi()).await;
+        hear(&mut ann, "dialogue:event").await;
+    }
+    let before = ann.join("general").await;
+    store.take_back("general", 2, &["message"]).await;
+    let mut bob = server.connect("bob").await;
+    bob.join("general").await;
+
+    let keyed = json!({ "roomId": "general", "event": "message", "data": hi(), "key": "k" });
+    let third = ann.ask("dialogue:trigger", keyed.clone()).await;
+    assert_eq!((&third["ok"], &third["seq"]), (&json!(true), &json!(3)));
+    assert_ne!(third["epoch"], before["epoch"], "number 3 was another event in that epoch");
+    for peer in [&mut ann, &mut bob] {
+        let position = hear(peer, "dialogue:position").await;
+        assert_eq!((&position["epoch"], &position["seq"]), (&third["epoch"], &json!(2)));
+        let event = hear(peer, "dialogue:event").await;
+        assert_eq!((&event["epoch"], &event["seq"]), (&third["epoch"], &json!(3)));
+    }
+    assert_eq!(ann.ask("dialogue:trigger", keyed).await["epoch"], third["epoch"]);
+    // From where the clients were, nothing is recovered, now and when the log has passed that.
+    for seq in 4..=8 {
+        for since in [2, 3, 5] {
+            let since = json!({ "epoch": before["epoch"], "seq": since });
+            let back = json!({ "roomId": "general", "since": since });
+            let back = ann.ask("dialogue:join", back).await;
+            assert_eq!((&back["recovered"], &back["epoch"]), (&json!(false), &third["epoch"]));
+        }
+        assert_eq!(ann.trigger("general", "message", hi()).await["seq"], seq);
+    }
+    let page = json!({ "roomId": "general", "eventName": "message", "after": 0 });
+    let page = ann.ask("dialogue:getHistory", page).await;
+    assert_eq!((&page["epoch"], page["events"].as_array().unwrap().len()), (&third["epoch"], 8));
+}
+
+#[tokio::test]
+async fn log_that_went_back_while_its_store_was_down_ends_its_epoch() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "general").await;
+    for _ in 0..5 {
+        ann.trigger("general", "message", hi()).await;
+    }
+    let before = ann.join("general").await;
+    store.set_down(true);
+    let failed = ann.trigger("general", "message", hi()).await;
+    assert_eq!(failed["code"], "STORE_UNAVAILABLE");
+    store.take_back("general", 2, &["message"]).await;
+    store.set_down(false);
+    let position = hear(&mut ann, "dialogue:position").await;
+    assert_ne!(position["epoch"], before["epoch"]);
+    assert_eq!(position["seq"], 2);
+    let third = ann.trigger("general", "message", hi()).await;
+    assert_eq!((&third["epoch"], &third["seq"]), (&position["epoch"], &json!(3)));
+}
+
+#[tokio::test]
+async fn epoch_that_cannot_be_ended_yet_ends_once_the_store_is_back() {
+    let (server, store) = start().await;
+    let mut ann = server.join("ann", "general").await;
+    for _ in 0..3 {
+        ann.trigger("general", "message", hi()).await;
+    }
+    let before = ann.join("general").await;
+    store.take_back("general", 2, &["message"]).await;
+    // What is appended lands where another event was, and then nothing more can be asked.
+    store.set_blind(true);
+    assert_eq!(ann.trigger("general", "message", hi()).await["code"], "STORE_UNAVAILABLE");
+    // By now the log ends where the room believes that it ends.
+    store.set_blind(false);
+    let position = hear(&mut ann, "dialogue:position").await;
+    assert_ne!(position["epoch"], before["epoch"]);
+    assert_eq!(ann.trigger("general", "message", hi()).await["seq"], 4);
 }

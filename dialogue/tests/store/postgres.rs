@@ -4,7 +4,10 @@ use std::{env, thread, time::Duration};
 
 use dialogue::{
     Epoch,
-    store::{Before, Postgres, PostgresOptions, Store, StoreError, conformance},
+    store::{
+        Batch, Before, Created, LogId, Owner, Postgres, PostgresOptions, Store, StoreError,
+        conformance,
+    },
 };
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, query};
@@ -284,6 +287,81 @@ async fn a_database_that_was_restarted_is_used_again() {
     let (head, events) = sql::everything(&store, "room").await;
     assert_eq!((head.epoch, head.seq), (acknowledged.epoch, 16));
     assert_eq!(sql::seqs(&events), (1..=16).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promoted_replica_that_lagged_ends_all_epochs() {
+    if Schema::new().await.is_none() {
+        return;
+    }
+    let Some(programs) = server::find() else {
+        return skipped("install PostgreSQL's server programs");
+    };
+    let mut primary = Server::start(&programs).unwrap();
+    let store = Postgres::options(primary.url()).connections(2).connect().await.unwrap();
+    let add = async |room: &str, count| {
+        for n in 0..count {
+            append(&store, room, vec![event(room, "a", n)]).await;
+        }
+    };
+    add("room", 5).await;
+    add("quiet", 5).await;
+    let acknowledged = sql::head(&store, "room").await;
+    let replica = primary.replicate().unwrap();
+    replica.detach().unwrap();
+    add("room", 5).await;
+    primary.crash().unwrap();
+    let _promoted = replica.replace(&primary).unwrap();
+    // Connections that broke are found to be so when they are used.
+    while store.find(&"room".into(), &key("k")).await.is_err() {}
+
+    let next = position(&append(&store, "room", vec![event("room", "a", 9)]).await[0]);
+    assert_eq!(next.seq, 6, "the replica had five");
+    assert_ne!(next.epoch, acknowledged.epoch, "6 was another event in that epoch");
+    let quiet = sql::head(&store, "quiet").await;
+    assert_eq!((quiet.epoch == acknowledged.epoch, quiet.seq), (false, 5));
+    let (head, events) = sql::everything(&store, "room").await;
+    assert_eq!((head.epoch, head.seq), (next.epoch, 6));
+    assert!(events.iter().all(|event| event.position.unwrap().epoch == next.epoch));
+    // That was once.
+    store.close().await;
+    let store = Postgres::connect(primary.url()).await.unwrap();
+    assert_eq!(sql::head(&store, "room").await.epoch, next.epoch);
+}
+
+#[tokio::test]
+async fn next_generation_ends_all_epochs() {
+    let Some(schema) = Schema::new().await else { return };
+    let store = schema.store().await;
+    for room in ["read", "written", "keyed"] {
+        append(&store, room, vec![keyed(event(room, "a", 0), "k")]).await;
+    }
+    let created = LogId::new("created", Owner::creation());
+    let first = Epoch::random();
+    assert_eq!(store.create(&created, first).await.unwrap(), Created::Owned);
+    assert_eq!(store.head(&created).await.unwrap().unwrap().epoch, first);
+    let before = sql::head(&store, "read").await.epoch;
+    let mut other = schema.connect().await;
+    let next = "update dialogue_identity set generation = generation + 1";
+    assert!(include_str!("../../../docs/guide.md").contains(next));
+    other.execute(next).await.unwrap();
+
+    let read = sql::head(&store, "read").await;
+    assert!(read.epoch != before && read.seq == 1);
+    assert_eq!(sql::head(&store, "read").await.epoch, read.epoch, "once");
+    let written = position(&append(&store, "written", vec![event("written", "a", 1)]).await[0]);
+    assert_eq!((sql::head(&store, "written").await.epoch, written.seq), (written.epoch, 2));
+    // A key that is known leads to another statement.
+    let events = vec![keyed(event("keyed", "a", 0), "k"), event("keyed", "a", 1)];
+    let keyed = append(&store, "keyed", events).await;
+    let epochs = keyed.iter().map(|event| position(event).epoch);
+    let head = sql::head(&store, "keyed").await;
+    assert_eq!((epochs.collect::<Vec<_>>(), head.seq), (vec![head.epoch; 2], 2));
+    let second = Epoch::random();
+    let batch =
+        Batch { log: created.clone(), epoch: second, events: vec![event("created", "a", 1)] };
+    store.append(batch).await.unwrap();
+    assert_eq!(store.head(&created).await.unwrap().unwrap().epoch, second);
 }
 
 #[tokio::test]

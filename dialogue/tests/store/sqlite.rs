@@ -49,6 +49,25 @@ async fn what_is_stored_outlives_the_process() {
 }
 
 #[tokio::test]
+async fn epochs_end_by_the_statement_in_the_guide() {
+    let (store, folder) = open().await;
+    for room in ["one", "other"] {
+        append(&store, room, vec![event(room, "a", 0)]).await;
+    }
+    let before = sql::head(&store, "one").await;
+    store.close().await;
+    let statement = "update dialogue_rooms set epoch = lower(hex(randomblob(8)))";
+    assert!(include_str!("../../../docs/guide.md").contains(statement));
+    let mut other = connect(&folder).await;
+    query(statement).execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    let store = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
+    let after = [sql::head(&store, "one").await, sql::head(&store, "other").await];
+    assert!(after[0].epoch != before.epoch && after[0].epoch != after[1].epoch);
+    assert_eq!((after[0].seq, after[1].seq), (1, 1));
+}
+
+#[tokio::test]
 async fn a_store_that_is_dropped_has_what_it_acknowledged() {
     let (store, folder) = open().await;
     let log = sql::fill(&store).await;

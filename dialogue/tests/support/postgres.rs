@@ -39,16 +39,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with these programs.
     pub(crate) fn start(programs: &Path) -> io::Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("dialogue-postgres-{}-{count}", process::id());
-        let folder = env::temp_dir().join(name);
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut server = Self { programs: programs.into(), folder, port, process: None };
-        fs::create_dir(&server.folder)?;
-        if let Some((user, _)) = another_user() {
-            done(Command::new("chown").arg(user).arg(&server.folder))?;
-        }
+        let mut server = Self::place(programs)?;
         let data = server.folder.join("data");
         let options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"];
         done(server.program("initdb").args(options).args(["--no-sync", "--pgdata"]).arg(data))?;
@@ -56,9 +47,55 @@ impl Server {
         Ok(server)
     }
 
+    /// A folder and a port for one.
+    fn place(programs: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("dialogue-postgres-{}-{count}", process::id());
+        let folder = env::temp_dir().join(name);
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let server = Self { programs: programs.into(), folder, port, process: None };
+        fs::create_dir(&server.folder)?;
+        if let Some((user, _)) = another_user() {
+            done(Command::new("chown").arg(user).arg(&server.folder))?;
+        }
+        Ok(server)
+    }
+
     /// How to connect to it.
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Starts a replica, which streams what this server writes.
+    pub(crate) fn replicate(&self) -> io::Result<Self> {
+        let mut replica = Self::place(&self.programs)?;
+        let data = replica.folder.join("data");
+        let mut copy = self.program("pg_basebackup");
+        copy.current_dir(&replica.folder).args(["--write-recovery-conf", "--no-sync"]);
+        copy.args(["--checkpoint=fast", "--wal-method=stream", "--dbname", &self.url()]);
+        done(copy.arg("--pgdata").arg(data))?;
+        replica.boot()?;
+        Ok(replica)
+    }
+
+    /// Has a replica receive nothing more.
+    pub(crate) fn detach(&self) -> io::Result<()> {
+        self.ask("alter system set primary_conninfo = ''")?;
+        self.ask("select pg_reload_conf()")?;
+        while self.ask("select count(*) from pg_stat_wal_receiver")?.trim() != "0" {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Promotes a replica, which answers from then on where a crashed server did.
+    pub(crate) fn replace(mut self, crashed: &Self) -> io::Result<Self> {
+        self.ask("select pg_promote()")?;
+        self.end("-INT")?;
+        self.port = crashed.port;
+        self.boot()?;
+        Ok(self)
     }
 
     /// Ends the server as if its machine had lost power.
@@ -86,6 +123,24 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    fn ask(&self, statement: &str) -> io::Result<String> {
+        let mut psql = self.program("psql");
+        psql.args([
+            "--no-psqlrc",
+            "--tuples-only",
+            "--dbname",
+            &self.url(),
+            "--command",
+            statement,
+        ]);
+        let output = psql.output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(io::Error::other(format!("`{statement}` failed: {said}")));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn end(&mut self, signal: &str) -> io::Result<()> {

@@ -190,6 +190,10 @@ impl<A: App> Live<A> {
         }
     }
 
+    fn has_gone_back(&self, epoch: Epoch, seq: u64) -> bool {
+        self.lock().log.as_mut().is_some_and(|log| log.has_gone_back(epoch, seq))
+    }
+
     /// Ends a room that has lost its log: the app deleted it elsewhere, or this server was away for so long that
     /// another one took it for gone.
     fn end(self: &Arc<Self>, dialogue: &Dialogue<A>) {
@@ -323,12 +327,21 @@ async fn store<A: App>(
     live.open_log(dialogue.store()).await?;
     let epoch = live.with_log(Log::beginning)?;
     let batch = Batch { log: live.log_id().clone(), epoch, events };
-    let appended = dialogue.store().append(batch).await?;
+    let mut appended = dialogue.store().append(batch).await?;
     // Up to where subscribers must have been told before they are told of these.
-    let first = appended.iter().find_map(|appended| match appended {
-        Appended::Now(stored) => stored.position.map(|at| (at.epoch, at.seq.saturating_sub(1))),
-        Appended::Before(_) => None,
-    });
+    let before_first = |appended: &[Appended]| {
+        appended.iter().find_map(|appended| match appended {
+            Appended::Now(stored) => stored.position.map(|at| (at.epoch, at.seq.saturating_sub(1))),
+            Appended::Before(_) => None,
+        })
+    };
+    if let Some((epoch, seq)) = before_first(&appended)
+        && live.has_gone_back(epoch, seq)
+    {
+        let head = end_epoch(dialogue, live).await?;
+        move_to(&mut appended, head.epoch);
+    }
+    let first = before_first(&appended);
     let last_before = appended.iter().filter_map(|appended| match appended {
         Appended::Before(Before::Same(position)) => Some((position.epoch, position.seq)),
         Appended::Before(Before::Other) | Appended::Now(_) => None,
@@ -337,6 +350,31 @@ async fn store<A: App>(
         catch_up(dialogue, live, epoch, seq).await?;
     }
     Ok(appended)
+}
+
+/// Ends the epoch of a log that has gone back, so that nobody takes its new events for those that are lost.
+/// Returns where it ends in the next one.
+async fn end_epoch<A: App>(
+    dialogue: &Dialogue<A>,
+    live: &Arc<Live<A>>,
+) -> Result<Head, Unavailable> {
+    let (ended, next) = live.with_log(Log::epochs)?;
+    tracing::error!(room = ?live.id(), %ended, "the store has lost events: the epoch of the log ends");
+    dialogue.store().end_epoch(live.log_id(), ended, next).await?;
+    dialogue.store().head(live.log_id()).await?.ok_or(Unavailable)
+}
+
+fn move_to(appended: &mut [Appended], epoch: Epoch) {
+    for appended in appended {
+        let position = match appended {
+            Appended::Now(stored) => Arc::make_mut(stored).position.as_mut(),
+            Appended::Before(Before::Same(position)) => Some(position),
+            Appended::Before(Before::Other) => None,
+        };
+        if let Some(position) = position {
+            position.epoch = epoch;
+        }
+    }
 }
 
 /// Tells subscribers of what the log has up to `seq` and they were not told of: an append that seemed to
@@ -381,7 +419,13 @@ async fn look<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>) {
     if live.open_log(dialogue.store()).await.is_err() {
         return;
     }
-    let Ok(head) = dialogue.store().head(live.log_id()).await else { return };
+    let Ok(mut head) = dialogue.store().head(live.log_id()).await else { return };
+    if let Some(Head { epoch, seq, .. }) = head
+        && live.has_gone_back(epoch, seq)
+    {
+        let Ok(renewed) = end_epoch(dialogue, live).await else { return };
+        head = Some(renewed);
+    }
     if let Some(Head { epoch, seq, .. }) = head
         && catch_up(dialogue, live, epoch, seq).await.is_err()
     {

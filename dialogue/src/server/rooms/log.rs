@@ -30,6 +30,8 @@ pub(crate) struct Log {
     next: Epoch,
     /// The last event that subscribers were told of.
     pub(crate) seq: u64,
+    /// Whether the store lost events that subscribers were told of: the epoch is about to end.
+    gone_back: bool,
     /// The last event of each name.
     last: HashMap<Cow<'static, str>, u64>,
     /// Without a gap, up to `seq`; oldest first.
@@ -44,7 +46,8 @@ impl Log {
     pub(crate) fn at(Head { epoch, seq, last }: Head) -> Self {
         let last = last.into_iter().collect();
         let next = Epoch::random();
-        Self { epoch, next, seq, last, tail: VecDeque::new(), tail_bytes: 0, held: None }
+        let (gone_back, tail) = (false, VecDeque::new());
+        Self { epoch, next, seq, gone_back, last, tail, tail_bytes: 0, held: None }
     }
 
     /// One without events, which need not exist yet.
@@ -55,6 +58,18 @@ impl Log {
     /// The epoch that the log has if it begins now: another one, if it has begun before.
     pub(crate) fn beginning(&self) -> Epoch {
         if self.seq == 0 { self.epoch } else { self.next }
+    }
+
+    /// Takes in where the store's log ends, or ended before an append. Returns whether it has gone back: it
+    /// lacks what subscribers were told of.
+    pub(crate) fn has_gone_back(&mut self, epoch: Epoch, seq: u64) -> bool {
+        self.gone_back |= epoch == self.epoch && seq < self.seq;
+        self.gone_back && epoch == self.epoch
+    }
+
+    /// This epoch and the next one.
+    pub(crate) fn epochs(&self) -> (Epoch, Epoch) {
+        (self.epoch, self.next)
     }
 
     /// Goes on with an event, which need not be the next. What is remembered is charged to `budget`.

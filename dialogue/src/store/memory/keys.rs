@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::super::{Before, KEY_WINDOW, Key, weight::weight_of_key};
-use crate::Position;
+use crate::{Epoch, Position};
 
 /// The keys of a log's last two minutes.
 #[derive(Default)]
@@ -39,6 +39,11 @@ impl Keys {
         self.bytes += weight_of_key(&user, &text);
         self.order.push_back((Instant::now(), (user.clone(), text.clone())));
         self.known.insert((user, text), (digest, position));
+    }
+
+    /// The log has another epoch now.
+    pub(super) fn move_to(&mut self, epoch: Epoch) {
+        self.known.values_mut().for_each(|(_, position)| position.epoch = epoch);
     }
 
     pub(super) fn expire(&mut self) {

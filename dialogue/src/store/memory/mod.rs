@@ -253,6 +253,13 @@ impl Store for Memory {
         }
     }
 
+    async fn end_epoch(&self, log: &LogId, ended: Epoch, next: Epoch) -> Result<(), StoreError> {
+        if let Some(mut log) = self.shared.log_mut(log).filter(|log| log.epoch == ended) {
+            log.move_to(next);
+        }
+        Ok(())
+    }
+
     async fn delete(&self, log: &LogId) -> Result<(), StoreError> {
         let deleted = self.shared.logs.remove_if(&log.room, |_, found| found.owner == log.owner);
         if let Some((room, mut log)) = deleted {
@@ -565,6 +572,16 @@ impl Released {
 }
 
 impl Log {
+    fn move_to(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        for event in self.names.values_mut().flat_map(|kept| &mut kept.events) {
+            if let Some(position) = &mut Arc::make_mut(event).position {
+                position.epoch = epoch;
+            }
+        }
+        self.keys.move_to(epoch);
+    }
+
     /// How much memory the log takes.
     fn bytes(&self) -> usize {
         LOG_BYTES + self.names.len() * NAME_BYTES + self.event_bytes + self.keys.bytes()

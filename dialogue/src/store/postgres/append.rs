@@ -70,16 +70,21 @@ macro_rules! append {
 /// To a log that begins by itself.
 pub(super) const APPEND: &str = append!(concat!(
     "
-        insert into dialogue_rooms as r (id, epoch, seq, owner) values ($1, $2, $3, $19)
-        on conflict (id) do update set seq = r.seq + excluded.seq where ",
+        insert into dialogue_rooms as r (id, epoch, seq, owner, generation)
+        values ($1, $2, $3, $19, (select generation from dialogue_identity))
+        on conflict (id) do update set seq = r.seq + excluded.seq, generation = excluded.generation,
+            epoch = case when r.generation = excluded.generation then r.epoch else excluded.epoch end
+        where ",
     owned!("r", "$19")
 ));
 
 /// To a log that a creation has begun.
 pub(super) const APPEND_CREATED: &str = append!(
     "
-        update dialogue_rooms set seq = seq + $3
-        where id = $1 and owner = $19 and $2::text is not null"
+        update dialogue_rooms as r set seq = r.seq + $3, generation = i.generation,
+            epoch = case when r.generation = i.generation then r.epoch else $2 end
+        from dialogue_identity i
+        where r.id = $1 and r.owner = $19"
 );
 
 /// What the unique index of keys is called.
@@ -88,8 +93,11 @@ const ONCE: &str = "dialogue_keys_once";
 /// Takes a room's id, an epoch and an owner.
 pub(super) const LOCK: &str = concat!(
     "
-    insert into dialogue_rooms as r (id, epoch, seq, owner) values ($1, $2, 0, $3)
-    on conflict (id) do update set seq = r.seq where ",
+    insert into dialogue_rooms as r (id, epoch, seq, owner, generation)
+    values ($1, $2, 0, $3, (select generation from dialogue_identity))
+    on conflict (id) do update set generation = excluded.generation,
+        epoch = case when r.generation = excluded.generation then r.epoch else excluded.epoch end
+    where ",
     owned!("r", "$3"),
     "
     returning key, epoch"
@@ -97,9 +105,11 @@ pub(super) const LOCK: &str = concat!(
 
 /// The same, of a log that a creation has begun.
 pub(super) const LOCK_CREATED: &str = "
-    select key, epoch from dialogue_rooms
-    where id = $1 and owner = $3 and $2::text is not null
-    for update";
+    update dialogue_rooms as r set generation = i.generation,
+        epoch = case when r.generation = i.generation then r.epoch else $2 end
+    from dialogue_identity i
+    where r.id = $1 and r.owner = $3
+    returning r.key, r.epoch";
 
 /// Takes a room's key, whose keys, the keys, and for how long they are remembered.
 pub(super) const FORGET: &str = concat!(

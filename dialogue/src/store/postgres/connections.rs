@@ -11,6 +11,7 @@ use sqlx::{
     Connection, Executor, PgConnection, Postgres,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+    query, query_scalar,
 };
 
 use super::super::sql::{Failure, Result};
@@ -27,6 +28,21 @@ const SETTINGS: &str = "
     set lock_timeout = '5s';
     set idle_in_transaction_session_timeout = '10s';
     set default_transaction_isolation = 'read committed'";
+
+/// Which database server answers, and on which timeline.
+const IDENTITY: &str = "
+    select system_identifier || ' ' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+    from pg_control_system()";
+
+/// Takes an identity.
+const IDENTIFY: &str = "
+    insert into dialogue_identity as i (one, identity, generation) values (true, $1, 0)
+    on conflict (one) do update
+    set identity = excluded.identity, generation = i.generation + (i.identity <> '')::int
+    where i.identity <> excluded.identity";
+
+/// What a database says that has no such function, or does not let everybody call it.
+const UNKNOWN: [&str; 3] = ["42883", "42501", "0A000"];
 
 pub(super) struct Connections {
     pool: PgPool,
@@ -58,7 +74,11 @@ impl Connections {
                 .boxed()
             })
             .after_connect(|connection, _| {
-                async move { connection.execute(SETTINGS).await.map(drop) }.boxed()
+                async move {
+                    connection.execute(SETTINGS).await?;
+                    identify(connection).await
+                }
+                .boxed()
             })
             .connect_lazy_with(options);
         let server = Epoch::random().to_string();
@@ -81,6 +101,24 @@ impl Connections {
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Ends all epochs if another database server answers than before.
+async fn identify(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let identity = query_scalar(IDENTITY).fetch_one(&mut *connection).await;
+    let identity: String = match identity {
+        Err(sqlx::Error::Database(error))
+            if error.code().is_some_and(|code| UNKNOWN.contains(&&*code)) =>
+        {
+            return Ok(());
+        }
+        identity => identity?,
+    };
+    let identified = query(IDENTIFY).bind(identity).execute(connection).await?;
+    if identified.rows_affected() > 0 {
+        tracing::info!("another database server answers, or another timeline of it");
+    }
+    Ok(())
 }
 
 impl Lease {

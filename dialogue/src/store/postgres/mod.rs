@@ -19,9 +19,10 @@ use super::{
 use crate::Epoch;
 
 /// What makes the tables.
-const TABLES: [&str; 2] = [
+const TABLES: [&str; 3] = [
     include_str!("../../../migrations/postgres/1_logs.sql"),
     include_str!("../../../migrations/postgres/2_owners.sql"),
+    include_str!("../../../migrations/postgres/3_identity.sql"),
 ];
 
 /// Logs in a `PostgreSQL` database, which several servers may share.
@@ -38,6 +39,12 @@ const TABLES: [&str; 2] = [
 /// The tables are made if they are not there, in the schema that comes first in the connection's search
 /// path; all have names that begin with `dialogue_`. An append is one statement, as durable as the
 /// database's `synchronous_commit` makes it. When the database goes away, calls fail until it is back.
+///
+/// Every epoch ends when the database answers with another system identifier or another timeline: after a
+/// failover, and where a backup was restored. Clients are reset then, since acknowledged events may be missing.
+/// Where the functions `pg_control_system` and `pg_walfile_name` are not allowed, and where a dump is restored into
+/// the server that it came from, nothing tells the store: run
+/// `update dialogue_identity set generation = generation + 1` before the app starts again.
 ///
 /// Of each event, a log keeps as many as the event declares, and up to ten seconds' worth more.
 pub struct Postgres {
@@ -178,6 +185,10 @@ impl Store for Postgres {
 
     async fn read(&self, log: &LogId, query: &Query) -> Result<Page, StoreError> {
         sql::read(&*self.connections, log, query).await.map_err(StoreError::new)
+    }
+
+    async fn end_epoch(&self, log: &LogId, ended: Epoch, next: Epoch) -> Result<(), StoreError> {
+        self.connections.end_epoch(log, ended, next).await.map_err(StoreError::new)
     }
 
     async fn delete(&self, log: &LogId) -> Result<(), StoreError> {

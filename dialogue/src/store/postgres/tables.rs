@@ -101,6 +101,26 @@ pub(super) const FIND: &str = concat!(
     owned!("r", "$5")
 );
 
+/// Takes a room's id and an owner. Says in each row whether the epoch is of the present generation.
+pub(super) const HEAD: &str = concat!(
+    "
+    select r.epoch, r.seq, n.event, n.last, r.generation = i.generation
+    from dialogue_rooms r
+    cross join dialogue_identity i
+    left join dialogue_names n on n.room = r.key and n.last > 0
+    where r.id = $1 and ",
+    owned!("r", "$2")
+);
+
+/// Takes a room's id, an owner and the next epoch.
+pub(super) const RENEW: &str = concat!(
+    "
+    update dialogue_rooms as r set epoch = $3, generation = i.generation
+    from dialogue_identity i
+    where r.id = $1 and r.generation <> i.generation and ",
+    owned!("r", "$2")
+);
+
 /// Takes for how long keys are remembered.
 pub(super) const FORGET: &str = concat!(
     "
@@ -177,6 +197,9 @@ pub(super) const GONE: &str = concat!(
     order by seen limit 1 for update skip locked"
 );
 
+/// Epoch, `seq`, a name with its last `seq`, and whether the epoch is of the present generation.
+type CheckedRow = (String, i64, Option<String>, Option<i64>, bool);
+
 impl Connections {
     /// Creates a log, which ends with this server if it belongs to a creation.
     pub(super) async fn create(&self, log: &LogId, epoch: Epoch) -> Result<Created> {
@@ -213,9 +236,20 @@ impl Connections {
 
     pub(super) async fn head(&self, LogId { room, owner }: &LogId) -> Result<Option<Head>> {
         let mut lease = self.lease().await?;
-        let rows = query_as(sql::HEAD).bind(&**room).bind(owner.as_str());
-        let rows = rows.fetch_all(&mut *lease).await;
-        sql::head(lease.end(rows)?)
+        let rows = async {
+            loop {
+                let rows = query_as(HEAD).bind(&**room).bind(owner.as_str());
+                let rows: Vec<CheckedRow> = rows.fetch_all(&mut *lease).await?;
+                if rows.first().is_none_or(|(.., is_current)| *is_current) {
+                    break Ok::<_, sqlx::Error>(rows);
+                }
+                let renew = query(RENEW).bind(&**room).bind(owner.as_str());
+                renew.bind(Epoch::random().to_string()).execute(&mut *lease).await?;
+            }
+        };
+        let rows = rows.await;
+        let rows = lease.end(rows)?.into_iter();
+        sql::head(rows.map(|(epoch, seq, event, last, _)| (epoch, seq, event, last)).collect())
     }
 
     pub(super) async fn find(
@@ -233,6 +267,19 @@ impl Connections {
             .fetch_optional(&mut *lease)
             .await;
         lease.end(found)?.map(|row| sql::before(key, row)).transpose()
+    }
+
+    pub(super) async fn end_epoch(
+        &self,
+        LogId { room, owner }: &LogId,
+        ended: Epoch,
+        next: Epoch,
+    ) -> Result<()> {
+        let mut lease = self.lease().await?;
+        let end = query(sql::END_EPOCH).bind(&**room).bind(owner.as_str());
+        let end = end.bind(ended.to_string()).bind(next.to_string());
+        let end = end.execute(&mut *lease).await;
+        Ok(lease.end(end).map(drop)?)
     }
 
     pub(super) async fn delete(&self, log: &LogId) -> Result<()> {

@@ -23,7 +23,10 @@ async fn scans(connection: &mut PgConnection, statement: &str) -> Vec<String> {
     let plan = sqlx::raw_sql(explain).fetch_all(&mut *connection).await.unwrap();
     connection.execute("deallocate plan").await.unwrap();
     let steps = plan.iter().map(|step| step.get::<String, _>(0));
-    steps.filter(|step| step.contains("Seq Scan on dialogue_")).collect()
+    // Of identities, there is one.
+    let is_scan =
+        |step: &String| step.contains("Seq Scan on dialogue_") && !step.contains("_identity");
+    steps.filter(is_scan).collect()
 }
 
 #[tokio::test]
@@ -58,12 +61,14 @@ async fn no_statement_goes_through_a_whole_table() {
         set local plan_cache_mode = force_generic_plan";
     connection.execute(fill).await.unwrap();
     let statements = [
-        sql::HEAD,
         sql::HEAVY,
+        sql::END_EPOCH,
         sql::CREATE,
         sql::ORPHANS,
         sql::FORGET_SERVER,
         sql::LEAVE,
+        tables::HEAD,
+        tables::RENEW,
         tables::OWNED,
         tables::SEEN,
         tables::GONE,

@@ -163,6 +163,12 @@ pub(super) const CREATE: &str = concat!(
     returning key"
 );
 
+/// Takes a room's id, an owner, the epoch that ends, and the next one.
+pub(super) const END_EPOCH: &str = concat!(
+    "update dialogue_rooms as r set epoch = $4 where id = $1 and epoch = $3 and ",
+    owned!("r", "$2")
+);
+
 /// Takes a server.
 pub(super) const ORPHANS: &str = "select id, owner from dialogue_rooms where server = $1 limit 100";
 
@@ -276,11 +282,12 @@ pub(super) fn millis(time: Duration) -> i64 {
 }
 
 /// Makes the tables, in these steps. Its own table has a name that the app's migrations do not have.
-pub(super) fn migrator(steps: [&'static str; 2]) -> Migrator {
-    let migrations = (1..).zip(["logs", "owners"]).zip(steps).map(|((version, name), sql)| {
-        let sql = sql.into_sql_str();
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-    });
+pub(super) fn migrator<const N: usize>(steps: [&'static str; N]) -> Migrator {
+    let migrations =
+        (1..).zip(["logs", "owners", "identity"]).zip(steps).map(|((version, name), sql)| {
+            let sql = sql.into_sql_str();
+            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+        });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name("dialogue_migrations");
     migrator

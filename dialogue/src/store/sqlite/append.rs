@@ -190,6 +190,20 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    pub(super) async fn end_epoch(
+        &mut self,
+        LogId { room, owner }: &LogId,
+        ended: Epoch,
+        next: Epoch,
+    ) -> Result<()> {
+        self.flush().await?;
+        self.known.forget(room);
+        let end = query(sql::END_EPOCH).bind(&**room).bind(owner.as_str());
+        let end = end.bind(ended.to_string()).bind(next.to_string());
+        end.execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
     pub(super) async fn delete(&mut self, log: &LogId) -> Result<()> {
         self.flush().await?;
         self.known.forget(&log.room);

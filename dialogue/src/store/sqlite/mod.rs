@@ -244,6 +244,10 @@ impl Store for Sqlite {
         sql::read(&*self.file, log, query).await.map_err(StoreError::new)
     }
 
+    async fn end_epoch(&self, log: &LogId, ended: Epoch, next: Epoch) -> Result<(), StoreError> {
+        self.file.writer.end_epoch(log, ended, next).await.map_err(StoreError::new)
+    }
+
     async fn delete(&self, log: &LogId) -> Result<(), StoreError> {
         self.file.writer.delete(log).await.map_err(StoreError::new)
     }

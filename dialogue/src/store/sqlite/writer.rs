@@ -35,6 +35,8 @@ struct Job {
 pub(super) enum Work {
     Create(LogId, Epoch),
     Append(Batch),
+    /// Ends the first epoch; the log goes on in the second.
+    EndEpoch(LogId, Epoch, Epoch),
     Delete(LogId),
     Remove(Places),
     /// Forget keys that were used then, or before.
@@ -81,6 +83,10 @@ impl Writer {
     pub(super) async fn create(&self, log: &LogId, epoch: Epoch) -> Result<Created> {
         let created = self.work(Work::Create(log.clone(), epoch)).await?.created;
         Ok(created.unwrap_or(Created::Exists))
+    }
+
+    pub(super) async fn end_epoch(&self, log: &LogId, ended: Epoch, next: Epoch) -> Result<()> {
+        self.work(Work::EndEpoch(log.clone(), ended, next)).await.map(drop)
     }
 
     pub(super) async fn delete(&self, log: &LogId) -> Result<()> {
@@ -190,6 +196,10 @@ impl Task {
                 }
                 Work::Append(batch) => {
                     Done { appended: transaction.append(batch).await?, ..Done::default() }
+                }
+                Work::EndEpoch(log, ended, next) => {
+                    transaction.end_epoch(&log, ended, next).await?;
+                    Done::default()
                 }
                 Work::Delete(log) => {
                     transaction.delete(&log).await?;
