@@ -78,6 +78,11 @@ impl Holding {
         Self { budget, also: None, charged: 0 }
     }
 
+    /// Whether the budget is used up but for a sixteenth, which may be too little for what others wait for.
+    pub(crate) fn is_nearly_spent(&self) -> bool {
+        self.budget.held() >= self.budget.limit / 16 * 15
+    }
+
     /// Charges another budget, too.
     pub(crate) fn and(mut self, also: Arc<Budget>) -> Self {
         self.also = Some(also);

@@ -7,8 +7,11 @@ const MAX_NAMESPACE: usize = 256;
 const MAX_WITH_ATTACHMENTS: usize = 4_096;
 /// The longest header of a frame, in bytes.
 const MAX_HEADER: usize = 14;
+/// Length of a payload from which on it is large, in bytes.
+pub(super) const LARGE: usize = 4_096;
 
 const TEXT: u8 = 1;
+const BINARY: u8 = 2;
 const CONTROL: u8 = 8;
 
 /// The header of an unmasked text frame.
@@ -90,17 +93,27 @@ pub(super) struct Incoming {
     message: usize,
     /// Whether that message has several frames.
     fragmented: bool,
+    /// Length of the longest payload since it was last asked for.
+    largest: usize,
+    /// Number of frames of messages of several frames since then.
+    fragments: usize,
     /// Number of frames that ended since it was last asked for.
     frames: usize,
     packet: Packets,
 }
 
 impl Incoming {
-    /// Follows bytes. Returns false for a packet that no client needs to send.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> bool {
+    /// Follows bytes, up to where the payload of a large frame begins. Returns how many follow that, or `None`
+    /// for a packet that no client needs to send.
+    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> Option<usize> {
         while !bytes.is_empty() {
-            if self.left == 0 && !self.begin(&mut bytes) {
-                return true;
+            if self.left == 0 {
+                if !self.begin(&mut bytes) {
+                    break;
+                }
+                if self.left > LARGE as u64 && !bytes.is_empty() {
+                    return Some(bytes.len());
+                }
             }
             let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
             let (payload, rest) = bytes.split_at(length);
@@ -111,16 +124,26 @@ impl Incoming {
                     let unmasked = payload.iter().enumerate();
                     let mut unmasked = unmasked.map(|(n, byte)| byte ^ mask[(at + n) % 4]);
                     if !unmasked.all(|byte| self.packet.follow(byte)) {
-                        return false;
+                        return None;
                     }
                 }
             }
             self.at += length;
             self.left -= length as u64;
+            if !self.control {
+                self.largest = self.largest.max(self.at);
+            }
             bytes = rest;
             self.end();
         }
-        true
+        Some(0)
+    }
+
+    /// Length of the longest payload, or part of one, since the last call, in bytes; and whether a message of
+    /// several frames was among what was read.
+    pub(super) fn take_largest(&mut self) -> (usize, bool) {
+        let largest = std::mem::take(&mut self.largest);
+        (largest, std::mem::take(&mut self.fragments) > 0)
     }
 
     /// How many bytes the transport holds of a message that has not ended. It holds a fragment twice: where
@@ -145,8 +168,12 @@ impl Incoming {
             (self.last, self.control) = (header.last, header.opcode >= CONTROL);
             self.mask = header.mask.unwrap_or_default();
             self.fragmented |= !self.control && !self.last;
+            self.fragments += usize::from(self.fragmented && !self.control);
             if header.opcode == TEXT {
                 self.packet = Packets::default();
+            } else if header.opcode == BINARY {
+                // An attachment has limits of its own.
+                self.packet.done = true;
             }
             if self.left > 0 {
                 return true;
@@ -225,6 +252,44 @@ mod tests {
         frame
     }
 
+    /// Follows all bytes; returns whether a client may send them.
+    fn follow(incoming: &mut Incoming, mut bytes: &[u8]) -> bool {
+        loop {
+            let Some(rest) = incoming.follow(bytes) else { return false };
+            if rest == 0 {
+                return true;
+            }
+            bytes = &bytes[bytes.len() - rest..];
+        }
+    }
+
+    #[test]
+    fn payload_of_a_large_frame_is_followed_by_itself() {
+        let frames =
+            [masked(TEXT, true, &[b'x'; 100]), masked(TEXT, true, &[b'y'; 5_000])].concat();
+        let mut incoming = Incoming::default();
+        assert_eq!(incoming.follow(&frames[..500]), Some(500 - 106 - 8));
+        assert_eq!(incoming.take_largest(), (100, false));
+        assert_eq!(incoming.follow(&frames[114..500]), Some(0));
+        assert_eq!(incoming.take_largest(), (386, false));
+        assert_eq!(incoming.follow(&frames[500..]), Some(0));
+        assert_eq!(incoming.take_largest(), (5_000, false));
+        assert!(follow(&mut incoming, &masked(TEXT, false, &[b'z'; 6_000])));
+        assert_eq!(incoming.take_largest(), (6_000, true));
+        assert!(follow(&mut incoming, &masked(0, true, b"z")));
+        assert_eq!(incoming.take_largest(), (1, true), "it was one of several frames");
+        assert_eq!(incoming.take_largest(), (0, false));
+    }
+
+    #[test]
+    fn attachment_longer_than_its_packet_may_be_is_followed() {
+        let mut incoming = Incoming::default();
+        assert!(follow(&mut incoming, &masked(TEXT, true, br#"451-["dialogue:trigger",{}]"#)));
+        assert!(follow(&mut incoming, &masked(BINARY, true, &[b'x'; 16_000])));
+        let long = [b"451-".as_slice(), &[b'x'; MAX_WITH_ATTACHMENTS]].concat();
+        assert!(!follow(&mut incoming, &masked(TEXT, true, &long)));
+    }
+
     #[test]
     fn texts_of_every_length_are_found_between_other_frames() {
         let all: Vec<Vec<u8>> =
@@ -254,7 +319,7 @@ mod tests {
         for step in [1, 3, 1_000_000] {
             let mut incoming = Incoming::default();
             for (frame, end) in frames.iter().zip(ends) {
-                assert!(frame.chunks(step).all(|chunk| incoming.follow(chunk)));
+                assert!(frame.chunks(step).all(|chunk| follow(&mut incoming, chunk)));
                 assert_eq!(incoming.partial(), end);
             }
         }
@@ -266,7 +331,7 @@ mod tests {
         for step in [1, 7, 1_000_000] {
             let ok = |frames: &[Vec<u8>]| {
                 let mut incoming = Incoming::default();
-                frames.concat().chunks(step).all(|chunk| incoming.follow(chunk))
+                frames.concat().chunks(step).all(|chunk| follow(&mut incoming, chunk))
             };
             assert!(ok(&[masked(TEXT, true, name(200).as_bytes())]));
             assert!(!ok(&[masked(TEXT, true, name(300).as_bytes())]));

@@ -34,9 +34,10 @@ use tracing::Instrument;
 
 use super::{
     Handshake, Limits, RateLimited,
-    budget::{Budget, Holding},
+    budget::{Budget, Charge, Holding},
     crowd::Transport,
     dialogue::Inner,
+    frames::LARGE,
     inbox::{Inbox, Untaken},
     outgoing::Unsent,
     packet::{Body, Packet},
@@ -122,9 +123,6 @@ pub(crate) struct Frame {
     value: Value,
     pub(crate) ack: Option<i64>,
 }
-
-/// From how many bytes on the transport is kept from using the buffer of a message for those after it.
-const LARGE: usize = 4_096;
 
 impl Frame {
     /// A message that came over no transport.
@@ -250,6 +248,20 @@ impl Connection {
         });
         tokio::time::timeout(time, taken).await.unwrap_or(Err(JoinError::AddressLimit))?;
         Ok(held)
+    }
+
+    /// Waits for up to `time` until the account of the connection has room for an event of `bytes` bytes that waits
+    /// for handlers. Fails like [`Connection::reserve`].
+    pub(crate) async fn charge(&self, bytes: usize, time: Duration) -> Result<Charge, JoinError> {
+        let mut charge = Charge::new(self.transport.account().clone());
+        let taken = self.transport.outgoing().retry(|| {
+            if self.inbox.is_closed_by_server() {
+                return Some(Err(JoinError::Closed));
+            }
+            charge.set(bytes).then_some(Ok(()))
+        });
+        tokio::time::timeout(time, taken).await.unwrap_or(Err(JoinError::AddressLimit))?;
+        Ok(charge)
     }
 
     /// Sends a long answer, as [`Connection::send`] does, with the bytes that were reserved for it. The user
@@ -584,9 +596,10 @@ struct InPlace;
 impl MessageHandler<LocalAdapter, InPlace> for Receiver {
     fn call(&self, socket: Arc<Socket>, value: Value, ack: Option<i64>) {
         let frame = Frame::arrived(&value, ack);
-        if frame.len() > LARGE && socket.transport_type() == TransportType::Websocket {
+        let length = frame.len();
+        if length > LARGE && socket.transport_type() == TransportType::Websocket {
             // The transport would keep its buffer, which fits this message, for as long as the connection.
-            self.transport.outgoing().keep_large(value);
+            self.transport.outgoing().keep_large(value, length);
         }
         if let Err(untaken) = self.inbox.push(frame) {
             self.refuse(ack, untaken);

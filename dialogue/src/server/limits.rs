@@ -51,7 +51,7 @@ pub struct Limits {
     /// connection is closed as with `connections`. Default: 1,000, or a quarter of `connections` if less.
     pub connections_per_address: usize,
     /// Maximum memory for the clients of one address, in bytes, besides their connections, which take up to
-    /// 26,000 bytes each. An IPv6 /48 has four times as much. Default: 32,000,000. The server counts:
+    /// 26,000 bytes each. An IPv6 /48 has four times as much. Default: 30,000,000. The server counts:
     ///
     /// - the head of a connection's request,
     /// - a membership as 2,500 bytes, the room's id twice, and the names of its subscriptions: 32 bytes each
@@ -191,7 +191,7 @@ impl Default for Limits {
             request_time: Duration::from_secs(30),
             connections,
             connections_per_address: (connections / 4).min(1_000),
-            address_bytes: 32_000_000,
+            address_bytes: 30_000_000,
             total_bytes: 512_000_000,
             connects: Some(Rate::per_second(1).burst(10)),
             connects_per_address: Some(Rate::per_second(100).burst(1_000)),

@@ -53,7 +53,7 @@ pub(crate) struct Outgoing {
     process: Arc<Budget>,
     /// A large message from the client. While it is kept here, `socketioxide` cannot reuse its buffer and
     /// allocates a new one for the next message.
-    large_incoming: Mutex<Option<Value>>,
+    large_incoming: Mutex<Option<(Value, usize)>>,
 }
 
 struct Queue {
@@ -62,6 +62,8 @@ struct Queue {
     packets: usize,
     /// Memory of the packets and frames that are queued or being written, in bytes.
     bytes: usize,
+    /// The part of `bytes` that is being written.
+    taken: usize,
     held: Holding,
     phase: Phase,
     /// Whether a client was ever let in.
@@ -164,6 +166,7 @@ impl Outgoing {
             entries: VecDeque::new(),
             packets: 0,
             bytes: 0,
+            taken: 0,
             held: Holding::new(address),
             phase: Phase::Idle,
             was_open: false,
@@ -180,14 +183,16 @@ impl Outgoing {
         }
     }
 
-    /// Keeps a large incoming message until the transport reads the next one.
-    pub(crate) fn keep_large(&self, message: Value) {
-        *self.large_incoming.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+    /// Keeps a large incoming message of `length` bytes until the transport reads the next one.
+    pub(crate) fn keep_large(&self, message: Value, length: usize) {
+        let kept = Some((message, length));
+        *self.large_incoming.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
-    /// Drops the large incoming message. Returns whether there was one.
-    pub(super) fn forget_large(&self) -> bool {
-        self.large_incoming.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    /// Drops the large incoming message. Returns its length, if there was one.
+    pub(super) fn forget_large(&self) -> Option<usize> {
+        let mut large = self.large_incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        large.take().map(|(_, length)| length)
     }
 
     /// The budget of the process, which encoded packets are counted against.
@@ -287,6 +292,7 @@ impl Outgoing {
         if packets && matches!(queue.phase, Phase::Open | Phase::Closed) {
             if queue.bytes <= BATCH_BYTES {
                 std::mem::swap(&mut queue.entries, entries);
+                queue.taken = queue.bytes;
                 return;
             }
             let mut bytes = 0;
@@ -296,10 +302,12 @@ impl Outgoing {
                 bytes += entry.weight().1;
                 entries.push_back(entry);
             }
+            queue.taken += bytes;
             return;
         }
         let all = std::mem::take(&mut queue.entries);
         (queue.entries, *entries) = all.into_iter().partition(Entry::is_packet);
+        queue.taken += entries.iter().map(|entry| entry.weight().1).sum::<usize>();
     }
 
     /// Takes packets for a poll: up to `most` bytes, but at least one packet. They count towards the queue's
@@ -316,7 +324,9 @@ impl Outgoing {
             if bytes > most && !packets.is_empty() {
                 break;
             }
-            packets.push(packet.clone());
+            let packet = packet.clone();
+            queue.taken += packet.weight();
+            packets.push(packet);
             queue.entries.pop_front();
         }
         packets
@@ -328,6 +338,7 @@ impl Outgoing {
         let mut queue = self.lock();
         queue.packets = queue.packets.saturating_sub(packets);
         queue.bytes = queue.bytes.saturating_sub(bytes);
+        queue.taken = queue.taken.saturating_sub(bytes);
         let bytes = queue.bytes;
         queue.held.set_anyway(bytes);
         if entries.is_empty() {
@@ -347,18 +358,24 @@ impl Outgoing {
         queue.bytes <= self.max_bytes.saturating_add(most)
     }
 
+    /// Whether the budget of the client's address is nearly spent.
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.lock().held.is_nearly_spent()
+    }
+
     /// Registers the task that takes from the queue. The queue wakes it for new entries.
     pub(super) fn register(&self, waker: &Waker) {
         self.reader.register(waker);
     }
 
-    /// Closes the queue and drops all packets.
+    /// Closes the queue and drops all packets. What is being written counts until [`Outgoing::left`].
     pub(crate) fn close(&self) {
         let mut queue = self.lock();
         queue.phase = Phase::Closed;
         queue.forget_packets();
-        (queue.packets, queue.bytes) = (0, 0);
-        queue.held.set_anyway(0);
+        (queue.packets, queue.bytes) = (0, queue.taken);
+        let bytes = queue.bytes;
+        queue.held.set_anyway(bytes);
         drop(queue);
         self.forget_large();
         self.reader.wake();

@@ -108,7 +108,11 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
         match next {
             Next::Request(frame) => {
                 let request = async {
-                    client.connection().caught_up().await;
+                    // A client that the server ends need not read anything.
+                    tokio::select! {
+                        () = client.connection().caught_up() => {}
+                        () = inbox.ended_by_server() => {}
+                    }
                     requests::handle(&client, frame).await;
                 };
                 Box::pin(answer(&client, request)).await;

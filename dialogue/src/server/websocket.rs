@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     budget::Holding,
-    frames::{self, Incoming},
+    frames::{self, Incoming, LARGE},
     intake::Intake,
     outgoing::{Entry, MAX_BEFORE_SESSION, Outgoing, is_greeting},
 };
@@ -66,7 +66,16 @@ struct Inner<S> {
     incoming: Incoming,
     /// Charges `retained` to the budget of the client's address.
     held: Holding,
-    /// Size of socketioxide's message buffer, in bytes: an incomplete message, or the last large one.
+    /// Bytes that were read after the header of a large frame. socketioxide gets them by themselves: its buffer
+    /// has room for the frame then, and for nothing after it, so that it allocates another one.
+    ahead: Vec<u8>,
+    /// Size of socketioxide's read buffer, in bytes: the longest frame that it held since it was allocated.
+    buffer: usize,
+    /// Whether a message of several frames was read, for which socketioxide has another buffer.
+    fragments: bool,
+    /// Size of socketioxide's write buffer, in bytes: the most that it wrote at once.
+    write_buffer: usize,
+    /// Size of socketioxide's buffers, in bytes.
     retained: usize,
     intake: Arc<Intake>,
     /// While the client has sent more than its rate allows: until when.
@@ -121,6 +130,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
             upgrades,
             incoming: Incoming::default(),
             held,
+            ahead: Vec::new(),
+            buffer: 0,
+            fragments: false,
+            write_buffer: 0,
             retained: 0,
             intake,
             pause: None,
@@ -260,9 +273,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if self.broken {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
-        // socketioxide has allocated another buffer by now.
-        if self.outgoing.forget_large() {
-            self.retained = 0;
+        // socketioxide allocates another buffer if the message filled this one.
+        if let Some(length) = self.outgoing.forget_large()
+            && !std::mem::take(&mut self.fragments)
+            && length + LARGE >= self.buffer
+        {
+            self.buffer = 0;
         }
         // Before anything that waits: the budget is freed by what is written.
         let blocked = match self.write(cx) {
@@ -270,6 +286,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => true,
         };
+        // A client that reads nothing is not given the transport's answers either, which it does not read.
+        if blocked && self.outgoing.is_over_budget() {
+            return Poll::Pending;
+        }
         ready!(self.wait_for_turn(cx));
         if let Some(end) = self.end.take() {
             return Poll::Ready(end);
@@ -279,18 +299,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if most == 0 {
             return Poll::Pending;
         }
+        let start = buffer.filled().len();
+        if !self.ahead.is_empty() {
+            let rest = self.ahead.split_off(self.ahead.len().min(buffer.remaining()));
+            buffer.put_slice(&std::mem::replace(&mut self.ahead, rest));
+            return self.hand_over(buffer, start);
+        }
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part));
         let length = part.filled().len();
         if read.is_err() || length == 0 {
             return self.end(cx, read);
         }
-        let start = buffer.filled().len();
         buffer.advance(length);
         if blocked {
             self.credit -= length;
         }
-        self.note_read(&buffer.filled()[start..])
+        self.hand_over(buffer, start)
+    }
+
+    /// Hands over what was read, up to where the payload of a large frame begins.
+    fn hand_over(&mut self, buffer: &mut ReadBuf<'_>, start: usize) -> Poll<io::Result<()>> {
+        let Some(rest) = self.incoming.follow(&buffer.filled()[start..]) else {
+            return self.refuse("the client sent a packet that clients must not send");
+        };
+        let end = buffer.filled().len() - rest;
+        // These come before what is left of an earlier read.
+        self.ahead.splice(..0, buffer.filled()[end..].iter().copied());
+        buffer.set_filled(end);
+        self.note_read(end - start)
     }
 
     /// The client's end: now, or when it is its turn.
@@ -301,28 +338,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         Poll::Ready(self.end.take().unwrap_or(Ok(())))
     }
 
-    fn note_read(&mut self, bytes: &[u8]) -> Poll<io::Result<()>> {
-        if self.phase == Phase::Probed && !bytes.is_empty() {
+    fn note_read(&mut self, bytes: usize) -> Poll<io::Result<()>> {
+        if self.phase == Phase::Probed && bytes > 0 {
             self.phase = Phase::Open;
             if let Some(upgrades) = self.upgrades.take() {
                 let _ = upgrades.send(());
             }
         }
         if !self.outgoing.was_open() {
-            self.early += bytes.len();
+            self.early += bytes;
             if self.early > MAX_BEFORE_SESSION {
                 return self.refuse("the client sent over 65,536 bytes before its session began");
             }
         }
-        if !self.incoming.follow(bytes) {
-            return self.refuse("the client sent a packet that clients must not send");
-        }
         let frames = self.incoming.take_frames();
         // Reading a part of a long frame is work, too.
         self.in_a_row += frames.max(1);
-        let wait = self.intake.received(bytes.len(), frames);
+        let wait = self.intake.received(bytes, frames);
         self.pause = wait.map(|wait| Box::pin(tokio::time::sleep(wait)));
-        self.retained = self.retained.max(self.incoming.partial());
+        let (largest, fragments) = self.incoming.take_largest();
+        self.buffer = self.buffer.max(largest);
+        self.fragments |= fragments;
+        self.retained = self.buffer.max(self.incoming.partial()) + self.write_buffer;
         if !self.held.set(self.retained) {
             let look = Box::pin(tokio::time::sleep(BUDGET_POLL_INTERVAL));
             self.over = Some((Instant::now() + self.write_time, look));
@@ -403,6 +440,11 @@ impl<S> Inner<S> {
 impl<S> Drop for Inner<S> {
     fn drop(&mut self) {
         self.close();
+        let unwritten = self.writing.drain(..).map(|entry| entry.weight());
+        let (packets, bytes) = unwritten.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+        if bytes > 0 {
+            self.outgoing.left(packets, bytes, &mut VecDeque::new());
+        }
     }
 }
 
@@ -438,6 +480,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncWrite for WebSocke
                 }
             }
         }
+        // Many answers at once are to many packets that the transport rejects.
+        if frames.len() > MIN_CREDIT && inner.outgoing.is_over_budget() {
+            let why = "rejected packets over `Limits::address_bytes`";
+            return inner.fail(io::Error::new(io::ErrorKind::OutOfMemory, why));
+        }
+        inner.write_buffer = inner.write_buffer.max(frames.len().next_power_of_two());
         let opens = frames::texts(frames).any(is_greeting);
         inner.outgoing.push_frames(Bytes::copy_from_slice(frames), opens);
         Poll::Ready(Ok(frames.len()))

@@ -52,6 +52,16 @@ pub enum Attack {
     Heartbeats,
     /// Triggers stored events whose `meta` has many small values.
     Contexts,
+    /// 100 clients send one message of 980 KB each, to a room or to an unknown namespace, and little after it.
+    LargeMessages { namespace: bool },
+    /// 120 polling clients end their sessions before they read the event of 900 KB that they polled for.
+    ClosedPolls,
+    /// 40 clients join 96 rooms each with 100 long names, and unsubscribe.
+    Unsubscribes,
+    /// 12 clients trigger events of 950 KB, for which a handler takes two seconds.
+    Jobs,
+    /// 960 clients that read nothing use up the memory of their address, and send long namespaces.
+    NamespacesOverBudget,
 }
 
 /// A finished attack.
@@ -69,7 +79,7 @@ impl Done {
 }
 
 impl Attack {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 28] = [
         Self::UnreadJoins { event: 2_500 },
         Self::UnreadJoins { event: 240_000 },
         Self::UnreadLists,
@@ -92,6 +102,12 @@ impl Attack {
         Self::Fragments,
         Self::Heartbeats,
         Self::Contexts,
+        Self::LargeMessages { namespace: false },
+        Self::LargeMessages { namespace: true },
+        Self::ClosedPolls,
+        Self::Unsubscribes,
+        Self::Jobs,
+        Self::NamespacesOverBudget,
     ];
 
     /// Creates the rooms and events that the attack needs.
@@ -100,6 +116,7 @@ impl Attack {
             Self::UnreadJoins { event } => site.fill("hall", 100, event).await,
             Self::UnreadLists => site.create_rooms(10_000).await,
             Self::Histories => site.fill("hall", 2, 240_000).await,
+            Self::NamespacesOverBudget => site.fill("hall", 100, 2_500).await,
             _ => {}
         }
     }
@@ -126,6 +143,11 @@ impl Attack {
             Self::Fragments => fragments(site).await,
             Self::Heartbeats => heartbeats(site).await,
             Self::Contexts => contexts(site).await,
+            Self::LargeMessages { namespace } => large_messages(site, namespace).await,
+            Self::ClosedPolls => closed_polls(site).await,
+            Self::Unsubscribes => unsubscribes(site).await,
+            Self::Jobs => jobs(site).await,
+            Self::NamespacesOverBudget => namespaces_over_budget(site).await,
         }
     }
 }
@@ -415,6 +437,101 @@ async fn contexts(site: Site) -> Done {
         attacker.read_some().await;
     }
     Done::new(sent, attacker)
+}
+
+async fn large_messages(site: Site, namespace: bool) -> Done {
+    let (mut sent, mut attackers) = (0, Vec::new());
+    let text = "x".repeat(980_000);
+    let large = if namespace {
+        format!("42/x,{}", json!(["dialogue:x", text]))
+    } else {
+        event("dialogue:x", &json!(text))
+    };
+    let small = event("dialogue:x", &json!("x".repeat(5_000)));
+    for n in 0..100 {
+        let mut attacker = Attacker::connect(site.address, &format!("large{n}")).await;
+        sent += attacker.send_for(&large, Duration::from_secs(20)).await;
+        sent += attacker.send(if namespace { &small } else { "3" }).await;
+        attacker.read_some().await;
+        attackers.push(attacker);
+    }
+    Done::new(sent, attackers)
+}
+
+async fn closed_polls(site: Site) -> Done {
+    let mut talker = Attacker::connect(site.address, "talker").await;
+    let join = json!({ "roomId": "own:2000", "subscribe": [] });
+    talker.send(&request("dialogue:join", 1, &join)).await;
+    let (mut sent, mut polls) = (0, Vec::new());
+    for round in 0..4 {
+        let mut pollers = Vec::new();
+        for n in 0..30 {
+            let user = format!("poller{}", 30 * round + n);
+            let Some(poller) = Poller::connect(site.address, &user).await else { break };
+            let join = json!({ "roomId": "own:2000" });
+            sent += poller.post(&request("dialogue:join", 1, &join)).await;
+            poller.poll().await;
+            pollers.push(poller);
+        }
+        sent += talker.send(&blink("own:2000", 900_000)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for poller in &pollers {
+            polls.push(poller.begin_poll().await);
+        }
+        for poller in &pollers {
+            sent += poller.post("1").await;
+        }
+        talker.read_some().await;
+    }
+    Done::new(sent, (talker, polls))
+}
+
+async fn unsubscribes(site: Site) -> Done {
+    let (mut sent, mut attackers) = (0, Vec::new());
+    let names: Vec<_> = (0..100).map(|name| format!("{name:0>124}")).collect();
+    for n in 0..40 {
+        let mut attacker = Attacker::connect(site.address, &format!("member{n}")).await;
+        for room in 0..96 {
+            let room = format!("open:{}", 100 * n + room);
+            let join = json!({ "roomId": room, "subscribe": names });
+            sent += attacker.send(&request("dialogue:join", 1, &join)).await;
+            let all = json!({ "roomId": room, "eventName": "*" });
+            sent += attacker.send(&request("dialogue:unsubscribe", 2, &all)).await;
+            attacker.read_some().await;
+        }
+        attackers.push(attacker);
+    }
+    Done::new(sent, attackers)
+}
+
+async fn jobs(site: Site) -> Done {
+    let mut attackers = Vec::new();
+    for n in 0..12 {
+        let mut attacker = Attacker::connect(site.address, &format!("worker{n}")).await;
+        attacker.join("job:1").await;
+        attackers.push(attacker);
+    }
+    let blink = frame(1, blink("job:1", 950_000).as_bytes());
+    let floods = attackers
+        .iter_mut()
+        .map(|attacker| attacker.flood(&blink, 100_000_000, Duration::from_secs(10)));
+    let sent = futures_util::future::join_all(floods).await.into_iter().sum();
+    Done::new(sent, attackers)
+}
+
+async fn namespaces_over_budget(site: Site) -> Done {
+    let (mut sent, mut attackers) = (0, Vec::new());
+    for n in 0..960 {
+        let mut attacker = Attacker::connect(site.address, &format!("reader{n}")).await;
+        let join = request("dialogue:join", 1, &json!({ "roomId": "hall" }));
+        sent += attacker.send(&join).await;
+        attackers.push(attacker);
+    }
+    let connect = frame(1, format!("40/{},", "n".repeat(250)).as_bytes()).repeat(240);
+    for attacker in &mut attackers {
+        sent += attacker.flood(&connect, connect.len(), Duration::from_millis(20)).await;
+    }
+    Done::new(sent, attackers)
 }
 
 /// A trigger of an ephemeral event with a text of `size` bytes, without acknowledgement.

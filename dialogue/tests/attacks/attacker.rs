@@ -82,8 +82,13 @@ impl Attacker {
 
     /// Sends a text; returns how many bytes that took.
     pub async fn send(&mut self, text: &str) -> usize {
+        self.send_for(text, Duration::from_secs(2)).await
+    }
+
+    /// The same, for at most `time`.
+    pub async fn send_for(&mut self, text: &str, time: Duration) -> usize {
         let frame = frame(1, text.as_bytes());
-        let _ = timeout(Duration::from_secs(2), self.stream.write_all(&frame)).await;
+        let _ = timeout(time, self.stream.write_all(&frame)).await;
         frame.len()
     }
 
@@ -146,6 +151,22 @@ impl Poller {
 
     fn path(&self) -> String {
         format!("/socket.io/?EIO=4&transport=polling&sid={}", self.session_id)
+    }
+
+    /// Reads what there is.
+    pub async fn poll(&self) {
+        fetch(self.address, "GET", &self.path(), "").await;
+    }
+
+    /// Begins to read, and stops after the head of the answer.
+    pub async fn begin_poll(&self) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let mut stream = socket.connect(self.address).await.unwrap();
+        let head = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", self.path());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let _ = timeout(PATIENCE, stream.read(&mut [0; 100])).await;
+        stream
     }
 
     /// Sends packets; returns how many bytes they are.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How much resident memory the clients of one address may add with the default limits, in bytes. The
-/// server counts up to 32 MB of it (`Limits::address_bytes`). Up to 1,000 connections, which have a limit of
+/// server counts up to 30 MB of it (`Limits::address_bytes`). Up to 1,000 connections, which have a limit of
 /// their own, take 26 KB each. The allocator and the first bytes of each connection, which do not count,
 /// take the rest.
 const MAX_HELD: usize = 64_000_000;
@@ -161,4 +161,30 @@ async fn memory_with_floods_of_heartbeats_stays_bounded() {
 #[tokio::test]
 async fn memory_of_stored_meta_stays_bounded() {
     assert_held_within_bounds(Attack::Contexts).await;
+}
+
+#[tokio::test]
+async fn memory_with_large_messages_before_small_ones_stays_bounded() {
+    assert_held_within_bounds(Attack::LargeMessages { namespace: false }).await;
+    assert_held_within_bounds(Attack::LargeMessages { namespace: true }).await;
+}
+
+#[tokio::test]
+async fn memory_of_polls_of_closed_sessions_stays_bounded() {
+    assert_held_within_bounds(Attack::ClosedPolls).await;
+}
+
+#[tokio::test]
+async fn memory_of_ended_subscriptions_stays_bounded() {
+    assert_held_within_bounds(Attack::Unsubscribes).await;
+}
+
+#[tokio::test]
+async fn memory_of_events_that_wait_for_handlers_stays_bounded() {
+    assert_held_within_bounds(Attack::Jobs).await;
+}
+
+#[tokio::test]
+async fn memory_with_namespaces_beside_unread_joins_stays_bounded() {
+    assert_held_within_bounds(Attack::NamespacesOverBudget).await;
 }

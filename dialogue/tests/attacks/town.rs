@@ -4,7 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::Path, routing::post};
 use dialogue::{
-    App, Client, Context, CreateRoom, Deny, Dialogue, Event, Handshake, Payload, RoomConfig,
+    App, Client, Context, CreateRoom, Deny, Dialogue, Event, EventMessage, Handshake, Payload,
+    RoomConfig,
     auth::{ClaimedUser, TrustClientUserId},
 };
 use schemars::JsonSchema;
@@ -85,9 +86,24 @@ pub mod open {
     }
 }
 
+#[dialogue::room("job:{n}", app = Town, events(Blink))]
+pub mod job {
+    use super::*;
+
+    #[derive(Clone)]
+    pub struct Room {
+        pub n: u32,
+    }
+
+    #[on]
+    async fn take_time(_: &Context<Town, Room>, _: &EventMessage<Blink>) {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
 pub struct Town;
 
-#[dialogue::app(rooms(hall, own, board, open))]
+#[dialogue::app(rooms(hall, own, board, open, job))]
 impl App for Town {
     type Credentials = TrustClientUserId;
     type Identity = ClaimedUser;

@@ -113,7 +113,7 @@ fn the_defaults_are_those_of_the_protocol() {
     assert_eq!((limits.page_events, limits.page_bytes), (100, 256_000));
     assert_eq!((limits.outgoing_packets, limits.waiting_events), (128, 1_024));
     assert_eq!((limits.outgoing_bytes, limits.waiting_bytes), (1_000_000, 4_000_000));
-    assert_eq!((limits.address_bytes, limits.total_bytes), (32_000_000, 512_000_000));
+    assert_eq!((limits.address_bytes, limits.total_bytes), (30_000_000, 512_000_000));
     assert_eq!(limits.containers, 20_000);
     assert_eq!(limits.incoming, Some(Rate::per_second(1_000_000).burst(4_000_000)));
     assert_eq!(limits.incoming_per_address, Some(Rate::per_second(10_000_000).burst(20_000_000)));

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -67,19 +68,23 @@ pub(super) struct State<A: App> {
 
 /// The last answer to a join: others that are the same share its text.
 #[derive(Default)]
-struct Answered(Option<(Like, SharedBody)>);
+struct Answered {
+    last: Option<(Like, SharedBody)>,
+    /// Of subscriptions, whose names may be long.
+    hasher: RandomState,
+}
 
-/// What makes two answers the same: the log's epoch and end, what was read of it, the subscriptions.
-type Like = (Epoch, u64, Reading, Subscriptions);
+/// What makes two answers the same: the log's epoch and end, what was read of it, the hash of the subscriptions.
+type Like = (Epoch, u64, Reading, u64);
 
 impl Answered {
     fn body(&mut self, like: Like, joined: &impl Serialize, process: &Arc<Budget>) -> Body {
-        let last = self.0.as_ref().filter(|(last, _)| *last == like);
+        let last = self.last.as_ref().filter(|(last, _)| *last == like);
         if let Some(body) = last.and_then(|(_, body)| body.get()) {
             return body;
         }
         let body = Body::new(joined, process);
-        self.0 = Some((like, body.share()));
+        self.last = Some((like, body.share()));
         body
     }
 }
@@ -291,7 +296,8 @@ impl<A: App> Live<A> {
         };
         let sent = match *answer {
             Answer::Ack(id) => {
-                let like = (log.epoch, log.seq, base.reading(), subscriptions.clone());
+                let hash = state.answered.hasher.hash_one(subscriptions.names());
+                let like = (log.epoch, log.seq, base.reading(), hash);
                 let joined = Ack { ok: true, body: joined };
                 let answered = &mut state.answered;
                 client.connection().try_ack_of(id, |process| answered.body(like, &joined, process))
@@ -525,6 +531,9 @@ impl<A: App> State<A> {
         }
         for name in new {
             *self.subscribers.entry(name).or_default() += 1;
+        }
+        if self.subscribers.capacity() > 32.max(4 * self.subscribers.len()) {
+            self.subscribers.shrink_to_fit();
         }
         let member = Member { client: client.clone(), subscriptions, slowness, charge };
         self.members.insert(client.id(), member);

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{
     super::{
         Limits,
+        budget::Charge,
         hook::{self, BoxFuture},
         message::{AnyMessage, Envelope},
     },
@@ -60,7 +61,17 @@ pub(crate) struct Job {
 }
 
 /// A place in the queue.
-pub(crate) type Place = OwnedSemaphorePermit;
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// Charges a client's event to the account of its connection.
+    pub(crate) charge: Option<Charge>,
+}
+
+impl From<OwnedSemaphorePermit> for Place {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit, charge: None }
+    }
+}
 
 impl Handlers {
     pub(crate) fn new(limits: &Limits) -> Self {
@@ -91,10 +102,11 @@ impl Handlers {
         }
         if hook::is_handling() {
             let place = self.inner_places.clone().try_acquire_owned();
-            return place.map(Some).map_err(|_| TriggerError::Overloaded);
+            return place.map(|it| Some(it.into())).map_err(|_| TriggerError::Overloaded);
         }
         // The semaphore is never closed.
-        self.places.clone().acquire_owned().await.map(Some).map_err(|_| TriggerError::Internal)
+        let place = self.places.clone().acquire_owned().await;
+        place.map(|it| Some(it.into())).map_err(|_| TriggerError::Internal)
     }
 
     /// Appends an event. Whoever is told so starts [`work`].

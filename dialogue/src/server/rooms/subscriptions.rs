@@ -84,6 +84,7 @@ impl Subscriptions {
         } else {
             self.0.retain(|subscribed| subscribed != event);
         }
+        self.0.shrink_to_fit();
     }
 
     pub(crate) fn covers(&self, event: &str) -> bool {

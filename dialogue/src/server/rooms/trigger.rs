@@ -20,9 +20,9 @@ use super::{
     on::Job,
 };
 use crate::{
-    App, Dialogue, Event, Meta, Position, RawMessage, TriggerError, name,
+    App, Dialogue, Event, JoinError, Meta, Position, RawMessage, TriggerError, name,
     room::RoomEvent,
-    store::{Before, Key, LogId, NewEvent, erased::Unavailable},
+    store::{self, Before, Key, LogId, NewEvent, erased::Unavailable},
 };
 
 /// An event about to be triggered by the server's own code: set what goes with it, then await it.
@@ -336,6 +336,14 @@ impl Prepared {
         }
     }
 
+    /// How much memory the event takes while it waits for handlers, in bytes.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Ephemeral { packet, .. } => packet.weight(),
+            Self::Stored { event, .. } => store::weight(&event.message),
+        }
+    }
+
     /// Takes a place among what handlers have yet to see, if any will, and goes out: an event with
     /// history once it is stored. Comes back if the room was closed in between, or if who triggers it
     /// is a member no more.
@@ -349,10 +357,21 @@ impl Prepared {
         let place = match by {
             By::Server(_) => place.await?,
             // Handlers may take their time; a connection that the server ends does not wait for it.
-            By::Client(client) => tokio::select! {
-                place = place => place?,
-                () = client.connection().inbox.ended_by_server() => return Ok(Err(self)),
-            },
+            By::Client(client) => {
+                let mut place = tokio::select! {
+                    place = place => place?,
+                    () = client.connection().inbox.ended_by_server() => return Ok(Err(self)),
+                };
+                if let Some(place) = &mut place {
+                    let time = dialogue.limits().join_time;
+                    place.charge = match client.connection().charge(self.weight(), time).await {
+                        Ok(charge) => Some(charge),
+                        Err(JoinError::Closed) => return Ok(Err(self)),
+                        Err(_) => return Err(TriggerError::Overloaded),
+                    };
+                }
+                place
+            }
         };
         let entry = LogEntry::of(&self);
         let sent = match self {

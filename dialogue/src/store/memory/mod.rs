@@ -241,12 +241,12 @@ impl Store for Memory {
         match &query.part {
             Part::Newest { event, skip } => Ok(self.shared.newest(log, event, *skip, query).await),
             Part::After { seq, events } => {
-                let mut found = self.shared.events_in_memory(log, events, |at| at > *seq);
+                let mut found = self.shared.next_in_memory(log, events, *seq, query.limit);
                 found.sort_unstable_by_key(seq_of);
                 Ok(Page::of(found, query))
             }
             Part::Before { seq, events } => {
-                let mut found = self.shared.events_in_memory(log, events, |at| at < *seq);
+                let mut found = self.shared.last_in_memory(log, events, *seq, query.limit);
                 found.sort_unstable_by_key(|event| std::cmp::Reverse(seq_of(event)));
                 Ok(Page::of(found, query))
             }
@@ -393,21 +393,42 @@ impl Shared {
         self.archive.get().filter(|archive| archive.keeps())
     }
 
-    /// The events of these names for which `wanted(seq)` is true, in no particular order.
-    fn events_in_memory(
+    /// The events of these names after a place, in no particular order. Of each name, no more than `limit` and one.
+    fn next_in_memory(
         &self,
         log: &LogId,
         names: &[Cow<'static, str>],
-        wanted: impl Fn(u64) -> bool,
+        seq: u64,
+        limit: usize,
     ) -> Vec<Stored> {
         let Some(log) = self.log(log) else { return Vec::new() };
         let mut found = Vec::new();
         for kept in names.iter().filter_map(|name| log.names.get(name)) {
-            // Newest first: most reads ask for the newest events.
-            let newest = kept.events.iter().rev();
             let leaving = kept.leaving.as_ref().map(|leaving| leaving.events());
-            let leaving = leaving.iter().flatten().rev();
-            found.extend(newest.chain(leaving).filter(|event| wanted(seq_of(event))).cloned());
+            let leaving = leaving.iter().flatten().filter(|event| seq_of(event) > seq);
+            let first = kept.events.partition_point(|event| seq_of(event) <= seq);
+            let events = leaving.chain(kept.events.range(first..));
+            found.extend(events.take(limit.saturating_add(1)).cloned());
+        }
+        found
+    }
+
+    /// The same before a place, the newest.
+    fn last_in_memory(
+        &self,
+        log: &LogId,
+        names: &[Cow<'static, str>],
+        seq: u64,
+        limit: usize,
+    ) -> Vec<Stored> {
+        let Some(log) = self.log(log) else { return Vec::new() };
+        let mut found = Vec::new();
+        for kept in names.iter().filter_map(|name| log.names.get(name)) {
+            let end = kept.events.partition_point(|event| seq_of(event) < seq);
+            let leaving = kept.leaving.as_ref().map(|leaving| leaving.events());
+            let leaving = leaving.iter().flatten().rev().filter(|event| seq_of(event) < seq);
+            let events = kept.events.range(..end).rev().chain(leaving);
+            found.extend(events.take(limit.saturating_add(1)).cloned());
         }
         found
     }
