@@ -109,6 +109,11 @@ impl Holding {
         true
     }
 
+    /// The same without free bytes, for one of many things of a client.
+    pub(crate) fn set_whole(&mut self, bytes: usize) -> bool {
+        self.set(bytes.saturating_add(FREE))
+    }
+
     /// Sets how many bytes the owner holds, even over budget, for memory that is already in use.
     pub(crate) fn set_anyway(&mut self, bytes: usize) {
         let charge = Self::charge(bytes);

@@ -166,7 +166,10 @@ impl Address {
                 limits.incoming_per_address.map(|rate| rate.times(times)),
                 MAX_SHARED_DEBT,
             )),
-            ends: Arc::new(Meter::new(limits.incoming_per_address.map(|_| ends()))),
+            ends: Arc::new(Meter::with_debt(
+                limits.incoming_per_address.map(|_| ends()),
+                MAX_SHARED_DEBT,
+            )),
             network,
             last: Mutex::new(Instant::now()),
         }

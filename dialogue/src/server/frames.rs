@@ -76,6 +76,17 @@ pub(super) fn texts(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// What was read of messages.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Length of the longest payload, or part of one, in bytes.
+    pub(super) longest: usize,
+    /// Number of frames of messages that have several.
+    pub(super) fragments: usize,
+    /// Number of frames with large payloads.
+    pub(super) large: usize,
+}
+
 /// Follows what a client sends.
 #[derive(Default)]
 pub(super) struct Incoming {
@@ -93,10 +104,7 @@ pub(super) struct Incoming {
     message: usize,
     /// Whether that message has several frames.
     fragmented: bool,
-    /// Length of the longest payload since it was last asked for.
-    largest: usize,
-    /// Number of frames of messages of several frames since then.
-    fragments: usize,
+    seen: Seen,
     /// Number of frames that ended since it was last asked for.
     frames: usize,
     packet: Packets,
@@ -131,7 +139,7 @@ impl Incoming {
             self.at += length;
             self.left -= length as u64;
             if !self.control {
-                self.largest = self.largest.max(self.at);
+                self.seen.longest = self.seen.longest.max(self.at);
             }
             bytes = rest;
             self.end();
@@ -139,11 +147,9 @@ impl Incoming {
         Some(0)
     }
 
-    /// Length of the longest payload, or part of one, since the last call, in bytes; and whether a message of
-    /// several frames was among what was read.
-    pub(super) fn take_largest(&mut self) -> (usize, bool) {
-        let largest = std::mem::take(&mut self.largest);
-        (largest, std::mem::take(&mut self.fragments) > 0)
+    /// What was read since the last call.
+    pub(super) fn take_seen(&mut self) -> Seen {
+        std::mem::take(&mut self.seen)
     }
 
     /// How many bytes the transport holds of a message that has not ended. It holds a fragment twice: where
@@ -168,7 +174,8 @@ impl Incoming {
             (self.last, self.control) = (header.last, header.opcode >= CONTROL);
             self.mask = header.mask.unwrap_or_default();
             self.fragmented |= !self.control && !self.last;
-            self.fragments += usize::from(self.fragmented && !self.control);
+            self.seen.fragments += usize::from(self.fragmented && !self.control);
+            self.seen.large += usize::from(self.left > LARGE as u64 && !self.control);
             if header.opcode == TEXT {
                 self.packet = Packets::default();
             } else if header.opcode == BINARY {
@@ -268,17 +275,21 @@ mod tests {
         let frames =
             [masked(TEXT, true, &[b'x'; 100]), masked(TEXT, true, &[b'y'; 5_000])].concat();
         let mut incoming = Incoming::default();
+        let seen = |incoming: &mut Incoming| {
+            let Seen { longest, fragments, large } = incoming.take_seen();
+            (longest, fragments, large)
+        };
         assert_eq!(incoming.follow(&frames[..500]), Some(500 - 106 - 8));
-        assert_eq!(incoming.take_largest(), (100, false));
+        assert_eq!(seen(&mut incoming), (100, 0, 1));
         assert_eq!(incoming.follow(&frames[114..500]), Some(0));
-        assert_eq!(incoming.take_largest(), (386, false));
+        assert_eq!(seen(&mut incoming), (386, 0, 0));
         assert_eq!(incoming.follow(&frames[500..]), Some(0));
-        assert_eq!(incoming.take_largest(), (5_000, false));
+        assert_eq!(seen(&mut incoming), (5_000, 0, 0));
         assert!(follow(&mut incoming, &masked(TEXT, false, &[b'z'; 6_000])));
-        assert_eq!(incoming.take_largest(), (6_000, true));
+        assert_eq!(seen(&mut incoming), (6_000, 1, 1));
         assert!(follow(&mut incoming, &masked(0, true, b"z")));
-        assert_eq!(incoming.take_largest(), (1, true), "it was one of several frames");
-        assert_eq!(incoming.take_largest(), (0, false));
+        assert_eq!(seen(&mut incoming), (1, 1, 0), "it was one of several frames");
+        assert_eq!(seen(&mut incoming), (0, 0, 0));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use tracing::Instrument;
 
 use super::{
     Handshake, Limits, RateLimited,
-    budget::{Budget, Charge, Holding},
+    budget::{Budget, Holding},
     crowd::Transport,
     dialogue::Inner,
     frames::LARGE,
@@ -250,18 +250,18 @@ impl Connection {
         Ok(held)
     }
 
-    /// Waits for up to `time` until the account of the connection has room for an event of `bytes` bytes that waits
-    /// for handlers. Fails like [`Connection::reserve`].
-    pub(crate) async fn charge(&self, bytes: usize, time: Duration) -> Result<Charge, JoinError> {
-        let mut charge = Charge::new(self.transport.account().clone());
+    /// Waits for up to `time` until the budget of the client's address has room for an event of `bytes` bytes that
+    /// waits for handlers. Fails like [`Connection::reserve`], but a client that has gone by itself may go on.
+    pub(crate) async fn hold(&self, bytes: usize, time: Duration) -> Result<Holding, JoinError> {
+        let mut held = self.transport.holding();
         let taken = self.transport.outgoing().retry(|| {
             if self.inbox.is_closed_by_server() {
                 return Some(Err(JoinError::Closed));
             }
-            charge.set(bytes).then_some(Ok(()))
+            held.set_whole(bytes).then_some(Ok(()))
         });
         tokio::time::timeout(time, taken).await.unwrap_or(Err(JoinError::AddressLimit))?;
-        Ok(charge)
+        Ok(held)
     }
 
     /// Sends a long answer, as [`Connection::send`] does, with the bytes that were reserved for it. The user

@@ -59,9 +59,10 @@ pub struct Limits {
     /// - queued outgoing packets, answers that wait for space in the queue, and incoming data that is not
     ///   handled yet, beyond the first 4,096 bytes of each kind and connection.
     ///
-    /// Heads and memberships may take half of it. At the limit, the server rejects connections (429), and
-    /// joins and long answers (`RATE_LIMITED`), lets requests wait, sets members aside as slow consumers, or
-    /// closes connections.
+    /// Events that wait for `#[on]` handlers count, too, at least 4,096 bytes each. Heads and memberships may take
+    /// half of it. At the limit, the server rejects connections (429), joins and long answers (`RATE_LIMITED`)
+    /// and triggers with handlers (`TriggerError::Overloaded`, after [`join_time`](Limits::join_time)), lets
+    /// requests wait, sets members aside as slow consumers, or closes connections.
     pub address_bytes: usize,
     /// Maximum memory for packets and incoming data of all clients, in bytes. A packet in several queues
     /// counts once; connections and memberships do not count. Default: 512,000,000.

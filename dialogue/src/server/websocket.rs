@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     budget::Holding,
-    frames::{self, Incoming, LARGE},
+    frames::{self, Incoming, LARGE, Seen},
     intake::Intake,
     outgoing::{Entry, MAX_BEFORE_SESSION, Outgoing, is_greeting},
 };
@@ -69,10 +69,8 @@ struct Inner<S> {
     /// Bytes that were read after the header of a large frame. socketioxide gets them by themselves: its buffer
     /// has room for the frame then, and for nothing after it, so that it allocates another one.
     ahead: Vec<u8>,
-    /// Size of socketioxide's read buffer, in bytes: the longest frame that it held since it was allocated.
-    buffer: usize,
-    /// Whether a message of several frames was read, for which socketioxide has another buffer.
-    fragments: bool,
+    /// What socketioxide's read buffer held since it was allocated.
+    seen: Seen,
     /// Size of socketioxide's write buffer, in bytes: the most that it wrote at once.
     write_buffer: usize,
     /// Size of socketioxide's buffers, in bytes.
@@ -131,8 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
             incoming: Incoming::default(),
             held,
             ahead: Vec::new(),
-            buffer: 0,
-            fragments: false,
+            seen: Seen::default(),
             write_buffer: 0,
             retained: 0,
             intake,
@@ -273,12 +270,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if self.broken {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
-        // socketioxide allocates another buffer if the message filled this one.
+        // socketioxide allocates another buffer if the message filled this one, which it did if it was the first
+        // large one: for later ones, the buffer may have grown to twice what they need.
         if let Some(length) = self.outgoing.forget_large()
-            && !std::mem::take(&mut self.fragments)
-            && length + LARGE >= self.buffer
+            && std::mem::take(&mut self.seen.fragments) == 0
+            && self.seen.large == 1
+            && length + LARGE >= self.seen.longest
         {
-            self.buffer = 0;
+            self.seen = Seen::default();
+            self.retained = self.buffers();
         }
         // Before anything that waits: the budget is freed by what is written.
         let blocked = match self.write(cx) {
@@ -286,10 +286,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => true,
         };
-        // A client that reads nothing is not given the transport's answers either, which it does not read.
-        if blocked && self.outgoing.is_over_budget() {
-            return Poll::Pending;
-        }
         ready!(self.wait_for_turn(cx));
         if let Some(end) = self.end.take() {
             return Poll::Ready(end);
@@ -338,6 +334,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         Poll::Ready(self.end.take().unwrap_or(Ok(())))
     }
 
+    /// Size of socketioxide's buffers, in bytes.
+    fn buffers(&self) -> usize {
+        let grown = if self.seen.large > 1 { 2 } else { 1 };
+        let read = self.seen.longest.saturating_mul(grown);
+        read.max(self.incoming.partial()) + self.write_buffer
+    }
+
     fn note_read(&mut self, bytes: usize) -> Poll<io::Result<()>> {
         if self.phase == Phase::Probed && bytes > 0 {
             self.phase = Phase::Open;
@@ -356,10 +359,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         self.in_a_row += frames.max(1);
         let wait = self.intake.received(bytes, frames);
         self.pause = wait.map(|wait| Box::pin(tokio::time::sleep(wait)));
-        let (largest, fragments) = self.incoming.take_largest();
-        self.buffer = self.buffer.max(largest);
-        self.fragments |= fragments;
-        self.retained = self.buffer.max(self.incoming.partial()) + self.write_buffer;
+        let Seen { longest, fragments, large } = self.incoming.take_seen();
+        self.seen.longest = self.seen.longest.max(longest);
+        self.seen.fragments += fragments;
+        self.seen.large += large;
+        self.retained = self.buffers();
         if !self.held.set(self.retained) {
             let look = Box::pin(tokio::time::sleep(BUDGET_POLL_INTERVAL));
             self.over = Some((Instant::now() + self.write_time, look));

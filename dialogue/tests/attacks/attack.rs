@@ -52,7 +52,8 @@ pub enum Attack {
     Heartbeats,
     /// Triggers stored events whose `meta` has many small values.
     Contexts,
-    /// 100 clients send one message of 980 KB each, to a room or to an unknown namespace, and little after it.
+    /// 100 clients send one message of 980 KB each, or 50 one to an unknown namespace and another one, and little
+    /// after it.
     LargeMessages { namespace: bool },
     /// 120 polling clients end their sessions before they read the event of 900 KB that they polled for.
     ClosedPolls,
@@ -447,11 +448,15 @@ async fn large_messages(site: Site, namespace: bool) -> Done {
     } else {
         event("dialogue:x", &json!(text))
     };
-    let small = event("dialogue:x", &json!("x".repeat(5_000)));
-    for n in 0..100 {
+    // The buffer of the first message is too small for it.
+    let larger = event("dialogue:x", &json!("x".repeat(981_000)));
+    for n in 0..if namespace { 50 } else { 100 } {
         let mut attacker = Attacker::connect(site.address, &format!("large{n}")).await;
         sent += attacker.send_for(&large, Duration::from_secs(20)).await;
-        sent += attacker.send(if namespace { &small } else { "3" }).await;
+        if namespace {
+            sent += attacker.send_for(&larger, Duration::from_secs(20)).await;
+        }
+        sent += attacker.send("3").await;
         attacker.read_some().await;
         attackers.push(attacker);
     }

@@ -106,6 +106,11 @@ impl Peer {
         self.socket.send(Message::text(text.into())).await.unwrap();
     }
 
+    /// Sends what the server may refuse before it has arrived.
+    pub async fn try_send_text(&mut self, text: impl Into<String>) {
+        let _ = self.socket.send(Message::text(text.into())).await;
+    }
+
     pub async fn send_binary(&mut self, bytes: &'static [u8]) {
         self.socket.send(Message::binary(bytes)).await.unwrap();
     }

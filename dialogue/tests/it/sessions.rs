@@ -7,10 +7,14 @@ use dialogue::{
     auth::{ClaimedUser, TrustClientUserId},
 };
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    sync::mpsc,
+};
 
 use crate::{
-    app::{Message, Ping, Test, doc, general, single},
+    app::{Message, Notice, Ping, Test, doc, general, single},
     peer::{Incoming, Peer},
     polling::Poller,
     server::{Server, unpaced},
@@ -317,4 +321,27 @@ async fn polling_client_that_closes_with_unread_answers_leaves_its_rooms() {
     ann.send("1").await;
     server.settled(|stats| (stats.members, stats.connections) == (0, 0)).await;
     server.settled(|stats| stats.addresses == 0).await;
+}
+
+#[tokio::test]
+async fn polling_client_that_the_server_ends_while_it_reads_leaves_its_rooms() {
+    let server = Server::with_limits(Test::default(), short_hooks()).await;
+    let ann = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    ann.poll().await;
+    ann.send(r#"421["dialogue:join",{"roomId":"general"}]"#).await;
+    server.settled(|stats| stats.members == 1).await;
+    // More than what the system takes in for a client that reads the head of the answer alone.
+    let notice = Notice { text: "x".repeat(8_000_000) };
+    server.dialogue.room(general::Room).trigger(notice).await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut poll = socket.connect(server.address).await.unwrap();
+    let path = format!("/socket.io/?EIO=4&transport=polling&sid={}", ann.session_id);
+    poll.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+    assert!(poll.read(&mut [0; 100]).await.unwrap() > 0);
+    // A request that waits until it has read that.
+    ann.send(r#"422["dialogue:listRooms"]"#).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.dialogue.clients_of("ann")[0].disconnect();
+    server.settled(|stats| (stats.members, stats.connections) == (0, 0)).await;
 }

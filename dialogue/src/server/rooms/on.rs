@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{
     super::{
         Limits,
-        budget::Charge,
+        budget::Holding,
         hook::{self, BoxFuture},
         message::{AnyMessage, Envelope},
     },
@@ -63,13 +63,13 @@ pub(crate) struct Job {
 /// A place in the queue.
 pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
-    /// Charges a client's event to the account of its connection.
-    pub(crate) charge: Option<Charge>,
+    /// Charges a client's event to the budget of its address.
+    pub(crate) held: Option<Holding>,
 }
 
 impl From<OwnedSemaphorePermit> for Place {
     fn from(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: permit, charge: None }
+        Self { _permit: permit, held: None }
     }
 }
 
@@ -88,15 +88,15 @@ impl Handlers {
         }
     }
 
-    /// A place in the queue, if anything handles the event. Waits for one, but not in a handler.
-    pub(crate) async fn place<A: App>(
-        &self,
-        room: &Arc<dyn ErasedRoom<A>>,
-        event: &str,
-    ) -> Result<Option<Place>, TriggerError> {
-        let handled = A::HOOKS.follow()
+    /// Whether anything handles the event.
+    pub(crate) fn handles<A: App>(&self, room: &Arc<dyn ErasedRoom<A>>, event: &str) -> bool {
+        A::HOOKS.follow()
             || room.has_on(event)
-            || self.added().iter().any(|(_, added)| added.follows(event));
+            || self.added().iter().any(|(_, added)| added.follows(event))
+    }
+
+    /// A place in the queue, if it is for an event that is handled. Waits for one, but not in a handler.
+    pub(crate) async fn place(&self, handled: bool) -> Result<Option<Place>, TriggerError> {
         if !handled {
             return Ok(None);
         }

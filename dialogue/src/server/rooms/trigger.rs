@@ -353,22 +353,28 @@ impl Prepared {
         live: &Arc<Live<A>>,
         by: &By<'_, A>,
     ) -> Result<Result<Receipt, Self>, TriggerError> {
-        let place = live.handlers.place(live.room(), self.message().event());
+        let handled = live.handlers.handles(live.room(), self.message().event());
         let place = match by {
-            By::Server(_) => place.await?,
-            // Handlers may take their time; a connection that the server ends does not wait for it.
+            By::Server(_) => live.handlers.place(handled).await?,
             By::Client(client) => {
-                let mut place = tokio::select! {
-                    place = place => place?,
-                    () = client.connection().inbox.ended_by_server() => return Ok(Err(self)),
-                };
-                if let Some(place) = &mut place {
+                let connection = client.connection();
+                let held = if handled {
                     let time = dialogue.limits().join_time;
-                    place.charge = match client.connection().charge(self.weight(), time).await {
-                        Ok(charge) => Some(charge),
+                    match connection.hold(self.weight(), time).await {
+                        Ok(held) => Some(held),
                         Err(JoinError::Closed) => return Ok(Err(self)),
                         Err(_) => return Err(TriggerError::Overloaded),
-                    };
+                    }
+                } else {
+                    None
+                };
+                // Handlers may take their time; a connection that the server ends does not wait for it.
+                let mut place = tokio::select! {
+                    place = live.handlers.place(handled) => place?,
+                    () = connection.inbox.ended_by_server() => return Ok(Err(self)),
+                };
+                if let Some(place) = &mut place {
+                    place.held = held;
                 }
                 place
             }
