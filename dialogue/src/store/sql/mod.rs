@@ -143,15 +143,6 @@ macro_rules! owned {
 }
 pub(super) use owned;
 
-/// Takes a room's id and an owner.
-pub(super) const HEAD: &str = concat!(
-    "
-    select r.epoch, r.seq, n.event, n.last
-    from dialogue_rooms r left join dialogue_names n on n.room = r.key and n.last > 0
-    where r.id = $1 and ",
-    owned!("r", "$2")
-);
-
 /// Takes a room's id, an epoch, an owner and, if the log ends with it, the server. Returns nothing if the log is
 /// another owner's.
 pub(super) const CREATE: &str = concat!(

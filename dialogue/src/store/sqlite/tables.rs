@@ -82,6 +82,15 @@ pub(super) const NEWEST: &str = concat!(
     order by e.seq desc limit 1 offset $3"
 );
 
+/// Takes a room's id and an owner.
+pub(super) const HEAD: &str = concat!(
+    "
+    select r.epoch, r.seq, n.event, n.last
+    from dialogue_rooms r left join dialogue_names n on n.room = r.key and n.last > 0
+    where r.id = $1 and ",
+    owned!("r", "$2")
+);
+
 /// Takes a room's id, whose key, the key, when it must have been used at the earliest, and an owner.
 pub(super) const FIND: &str = concat!(
     "
@@ -113,7 +122,7 @@ pub(super) struct File {
 
 impl File {
     pub(super) async fn head(&self, LogId { room, owner }: &LogId) -> Result<Option<Head>> {
-        let rows = query_as(sql::HEAD).bind(&**room).bind(owner.as_str());
+        let rows = query_as(HEAD).bind(&**room).bind(owner.as_str());
         sql::head(rows.fetch_all(&self.readers).await?)
     }
 

@@ -27,7 +27,7 @@ async fn no_statement_goes_through_a_whole_table() {
     let url = format!("sqlite://{}", path.display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let statements = [
-        sql::HEAD,
+        tables::HEAD,
         sql::HEAVY,
         sql::CREATE,
         sql::ORPHANS,
