@@ -75,7 +75,7 @@ describe("the door", () => {
     await ada.page.getByRole("button", { name: "VIP room" }).click();
     await inRoom(ada, "VIP room");
     await bob.page.getByRole("button", { name: "VIP room" }).click();
-    expect(await alert(bob)).toBe("You may not enter this room: VIP access required.");
+    expect(await alert(bob, "room-alert")).toBe("You may not enter this room: VIP access required.");
     await inRoom(bob, "Lounge");
     await say(ada, "Just us");
     await hears(ada, "Just us");
@@ -121,7 +121,7 @@ describe("how it looks", () => {
     expect(await door.scrollsSideways()).toBe(false);
     const bob = await open("bob", "builder", NARROW);
     await bob.page.getByRole("button", { name: "VIP room" }).click();
-    await alert(bob);
+    await alert(bob, "room-alert");
     await say(bob, "Donaudampfschifffahrtsgesellschaftskapitän".repeat(4));
     await hears(bob, "Donau");
     expect(await bob.scrollsSideways()).toBe(false);
@@ -140,8 +140,8 @@ describe("how it looks", () => {
     door.forgive(REFUSED);
     const bob = await open("bob", "builder", { colorScheme });
     await bob.page.getByRole("button", { name: "VIP room" }).click();
-    await alert(bob);
-    for (const selector of ["#who", "#status", "#left", "nav button[aria-current]", "#messages li", "#alert", "#send"]) {
+    await alert(bob, "room-alert");
+    for (const selector of ["#who", "#status", "#left", "nav button[aria-current]", "#messages li", "#room-alert", "#send"]) {
       expect(await contrast(bob.page, selector), selector).toBeGreaterThanOrEqual(4.5);
     }
   });

@@ -182,7 +182,7 @@ describe("the others", () => {
     await expect.poll(() => typing.innerText()).toBe("Cat is typing…");
     await cat.page.fill("#text", "");
     await expect.poll(() => typing.innerText()).toBe("");
-    expect(await bob.page.locator("#typing").innerText()).toBe("");
+    await expect.poll(() => bob.page.locator("#typing").innerText()).toBe("");
   });
 
   test("are no longer shown once they pause", async () => {
@@ -216,14 +216,11 @@ describe("a lost connection", () => {
     await bob.connection("reconnecting");
     await ann.page.fill("#text", "Written meanwhile");
     await ann.page.press("#text", "Enter");
-    expect(await ann.page.locator("#send").isDisabled()).toBe(true);
-    expect(await ann.page.locator("#offline").innerText()).toContain("Your text stays here");
+    await ann.page.getByText("Waits for the connection").waitFor();
 
     await stage.server.restart();
     await ann.connection("connected");
     await bob.connection("connected");
-    expect(await ann.page.inputValue("#text")).toBe("Written meanwhile");
-    await ann.page.press("#text", "Enter");
     await bob.hears("Written meanwhile");
     await bob.say("Welcome back");
     await ann.hears("Welcome back");

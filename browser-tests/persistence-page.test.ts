@@ -104,7 +104,7 @@ describe.each(DATABASES)("with its history in $kind, the page", ({ create }) => 
     await ann.say("Before the crash");
     await stage.server.kill();
     await ann.connection("reconnecting");
-    expect(await ann.page.locator("#offline").innerText()).toContain("Your text stays here");
+    expect(await ann.page.locator("#offline").innerText()).toContain("The connection was lost.");
     await ann.page.route("**/socket.io/**", (route) => route.abort());
     await stage.server.restart();
     const meanwhile = await store(120, "Meanwhile");
@@ -129,6 +129,8 @@ describe.each(DATABASES)("with its history in $kind, the page", ({ create }) => 
     const words = ann.page.locator("#offline");
     expect(await words.innerText()).toContain("Messages cannot be kept or read at the moment.");
     await database.unlock();
+    const ready = async () => (await fetch(`${stage.server.url}/dialogue/ready`)).status;
+    await expect.poll(ready, { timeout: 10_000 }).toBe(200);
     await words.getByRole("button", { name: "Try again" }).click();
     await ann.connection("connected");
     expect(await words.isVisible()).toBe(false);

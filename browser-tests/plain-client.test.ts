@@ -51,7 +51,7 @@ describe.each(["websocket", "polling"] as const)("a plain Socket.IO client over 
     test("is answered with who the client is", async () => {
       const { socket, who } = await PlainSocket.connect(server.url, transport, { userId: "bob" });
       sockets.push(socket);
-      expect(who).toEqual({ clientId: expect.stringMatching(/./), userId: "bob" });
+      expect(who).toEqual({ clientId: expect.stringMatching(/./), userId: "bob", maxMessageBytes: 1_000_000 });
       expect(socket.received).toEqual([["dialogue:connected", who]]);
     });
 

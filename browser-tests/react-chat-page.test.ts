@@ -185,6 +185,8 @@ describe("under StrictMode", () => {
 test.each(["light", "dark"] as const)("in the %s scheme, who has an older page is asked to load it again", async (colorScheme) => {
   await start("chat");
   const ann = await enter("Ann", { ...NARROW, colorScheme });
+  // A request's URL can be changed on its way, a WebSocket's cannot.
+  await ann.page.routeWebSocket(/\/socket\.io\//, (socket) => socket.close());
   await ann.page.route(/[?&]contract=/, (route) => {
     return route.continue({ url: route.request().url().replace(/contract=\w+/, "contract=older") });
   });
@@ -243,7 +245,6 @@ describe("what is refused", () => {
   test("who is disconnected by the server comes back by hand", async () => {
     await start("chat");
     const ann = await enter("Ann");
-    await ann.overWebSocket();
     proxy!.disconnect();
     await ann.page.getByRole("alert").waitFor();
     expect(await ann.page.locator(".connection").innerText()).toBe("Offline");

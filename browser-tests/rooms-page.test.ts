@@ -43,8 +43,9 @@ async function hears({ page }: PersonsPage, text: string): Promise<void> {
   await page.locator("#messages li", { hasText: text }).waitFor();
 }
 
-async function alert({ page }: PersonsPage): Promise<string> {
-  const alert = page.locator("#alert:not([hidden])[role=alert]");
+/** What is said to be wrong, beside the list of rooms or beside the writing. */
+async function alert({ page }: PersonsPage, where: "#list" | "#room"): Promise<string> {
+  const alert = page.locator(`${where} [role=alert]:visible`);
   await alert.waitFor();
   return await alert.innerText();
 }
@@ -87,7 +88,8 @@ describe("a room", () => {
     await create(ann, "Phone box", "1");
     await inRoom(ann, "Phone box");
     await enter(bob, "Phone box");
-    expect(await alert(bob)).toBe("This room is full.");
+    expect(await alert(bob, "#list")).toBe("This room is full.");
+    expect(await bob.page.locator("#room [role=alert]").isVisible()).toBe(false);
     await inRoom(bob, "Lobby");
     await enter(ann, "Lobby");
     await inRoom(ann, "Lobby");
@@ -98,9 +100,10 @@ describe("a room", () => {
   test("that the server does not allow is refused in words", async () => {
     const ann = await open("Ann");
     await create(ann, "My own lobby");
-    expect(await alert(ann)).toBe("You may not do this: there is one lobby.");
+    expect(await alert(ann, "#list")).toBe("You may not do this: there is one lobby.");
+    expect(await ann.page.locator("#room [role=alert]").isVisible()).toBe(false);
     await say(ann, "x".repeat(501));
-    await expect.poll(() => alert(ann)).toContain("length");
+    await expect.poll(() => alert(ann, "#room")).toBe("A message has between 1 and 500 characters.");
   });
 
   test("in which somebody says more at once than the server allows has it all, a moment later", async () => {
@@ -148,7 +151,7 @@ describe("how it looks", () => {
     await say(ann, "Hello");
     await hears(ann, "Hello");
     await create(ann, "lobby");
-    await alert(ann);
+    await alert(ann, "#list");
     for (const selector of [
       "#connection",
       "#who",
@@ -157,7 +160,7 @@ describe("how it looks", () => {
       "#rooms li[data-chosen] .about",
       "#room-about",
       "#messages li",
-      "#alert",
+      "#list-alert",
       "#send",
       "#roll",
       "#text",

@@ -11,11 +11,11 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::wire::{Incoming, write_text};
 
-/// What one read may take in.
+/// Size of the read buffer, in bytes.
 const READ: usize = 256 * 1024;
 
 thread_local! {
-    // Connections take turns: thousands of them have one buffer.
+    // All connections of a thread share one buffer: only one reads at a time.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
@@ -25,11 +25,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects as a user, up to the answer to Socket.IO's CONNECT.
+    /// Connects as a user. Returns when the server has answered CONNECT.
     pub(crate) async fn open(address: SocketAddr, user: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        // A connection that is lost is reset, and leaves nothing that one of the next could meet.
+        // Closing resets the connection, so that its port is free at once.
         stream.set_zero_linger()?;
         let request = format!(
             "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {address}\r\n\
@@ -40,7 +40,7 @@ impl Connection {
         let rest = read_upgrade(&stream).await?;
         let connection = Self { stream, incoming: RefCell::default() };
         let mut texts = Vec::new();
-        connection.incoming.borrow_mut().take(&rest, &mut |text| texts.push(text.to_vec()));
+        connection.take(&rest, &mut |text: &[u8]| texts.push(text.to_vec()))?;
         if texts.is_empty() {
             connection.wait_for(b"0").await?;
         }
@@ -58,9 +58,9 @@ impl Connection {
         self.ask("dialogue:join", &request).await
     }
 
-    /// Asks for something; returns the answer. What arrives meanwhile is not looked at.
+    /// Sends a request. Returns its acknowledgement, and drops messages that arrive before it.
     pub(crate) async fn ask(&self, name: &str, request: &Value) -> io::Result<Value> {
-        // One question at a time: one id for all.
+        // One request is in flight at a time, so every request has the same id.
         self.send(format!("420{}", json!([name, request])).as_bytes())?;
         let answer = self.wait_for(b"430").await?;
         let mut answer: Vec<Value> = serde_json::from_slice(&answer[3..])?;
@@ -68,7 +68,7 @@ impl Connection {
         if answer["ok"] == true { Ok(answer) } else { Err(failure(&format!("{name}: {answer}"))) }
     }
 
-    /// Sends a text. Nothing here sends so much that the system would not take it in at once.
+    /// Sends a text in one write. A partial write is an error.
     pub(crate) fn send(&self, text: &[u8]) -> io::Result<()> {
         let mut frame = Vec::with_capacity(text.len() + 14);
         write_text(&mut frame, text);
@@ -86,7 +86,7 @@ impl Connection {
         }
     }
 
-    /// The next message that starts so.
+    /// Returns the next message that begins with `start`.
     async fn wait_for(&self, start: &[u8]) -> io::Result<Vec<u8>> {
         let mut found = None;
         loop {
@@ -109,21 +109,23 @@ impl Connection {
         }
     }
 
-    /// Reads what there is, as soon as there is something.
+    /// Waits until the socket is readable, then reads once.
     async fn read(&self, on_text: &mut impl FnMut(&[u8])) -> io::Result<()> {
         self.stream.readable().await?;
-        let mut pings = 0;
         BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
             Ok(0) => Err(failure("the server closed the connection")),
-            Ok(read) => {
-                self.incoming.borrow_mut().take(&buffer[..read], &mut |text| {
-                    if text == b"2" { pings += 1 } else { on_text(text) }
-                });
-                Ok(())
-            }
+            Ok(read) => self.take(&buffer[..read], on_text),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error),
-        })?;
+        })
+    }
+
+    /// Parses bytes: answers pings, and passes on each other complete message.
+    fn take(&self, bytes: &[u8], on_text: &mut impl FnMut(&[u8])) -> io::Result<()> {
+        let mut pings = 0;
+        self.incoming.borrow_mut().take(bytes, &mut |text| {
+            if text == b"2" { pings += 1 } else { on_text(text) }
+        });
         for _ in 0..pings {
             self.send(b"3")?;
         }
@@ -131,7 +133,7 @@ impl Connection {
     }
 }
 
-/// Reads the answer to the upgrade; returns what came after it.
+/// Reads the head of the answer to the upgrade. Returns the bytes after it.
 async fn read_upgrade(stream: &TcpStream) -> io::Result<Vec<u8>> {
     const END: &[u8] = b"\r\n\r\n";
     let mut answer = Vec::new();

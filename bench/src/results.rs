@@ -12,25 +12,25 @@ pub(crate) struct Results {
     pub(crate) comparisons: Vec<Comparison>,
 }
 
-/// One workload, and how those that were put to it did.
+/// One workload, with the results of all contenders.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     pub(crate) key: String,
-    /// What was done.
+    /// Title of the workload.
     pub(crate) title: String,
-    /// Who the others are compared with.
+    /// The contender that the others are compared with.
     pub(crate) baseline: String,
     pub(crate) measures: Vec<Measure>,
 }
 
-/// One thing that was measured of everybody.
+/// One metric, with the values of all contenders.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measure {
     /// `"server CPU per delivery"`.
     pub(crate) name: String,
     /// `"µs"`.
     pub(crate) unit: String,
-    /// Less is better, unless this says otherwise.
+    /// Whether more is better. Otherwise less is.
     pub(crate) more_is_better: bool,
     pub(crate) rows: Vec<Row>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Row {
     pub(crate) values: Vec<f64>,
 }
 
-/// The middle of some figures, and how far they spread.
+/// Median, minimum and maximum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -56,8 +56,7 @@ impl Measure {
         Spread::of(self.values(contender)?.to_vec())
     }
 
-    /// A contender's figures as shares of another's, round by round: what changes from round to round
-    /// changes for both.
+    /// Ratio to the baseline, per round: conditions differ between rounds and are the same within one.
     pub(crate) fn ratio(&self, contender: &str, baseline: &str) -> Option<Spread> {
         let pairs = self.values(contender)?.iter().zip(self.values(baseline)?);
         Spread::of(

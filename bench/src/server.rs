@@ -19,7 +19,7 @@ const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 /// A program that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) enum Program {
-    /// tokio and WebSocket, and nothing else.
+    /// tokio and WebSocket, without a framework.
     Floor,
     Socketioxide,
     Dialogue(Logs),
@@ -36,14 +36,14 @@ pub(crate) enum Logs {
     Postgres,
 }
 
-/// A running server; it ends with this.
+/// A running server. Dropping it ends the server.
 pub(crate) struct Server {
     process: Child,
     pid: u32,
-    /// Runs while the server does.
+    /// CPU clock of its process.
     clock: ClockId,
     pub(crate) address: SocketAddr,
-    /// Where its database is, gone with this.
+    /// Folder of its database, deleted on drop.
     _folder: Option<TempDir>,
 }
 
@@ -83,12 +83,12 @@ impl Server {
         Ok(Self { process, pid, clock, address, _folder: folder })
     }
 
-    /// How long the server has run, on all processors and in all threads, those that ended too.
+    /// CPU time of the process, ended threads included.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         Ok(self.clock.now()?.into())
     }
 
-    /// The bytes of the server's memory that are resident.
+    /// Resident memory, in bytes.
     pub(crate) fn memory(&self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -101,7 +101,7 @@ impl Server {
     }
 }
 
-/// A program that is built with this one.
+/// A program in the folder of this one.
 fn sibling(name: &str) -> io::Result<Command> {
     let ours = env::current_exe()?;
     Ok(Command::new(ours.with_file_name(name).with_extension(env::consts::EXE_EXTENSION)))

@@ -33,6 +33,11 @@ export class PersonsPage {
     });
   }
 
+  /** Opens a page that nothing is loaded into yet. */
+  static async blank(browser: Browser, options: BrowserContextOptions = {}): Promise<PersonsPage> {
+    return new PersonsPage(await blankPage(browser, options));
+  }
+
   /** Opens a page. */
   static async visit(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<PersonsPage> {
     const person = new PersonsPage(await blankPage(browser, options));

@@ -1,5 +1,4 @@
 import type { Browser, BrowserContextOptions } from "playwright-core";
-import { expect } from "vitest";
 import { blankPage } from "./persons-page.js";
 import { TalkPage } from "./talk-page.js";
 
@@ -7,7 +6,6 @@ import { TalkPage } from "./talk-page.js";
 export class ReactChatPage extends TalkPage {
   /** The rooms of every `dialogue:join` that went over the page's wires. */
   readonly joins: string[] = [];
-  #upgraded = false;
 
   /** Opens the chat under a name; resolves when the page is there. */
   static async open(
@@ -18,8 +16,6 @@ export class ReactChatPage extends TalkPage {
   ): Promise<ReactChatPage> {
     const chat = new ReactChatPage(await blankPage(browser, options));
     const note = (sent: string | Buffer | null) => {
-      // Engine.IO's upgrade packet, after which everything goes over the WebSocket.
-      if (sent === "5") chat.#upgraded = true;
       for (const [, roomId] of String(sent).matchAll(/"dialogue:join",\{"roomId":"([^"]+)"/g)) chat.joins.push(roomId!);
     };
     chat.page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => note(payload)));
@@ -31,10 +27,5 @@ export class ReactChatPage extends TalkPage {
   /** Waits until the room is joined. */
   async joined(): Promise<void> {
     await this.page.locator('.connection[data-state="connected"][data-room="joined"]').waitFor();
-  }
-
-  /** Waits until the connection has been upgraded. */
-  async overWebSocket(): Promise<void> {
-    await expect.poll(() => this.#upgraded).toBe(true);
   }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) buffer: usize,
     /// How many requests may be under way.
     pub(crate) requests: usize,
+    /// The longest message of the server, in bytes.
+    longest: usize,
 }
 
 type Obtained = Result<Box<RawValue>, Box<dyn std::error::Error + Send + Sync>>;
@@ -50,12 +52,13 @@ impl Builder {
             reconnect: Reconnect::default(),
             buffer: 1_024,
             requests: 1_024,
+            longest: 64 << 20,
         };
         Self { url, path: "/socket.io".to_owned(), contract: None, config }
     }
 
-    /// What the server's `authenticate` decides on: obtained anew for each connection, and to prolong
-    /// one whose credentials are about to expire. Default: nothing is sent.
+    /// Sets the credentials for the server's `authenticate`. The client calls the function for each connection,
+    /// and again before the credentials of a connection expire. Default: the client sends no credentials.
     ///
     /// ```no_run
     /// # async fn token() -> String { String::new() }
@@ -81,8 +84,9 @@ impl Builder {
         })
     }
 
-    /// The same, where credentials may not be obtained: that is [`ConnectError::Credentials`], and tried
-    /// again where the connection was lost.
+    /// Sets the credentials, like [`auth`](Self::auth), by a function that may fail. Then
+    /// [`connect`](Self::connect) fails with [`ConnectError::Credentials`]; a client whose connection was lost
+    /// tries again.
     pub fn try_auth<C, E, F>(mut self, credentials: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         C: Serialize,
@@ -99,7 +103,8 @@ impl Builder {
         self
     }
 
-    /// Where the server's Socket.IO endpoint is. Default: `/socket.io`.
+    /// Sets the path of Socket.IO: what the server's `Builder::path` says, after the prefix of the router or
+    /// proxy that it is behind, such as `/app/socket.io`. Default: `/socket.io`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
@@ -171,6 +176,23 @@ impl Builder {
         self
     }
 
+    /// Sets the longest message that the client takes from the server, in bytes, at least 1,048,576 (1 MiB). Default:
+    /// 67,108,864 (64 MiB), many times more than a server with the default `Limits` sends. Raise it for a server
+    /// with larger pages of history or larger events.
+    ///
+    /// A longer message ends the connection, [`Client::errors`] yields [`ClientError::TooLong`], and the client
+    /// connects again. Requests other than triggers, whose answers may be long, are sent again one after another. One
+    /// fails with `Unreadable` if a message is too long again while no other such request is in flight.
+    ///
+    /// If the answers to joins are too long on several connections in a row, each of these connections after the
+    /// first counts as a failed attempt for [`Reconnect`]: the delay grows, and the attempts may run out.
+    ///
+    /// [`ClientError::TooLong`]: crate::ClientError::TooLong
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.config.longest = bytes.max(1 << 20);
+        self
+    }
+
     /// Connects, and returns once the server has said who this client is. The first connection is yours
     /// to try again; one that is lost later comes back by itself.
     pub async fn connect(self) -> Result<Client, ConnectError> {
@@ -189,7 +211,7 @@ impl Config {
     pub(crate) async fn open(&self) -> Result<(Socket, Who), ConnectError> {
         let open = async {
             let auth = self.credentials().await.map_err(ConnectError::Credentials)?;
-            Socket::open(&self.endpoint, self.tls.as_ref(), auth.as_deref()).await
+            Socket::open(&self.endpoint, self.tls.as_ref(), auth.as_deref(), self.longest).await
         };
         timeout(self.connect_timeout, open).await.unwrap_or(Err(ConnectError::Timeout))
     }

@@ -114,7 +114,8 @@ impl Client {
 
     /// Joins a room, or comes back with another handle of a room that is joined.
     ///
-    /// The room is joined again whenever the connection comes back, until it is left: by [`Room::leave`],
+    /// The room is joined again whenever the connection comes back, with the defaults that it has by then and
+    /// the events of all streams, until it is left: by [`Room::leave`],
     /// or a moment after its last handle and stream were dropped.
     pub fn join<R: RoomKey>(&self, room: R) -> BoxFuture<'_, Result<Room<R>, JoinError>> {
         // Boxed, so that a type that is no room is one mistake and not three.
@@ -233,17 +234,17 @@ impl Client {
         Ok(())
     }
 
-    /// Sends new credentials of the same user on the connection that there is, and returns until when
-    /// they are good, if the server says so.
+    /// Sends new credentials of the same user on the open connection. Returns when they expire, by the
+    /// server's clock; `None` if the server names no time.
     ///
-    /// The client does so by itself, a minute before the time is over, or half-way there if that is
-    /// sooner. This is for credentials that say something else now.
+    /// The client does so by itself, a minute before its credentials expire, or after half of the time that they
+    /// last if that is later. Between two such requests is at least a second. Call this when the credentials
+    /// have changed before they expire.
     pub async fn authenticate(&self) -> Result<Option<SystemTime>, RequestError> {
         let credentials = self.shared.config.credentials().await;
         let credentials = credentials.map_err(RequestError::Credentials)?;
         let answer = self.shared.ask(None, event::AUTHENTICATE, &credentials, true).await?;
-        let Authenticated { expires_at } = answer::read(&answer)?;
-        self.shared.command(Command::ExpiresAt(expires_at)).await?;
+        let Authenticated { expires_at, .. } = answer::read(&answer)?;
         // A moment that this system cannot tell never comes.
         Ok(expires_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_millis(at))))
     }

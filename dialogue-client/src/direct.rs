@@ -70,7 +70,7 @@ impl Direct {
         this.held.push_back((name, data.to_owned()));
     }
 
-    /// Nobody will be told anything any more.
+    /// Drops all listeners: the client is closed.
     pub(crate) fn end(&self) {
         *lock(&self.0) = Listening { ended: true, ..Listening::default() };
     }

@@ -84,6 +84,14 @@ pub enum ConnectError {
     /// The server did not answer in time; see `connect_timeout`.
     #[error("the server did not answer in time")]
     Timeout,
+    /// The credentials are longer than the server takes: it would close the connection. They were not sent.
+    #[error("the credentials make a message of {size} bytes, and the server takes up to {limit}")]
+    TooLarge {
+        /// How long the message is, in bytes.
+        size: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
     /// The server refused: the credentials, or that often.
     #[error("the server refused the connection: {0}")]
     Refused(#[source] Refusal),
@@ -98,7 +106,7 @@ impl ConnectError {
     /// Whether another attempt makes no sense.
     pub(crate) fn is_final(&self) -> bool {
         self.refusal().is_some_and(|refusal| refusal.code == ErrorCode::Unauthenticated)
-            || matches!(self, Self::Url { .. })
+            || matches!(self, Self::Url { .. } | Self::TooLarge { .. })
     }
 }
 
@@ -117,6 +125,14 @@ pub(crate) enum Failed {
     Left,
     Closed,
     Unreadable(String),
+    TooLarge(TooLarge),
+}
+
+/// A message is longer than the server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    pub(crate) size: usize,
+    pub(crate) limit: usize,
 }
 
 impl From<Refusal> for Failed {
@@ -164,6 +180,14 @@ macro_rules! failures {
             /// The server's answer does not have the expected shape.
             #[error("the answer cannot be read: {0}")]
             Unreadable(String),
+            /// The message is longer than the server takes: it would close the connection. It was not sent.
+            #[error("the message has {size} bytes, and the server takes up to {limit}")]
+            TooLarge {
+                /// How long the message is, in bytes.
+                size: usize,
+                /// How long it may be, in bytes.
+                limit: usize,
+            },
             $($own)*
         }
 
@@ -188,6 +212,7 @@ macro_rules! failures {
                     Failed::Left => Self::Left,
                     Failed::Closed => Self::Closed,
                     Failed::Unreadable(why) => Self::Unreadable(why),
+                    Failed::TooLarge(TooLarge { size, limit }) => Self::TooLarge { size, limit },
                 }
             }
         }
@@ -211,7 +236,8 @@ failures! {
 failures! {
     /// Why an event was not triggered.
     TriggerError {
-        /// The payload breaks the rules of its type. It was not sent.
+        /// The payload breaks the rules of its type, or has a number that is NaN or infinite. It was not
+        /// sent.
         #[error("the payload is invalid: {0}")]
         Invalid(Issues),
         /// The payload could not be written as JSON. It was not sent.
@@ -238,10 +264,23 @@ pub enum ClientError {
     /// New credentials could not be sent in time; the connection will end with the old ones.
     #[error("the credentials were not refreshed: {0}")]
     Refresh(RequestError),
+    /// The server sent a longer message than the client takes, which ends the connection; see
+    /// [`Builder::max_message_bytes`](crate::Builder::max_message_bytes). The client connects again.
+    #[error(
+        "the server sent a message of {size} bytes, and this client takes up to {limit}; raise \
+         `Builder::max_message_bytes`"
+    )]
+    TooLong {
+        /// How long the message is, in bytes.
+        size: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
     /// The server ended the connection for good; the client is closed.
     #[error("the server ended the connection")]
     Disconnected,
-    /// A room that was joined does not take this client any more, or does not have the event of a stream;
+    /// A room that was joined does not take this client any more, or does not have the event of a stream,
+    /// which the next connection asks for again;
     /// or it refuses for now what is asked for again until it is given, and says something new.
     #[error("room `{room_id}`: {refusal}")]
     Room {

@@ -16,6 +16,7 @@ pub(crate) const WAITING: usize = 1_024;
 
 /// A [`Stream`] of what happens from its creation on. Of what is not read, 1,024 items wait; what comes
 /// beyond them is dropped. It ends with the client, and keeps the client going.
+#[must_use = "the stream ends when it is dropped"]
 pub struct Feed<T> {
     receiver: mpsc::Receiver<T>,
     _owner: Arc<dyn Any + Send + Sync>,

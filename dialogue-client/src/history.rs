@@ -1,9 +1,15 @@
 //! Reading what a room keeps.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use dialogue::{
-    Event, EventMessage,
+    Event, EventMessage, Unreadable,
     protocol::{self, GetHistory, event},
 };
 use futures_util::future::BoxFuture;
@@ -27,7 +33,16 @@ const DEFAULT_LIMIT: usize = 50;
 /// # }
 /// ```
 #[must_use = "nothing is read before this is awaited"]
-pub struct History<E> {
+pub struct History<E>(Stage<E>);
+
+enum Stage<E> {
+    Prepared(Parts<E>),
+    Running(BoxFuture<'static, Result<Page<E>, HistoryError>>),
+    /// While it starts.
+    Started,
+}
+
+struct Parts<E> {
     limit: usize,
     before: Option<u64>,
     room: RoomId,
@@ -41,28 +56,40 @@ pub struct History<E> {
 pub struct Page<E> {
     /// Newest first.
     pub events: Vec<EventMessage<E>>,
+    /// Events of the page that are not of type `E` or break its rules, newest first: the type was another one
+    /// when they were stored.
+    pub unreadable: Vec<Unreadable>,
     /// Where older ones are, for [`History::before`]; `None` if there are none.
     pub older: Option<u64>,
 }
 
 impl<E: Event> History<E> {
     pub(crate) fn new(room: RoomId, client: Arc<Shared>) -> Self {
-        Self { limit: DEFAULT_LIMIT, before: None, room, client, event: PhantomData }
+        let (limit, before, event) = (DEFAULT_LIMIT, None, PhantomData);
+        Self(Stage::Prepared(Parts { limit, before, room, client, event }))
+    }
+
+    /// What is set before the request is polled for the first time; afterwards it is too late.
+    fn set(mut self, set: impl FnOnce(&mut Parts<E>)) -> Self {
+        if let Stage::Prepared(parts) = &mut self.0 {
+            set(parts);
+        }
+        self
     }
 
     /// How many events at most. Default: 50. The server has a limit of its own, 100 unless it says
     /// otherwise, and one on bytes.
-    pub fn limit(mut self, most: usize) -> Self {
-        self.limit = most;
-        self
+    pub fn limit(self, most: usize) -> Self {
+        self.set(|parts| parts.limit = most)
     }
 
     /// Only events before this `seq`. Default: the newest.
-    pub fn before(mut self, seq: u64) -> Self {
-        self.before = Some(seq);
-        self
+    pub fn before(self, seq: u64) -> Self {
+        self.set(|parts| parts.before = Some(seq))
     }
+}
 
+impl<E: Event> Parts<E> {
     async fn read(self) -> Result<Page<E>, HistoryError> {
         let Self { limit, before, room, client, .. } = self;
         let request = GetHistory {
@@ -79,22 +106,42 @@ impl<E: Event> History<E> {
         let page: protocol::Page<'_> = answer::read(&answer)?;
         let last = page.events.last().and_then(|event| event.position);
         let older = last.filter(|_| !page.complete).map(|position| position.seq);
-        let events = page.events.iter().filter_map(|raw| stream::typed(raw, &client.errors));
-        Ok(Page { events: events.collect(), older })
+        let (mut events, mut unreadable) = (Vec::new(), Vec::new());
+        for raw in page.events.iter() {
+            match stream::typed(raw) {
+                Ok(event) => events.push(event),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        Ok(Page { events, unreadable, older })
     }
 }
 
-impl<E: Event> IntoFuture for History<E> {
+impl<E: Event> Future for History<E> {
     type Output = Result<Page<E>, HistoryError>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.read())
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            self.0 = match std::mem::replace(&mut self.0, Stage::Started) {
+                Stage::Prepared(parts) => Stage::Running(Box::pin(parts.read())),
+                Stage::Running(mut running) => {
+                    let polled = running.as_mut().poll(cx);
+                    self.0 = Stage::Running(running);
+                    return polled;
+                }
+                // Nothing panics between the two.
+                Stage::Started => unreachable!("a request that was started is running"),
+            };
+        }
     }
 }
 
 impl<E> fmt::Debug for History<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("History").field("room", &self.room).finish_non_exhaustive()
+        let mut history = f.debug_struct("History");
+        if let Stage::Prepared(parts) = &self.0 {
+            history.field("room", &parts.room);
+        }
+        history.finish_non_exhaustive()
     }
 }

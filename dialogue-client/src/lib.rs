@@ -76,7 +76,7 @@ struct Readme;
 pub use rustls;
 
 pub use dialogue::{
-    Epoch, EventMessage, Position,
+    Epoch, EventMessage, Position, Unreadable,
     protocol::{CreateRoom, ErrorCode, RoomInfo},
 };
 

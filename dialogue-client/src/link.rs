@@ -2,12 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use dialogue::protocol::event;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
+    error::TooLarge,
     packet::Packet,
+    request::LONG,
     socket::{Lost, Socket},
     timers::{TimerId, Timers},
 };
@@ -46,6 +49,8 @@ pub(crate) enum Due {
     Answer(u64),
     /// To try once more what could not be done.
     Again(About),
+    /// What was asked about is longer than the server takes.
+    TooLarge(About, TooLarge),
     /// To leave a room that nobody uses.
     Unused(RoomId),
     Connect,
@@ -53,69 +58,134 @@ pub(crate) enum Due {
 
 pub(crate) struct Link {
     socket: Option<Socket>,
-    waiting: HashMap<u64, (About, TimerId)>,
+    /// The longest message that the server takes, in bytes.
+    longest: usize,
+    waiting: HashMap<u64, Waiting>,
     asked: u64,
+    /// Whether a request waits until nothing else is in flight that may be why a connection is lost.
+    pub(crate) is_held: bool,
     pub(crate) timers: Timers<Due>,
     /// How long an answer may take.
     patience: Duration,
 }
 
+/// What was asked and is not answered.
+struct Waiting {
+    about: About,
+    timer: TimerId,
+    /// Whether the request is long.
+    is_long: bool,
+    /// Whether the answer may be long. The answer to a trigger is short.
+    may_be_long: bool,
+}
+
 impl Link {
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { socket: None, waiting: HashMap::new(), asked: 0, timers: Timers::new(), patience }
+        Self {
+            socket: None,
+            longest: usize::MAX,
+            waiting: HashMap::new(),
+            asked: 0,
+            is_held: false,
+            timers: Timers::new(),
+            patience,
+        }
     }
 
     pub(crate) fn is_up(&self) -> bool {
         self.socket.is_some()
     }
 
-    pub(crate) fn up(&mut self, socket: Socket) {
-        self.socket = Some(socket);
+    /// Whether the server of the last connection said how long a message may be.
+    pub(crate) fn knows_limit(&self) -> bool {
+        self.longest < usize::MAX
+    }
+
+    pub(crate) fn up(&mut self, socket: Socket, longest: usize) {
+        (self.socket, self.longest) = (Some(socket), longest);
     }
 
     /// The connection is gone, and with it everything that was asked.
     pub(crate) fn down(&mut self) -> Option<Socket> {
-        for (_, (_, timer)) in self.waiting.drain() {
-            self.timers.cancel(timer);
+        for (_, waiting) in self.waiting.drain() {
+            self.timers.cancel(waiting.timer);
         }
         self.socket.take()
+    }
+
+    /// The message of the server that was too long, and ended the connection.
+    pub(crate) fn too_long(&self) -> Option<TooLarge> {
+        self.socket.as_ref().and_then(|socket| socket.too_long)
+    }
+
+    /// Whether nothing is in flight that may be why a connection is lost.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.waiting.values().all(|waiting| !waiting.is_long && !waiting.may_be_long)
+    }
+
+    /// Whether a room waits for what it needs by itself, such as a join or a page of missed events.
+    pub(crate) fn is_restoring(&self) -> bool {
+        let of_room =
+            |about: &About| matches!(about, About::Room(_, need) if *need != Need::Request);
+        self.waiting.values().any(|waiting| of_room(&waiting.about))
+    }
+
+    /// Whether one request alone, of all rooms, may be why the connection is lost: by its own length, or by the
+    /// length of its answer.
+    pub(crate) fn has_one_cause(&self, by_answer: bool) -> bool {
+        let waiting = self.waiting.values();
+        waiting.filter(|it| if by_answer { it.may_be_long } else { it.is_long }).count() == 1
     }
 
     /// Asks, if there is a connection; whoever comes later asks again by itself.
     pub(crate) fn ask(&mut self, name: &str, payload: &impl Serialize, about: About) {
         // Requests are structs of texts and numbers.
-        if let Ok(payload) = to_raw_value(payload) {
-            self.ask_raw(name, &payload, about);
+        if let Ok(payload) = to_raw_value(payload)
+            && let Err(too_large) = self.ask_raw(name, &payload, about.clone())
+        {
+            self.timers.after(Duration::ZERO, Due::TooLarge(about, too_large));
         }
     }
 
-    pub(crate) fn ask_raw(&mut self, name: &str, payload: &RawValue, about: About) -> u64 {
-        self.asked += 1;
-        let id = self.asked;
+    /// Asks, unless the server would close the connection on that.
+    pub(crate) fn ask_raw(
+        &mut self,
+        name: &str,
+        payload: &RawValue,
+        about: About,
+    ) -> Result<u64, TooLarge> {
+        let id = self.asked + 1;
         if let Some(socket) = &mut self.socket {
-            socket.send(Packet::request(id, name, payload));
+            let packet = Packet::request(id, name, payload);
+            let (size, limit) = (packet.len(), self.longest);
+            if size > limit {
+                return Err(TooLarge { size, limit });
+            }
+            socket.send(packet);
             let timer = self.timers.after(self.patience, Due::Answer(id));
-            self.waiting.insert(id, (about, timer));
+            let (is_long, may_be_long) = (payload.get().len() > LONG, name != event::TRIGGER);
+            self.waiting.insert(id, Waiting { about, timer, is_long, may_be_long });
         }
-        id
+        self.asked = id;
+        Ok(id)
     }
 
     /// What an answer is about, if it is still waited for.
     pub(crate) fn answered(&mut self, id: u64) -> Option<About> {
-        let (about, timer) = self.waiting.remove(&id)?;
+        let Waiting { about, timer, .. } = self.waiting.remove(&id)?;
         self.timers.cancel(timer);
         Some(about)
     }
 
     /// Whether an answer about this is waited for.
     pub(crate) fn waits_for(&self, about: &About) -> bool {
-        self.waiting.values().any(|(asked, _)| asked == about)
+        self.waiting.values().any(|waiting| waiting.about == *about)
     }
 
     /// Nobody waits for what was asked about a room.
     pub(crate) fn forget(&mut self, room: &str) {
         let Self { waiting, timers, .. } = self;
-        waiting.retain(|_, (about, timer)| {
+        waiting.retain(|_, Waiting { about, timer, .. }| {
             let kept = !matches!(about, About::Room(id, _) if **id == *room);
             if !kept {
                 timers.cancel(*timer);

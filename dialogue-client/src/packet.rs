@@ -27,9 +27,21 @@ pub(crate) enum Frame<'a> {
 pub(crate) struct Heartbeat {
     ping_interval: u64,
     ping_timeout: u64,
+    /// The longest message that the server takes, in bytes.
+    #[serde(default)]
+    max_payload: Option<usize>,
 }
 
+/// What a client may send before the server has said who it is, in bytes: servers take 65,536, with the
+/// frames of the transport.
+const MOST_BEFORE_SESSION: usize = 65_500;
+
 impl Heartbeat {
+    /// How long the packet that connects may be, in bytes.
+    pub(crate) fn longest(self) -> usize {
+        MOST_BEFORE_SESSION.min(self.max_payload.unwrap_or(usize::MAX))
+    }
+
     /// For how long nothing may be heard.
     pub(crate) fn patience(self) -> Duration {
         Duration::from_millis(self.ping_interval.saturating_add(self.ping_timeout))
@@ -133,6 +145,11 @@ mod tests {
             r#"0{"sid":"a","upgrades":[],"pingInterval":300,"pingTimeout":200,"maxPayload":9}"#;
         let Frame::Open(heartbeat) = Frame::parse(open) else { panic!("{open}") };
         assert_eq!(heartbeat.patience(), Duration::from_millis(500));
+        assert_eq!(heartbeat.longest(), 9);
+        let Frame::Open(heartbeat) = Frame::parse(r#"0{"pingInterval":1,"pingTimeout":1}"#) else {
+            panic!()
+        };
+        assert_eq!(heartbeat.longest(), MOST_BEFORE_SESSION);
         assert!(matches!(Frame::parse("0{"), Frame::Other));
         assert!(matches!(Frame::parse(""), Frame::Other));
     }

@@ -10,6 +10,7 @@ use crate::timers::LONGEST;
 /// attempt that fails. Each wait is from half of that to one and a half, at random, so that many clients
 /// do not return at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing until `Builder::reconnect` takes it"]
 pub struct Reconnect {
     attempts: Option<u32>,
     first: Duration,

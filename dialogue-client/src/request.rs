@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use dialogue::protocol::ErrorCode;
+use dialogue::protocol::{ErrorCode, event};
 use serde_json::value::RawValue;
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    error::{Failed, Refusal},
+    error::{Failed, Refusal, TooLarge},
     timers,
 };
 
@@ -49,6 +49,8 @@ struct Entry {
     sent: Option<Sent>,
     /// When it was first sent without a clear answer: it may have happened.
     doubt: Option<Instant>,
+    /// A connection was lost while it was in flight, and it is long: it may be why.
+    is_suspect: bool,
 }
 
 /// What is in flight on this connection.
@@ -63,6 +65,10 @@ struct Sent {
 /// How long to wait before asking again, unless the server says.
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// A longer payload may be why a connection is lost, in bytes: a proxy, or an older server, has a limit that it
+/// does not say. It is sent alone then, and given up where the server does not say its limit.
+pub(crate) const LONG: usize = 65_536;
+
 /// For how long what may have happened is sent again: the server knows a key for two minutes.
 const KNOWN: Duration = Duration::from_secs(100);
 
@@ -75,6 +81,48 @@ pub(crate) fn passes(refusal: &Refusal) -> Option<Duration> {
 /// The server has taken the client out of the room.
 pub(crate) fn is_gone(refusal: &Refusal) -> bool {
     [ErrorCode::NotInRoom, ErrorCode::RoomNotFound].contains(&refusal.code)
+}
+
+/// How a connection was lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loss {
+    /// Whether the server said how long a message may be.
+    pub(crate) is_limit_known: bool,
+    /// The message of the server that was longer than this client takes.
+    pub(crate) too_long: Option<TooLarge>,
+    /// Whether one request alone, of all rooms, may be the cause.
+    pub(crate) alone: bool,
+}
+
+impl Loss {
+    /// Whether a request that was in flight may be the cause. The answer to a trigger is short.
+    fn suspects(&self, request: &Request) -> bool {
+        match self.too_long {
+            Some(_) => request.name != event::TRIGGER,
+            None => request.is_long(),
+        }
+    }
+
+    /// Why a request that was in flight is not sent again, if it is not.
+    fn failure(&self, request: &Request, was_suspect: bool) -> Option<Failed> {
+        let is_cause = was_suspect && self.alone && self.suspects(request);
+        match self.too_long {
+            Some(TooLarge { size, limit }) if is_cause => Some(Failed::Unreadable(format!(
+                "it has {size} bytes, and this client takes up to {limit}; raise \
+                 `Builder::max_message_bytes`"
+            ))),
+            None if is_cause && !self.is_limit_known => Some(Failed::Disconnected),
+            _ if request.repeatable => None,
+            _ => Some(Failed::Disconnected),
+        }
+    }
+}
+
+impl Request {
+    /// Whether a connection may be lost because of its length.
+    fn is_long(&self) -> bool {
+        self.payload.get().len() > LONG
+    }
 }
 
 impl Entry {
@@ -98,21 +146,58 @@ impl Default for Outbox {
 impl Outbox {
     pub(crate) fn push(&mut self, request: Request) {
         self.tidy();
-        self.queue.push_back(Entry { request, sent: None, doubt: None });
+        self.queue.push_back(Entry { request, sent: None, doubt: None, is_suspect: false });
     }
 
-    /// Sends what was not sent yet, in order, as far as the server takes it.
-    pub(crate) fn flush(&mut self, mut send: impl FnMut(&Request) -> u64) {
+    /// Sends the waiting requests in order, as many as may be in flight. A suspect is sent once nothing else of this
+    /// outbox is in flight and `is_clear`: nothing else on the connection may be why it is lost. Further requests
+    /// wait for its answer. A request that is too large fails. Returns whether a suspect waits for the rest of the
+    /// connection.
+    pub(crate) fn flush(
+        &mut self,
+        is_clear: bool,
+        mut send: impl FnMut(&Request) -> Result<u64, TooLarge>,
+    ) -> bool {
         if self.paused.is_some() {
-            return;
+            return false;
         }
         self.tidy();
-        let in_flight = self.queue.iter().filter(|entry| entry.sent.is_some()).count();
-        let waiting = self.queue.iter_mut().filter(|entry| entry.sent.is_none());
-        for Entry { request, sent, .. } in waiting.take(self.window.saturating_sub(in_flight)) {
-            let (id, at, turn) = (send(request), Instant::now(), request.turn.upgrade());
-            *sent = Some(Sent { id, at, _turn: turn });
+        let mut in_flight = self.queue.iter().filter(|entry| entry.sent.is_some()).count();
+        let mut next = 0;
+        while let Some(Entry { request, sent, is_suspect, .. }) = self.queue.get_mut(next) {
+            if sent.is_none() {
+                if in_flight >= self.window || (*is_suspect && in_flight > 0) {
+                    return false;
+                }
+                if *is_suspect && !is_clear {
+                    return true;
+                }
+                match send(request) {
+                    Ok(id) => {
+                        let (at, turn) = (Instant::now(), request.turn.upgrade());
+                        *sent = Some(Sent { id, at, _turn: turn });
+                        in_flight += 1;
+                    }
+                    Err(too_large) => {
+                        if let Some(entry) = self.queue.remove(next) {
+                            entry.fail(Failed::TooLarge(too_large));
+                        }
+                        continue;
+                    }
+                }
+            }
+            if *is_suspect {
+                return false;
+            }
+            next += 1;
         }
+        false
+    }
+
+    /// The name of the request that was sent with an id.
+    pub(crate) fn name_of(&self, id: u64) -> Option<&'static str> {
+        let is_it = |entry: &&Entry| entry.sent.as_ref().is_some_and(|sent| sent.id == id);
+        self.queue.iter().find(is_it).map(|entry| entry.request.name)
     }
 
     /// Takes in an answer. Returns for how long the server wants to be left alone, if that is new:
@@ -156,21 +241,29 @@ impl Outbox {
 
     /// There was no answer in time.
     pub(crate) fn timed_out(&mut self, id: u64) {
-        self.unsend(|sent| sent == id, &Failed::Timeout);
+        self.unsend(|sent| sent == id, None);
     }
 
-    /// The connection is no more.
-    pub(crate) fn lost(&mut self) {
+    /// The connection is no more. Where the server does not say its limit, a long request is sent alone once; so is a
+    /// request whose answer may have been too long.
+    pub(crate) fn lost(&mut self, loss: Loss) {
         self.paused = None;
-        self.unsend(|_| true, &Failed::Disconnected);
+        self.unsend(|_| true, Some(loss));
     }
 
     /// What may be asked for twice is sent once more; the rest has failed.
-    fn unsend(&mut self, which: impl Fn(u64) -> bool, why: &Failed) {
+    fn unsend(&mut self, which: impl Fn(u64) -> bool, loss: Option<Loss>) {
         for mut entry in std::mem::take(&mut self.queue) {
             if let Some(sent) = entry.sent.take_if(|sent| which(sent.id)) {
-                if !entry.request.repeatable {
-                    entry.fail(why.clone());
+                let was_suspect = entry.is_suspect;
+                entry.is_suspect |= loss.is_some_and(|loss| loss.suspects(&entry.request));
+                let why = match loss {
+                    None if entry.request.repeatable => None,
+                    None => Some(Failed::Timeout),
+                    Some(loss) => loss.failure(&entry.request, was_suspect),
+                };
+                if let Some(why) = why {
+                    entry.fail(why);
                     continue;
                 }
                 entry.doubt.get_or_insert(sent.at);
@@ -226,11 +319,15 @@ mod tests {
     /// Sends, with ids that go on from one; returns how many.
     fn flush(outbox: &mut Outbox, id: &mut u64) -> u64 {
         let before = *id;
-        outbox.flush(|_| {
+        outbox.flush(true, |_| {
             *id += 1;
-            *id
+            Ok(*id)
         });
         *id - before
+    }
+
+    fn loss(is_limit_known: bool) -> Loss {
+        Loss { is_limit_known, too_long: None, alone: true }
     }
 
     fn refusal(code: ErrorCode) -> Refusal {
@@ -244,7 +341,7 @@ mod tests {
         let mut once = push(&mut outbox, false);
         assert_eq!(flush(&mut outbox, &mut id), 2);
         assert_eq!(flush(&mut outbox, &mut id), 0);
-        outbox.lost();
+        outbox.lost(loss(false));
         assert!(matches!(once.try_recv(), Ok(Err(Failed::Disconnected))));
         assert_eq!(flush(&mut outbox, &mut id), 1);
         // The answer to the first attempt is nobody's.
@@ -327,7 +424,7 @@ mod tests {
         let mut answer = push(&mut outbox, true);
         flush(&mut outbox, &mut id);
         outbox.queue[0].sent.as_mut().unwrap().at -= KNOWN;
-        outbox.lost();
+        outbox.lost(loss(false));
         assert_eq!(flush(&mut outbox, &mut id), 0);
         assert!(matches!(answer.try_recv(), Ok(Err(Failed::Timeout))));
     }
@@ -351,6 +448,106 @@ mod tests {
         assert_eq!(turns.available_permits(), 0);
         outbox.answered(1, Ok(RawValue::TRUE));
         assert_eq!(turns.available_permits(), 1);
+    }
+
+    #[test]
+    fn long_request_whose_connection_is_lost_is_sent_once_more_alone() {
+        let (mut outbox, mut id) = (Outbox::default(), 0);
+        let mut first = push(&mut outbox, true);
+        let mut long = push(&mut outbox, true);
+        let text = "x".repeat(LONG);
+        outbox.queue[1].request.payload = serde_json::value::to_raw_value(&text).unwrap();
+        let mut last = push(&mut outbox, true);
+        assert_eq!(flush(&mut outbox, &mut id), 3);
+        outbox.lost(loss(false));
+        // Not before what is in flight is answered, and nothing behind it.
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        outbox.answered(4, Ok(RawValue::TRUE));
+        assert!(first.try_recv().is_ok());
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        assert_eq!(flush(&mut outbox, &mut id), 0);
+        outbox.lost(loss(false));
+        assert!(matches!(long.try_recv(), Ok(Err(Failed::Disconnected))));
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        outbox.answered(6, Ok(RawValue::TRUE));
+        assert!(last.try_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn long_request_within_the_known_limit_is_sent_again_after_each_lost_connection() {
+        let (mut outbox, mut id) = (Outbox::default(), 0);
+        let mut long = push(&mut outbox, true);
+        let text = "x".repeat(LONG);
+        outbox.queue[0].request.payload = serde_json::value::to_raw_value(&text).unwrap();
+        for sent in 1..=5 {
+            assert_eq!(flush(&mut outbox, &mut id), 1);
+            assert_eq!(id, sent);
+            outbox.lost(loss(true));
+        }
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        outbox.answered(6, Ok(RawValue::TRUE));
+        assert!(long.try_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn request_whose_answer_is_too_long_twice_fails_with_the_bound_and_takes_no_other_along() {
+        let (mut outbox, mut id) = (Outbox::default(), 0);
+        let mut long = push(&mut outbox, true);
+        let mut short = push(&mut outbox, true);
+        let mut trigger = push(&mut outbox, true);
+        for index in 0..2 {
+            outbox.queue[index].request.name = event::GET_HISTORY;
+        }
+        let too_large = Some(TooLarge { size: 9, limit: 5 });
+        let too_long = Loss { is_limit_known: true, too_long: too_large, alone: true };
+        assert_eq!(flush(&mut outbox, &mut id), 3);
+        outbox.lost(Loss { alone: false, ..too_long });
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        outbox.lost(too_long);
+        let Ok(Err(Failed::Unreadable(why))) = long.try_recv() else { panic!("it is too long") };
+        assert!(why.contains("9 bytes") && why.contains("up to 5"), "{why}");
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        outbox.answered(5, Ok(RawValue::TRUE));
+        assert!(short.try_recv().unwrap().is_ok());
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        outbox.answered(6, Ok(RawValue::TRUE));
+        assert!(trigger.try_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn request_that_is_in_flight_with_others_does_not_fail_for_a_message_that_is_too_long() {
+        let (mut outbox, mut id) = (Outbox::default(), 0);
+        let mut answer = push(&mut outbox, true);
+        outbox.queue[0].request.name = event::GET_HISTORY;
+        let too_large = Some(TooLarge { size: 9, limit: 5 });
+        let too_long = Loss { is_limit_known: true, too_long: too_large, alone: false };
+        for sent in 1..=3 {
+            assert_eq!((flush(&mut outbox, &mut id), id), (1, sent));
+            outbox.lost(too_long);
+        }
+        // It waits for what else is in flight on the connection.
+        assert!(outbox.flush(false, |_| unreachable!("it is not sent")));
+        assert_eq!(flush(&mut outbox, &mut id), 1);
+        outbox.answered(4, Ok(RawValue::TRUE));
+        assert!(answer.try_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn request_that_is_too_large_fails_and_takes_nothing_along() {
+        let mut outbox = Outbox::default();
+        let mut answers: Vec<_> = (0..3).map(|_| push(&mut outbox, true)).collect();
+        let too_large = TooLarge { size: 2, limit: 1 };
+        let mut asked = 0;
+        outbox.flush(true, |_| {
+            asked += 1;
+            if asked == 2 { Err(too_large) } else { Ok(asked) }
+        });
+        let failed = answers[1].try_recv();
+        assert!(matches!(failed, Ok(Err(Failed::TooLarge(it))) if it == too_large));
+        for (answer, id) in [(0, 1), (2, 3)] {
+            outbox.answered(id, Ok(RawValue::TRUE));
+            assert!(answers[answer].try_recv().unwrap().is_ok());
+        }
     }
 
     #[test]

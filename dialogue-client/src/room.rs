@@ -31,6 +31,7 @@ use crate::{
 /// a [`Reset`].
 ///
 /// `R` says what the room carries. `K` is what it was joined by: its key, or [`ById`].
+#[must_use = "the room is left when its last handle and stream are dropped"]
 pub struct Room<R, K = R> {
     joined_by: K,
     core: Arc<Core>,
@@ -76,14 +77,16 @@ pub enum RoomState {
 
 /// A failed recovery: events may be missing before this position.
 ///
-/// The log has a new epoch, or the missed events are no longer stored, or there are more of them than the
-/// server sends. An app that derives state from events should rebuild it, for example from the history.
+/// The log has a new epoch, or the server no longer keeps some of the missed events; those that it keeps
+/// are yielded. If more than 10,000 events were missed, the client yields the first of them and skips the rest. An
+/// app that derives state from events should rebuild it, for example from the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reset {
     /// The stream has all events after this position.
     pub at: At,
-    /// The event name of the stream that fell behind the server's retention; `None` for the whole room.
+    /// The event of which the server no longer keeps what was missed; `None` for the whole room, if it is another
+    /// log or if more than 10,000 events were missed.
     pub event: Option<Arc<str>>,
 }
 
@@ -164,7 +167,10 @@ impl<R: RoomKey, K> Room<R, K> {
 
     /// Leaves the room for all handles, and ends its streams. Returns when the server has answered, when the
     /// connection is lost, or after [`Builder::request_timeout`](crate::Builder::request_timeout). A later
-    /// join waits until then.
+    /// join of the same room waits until then.
+    ///
+    /// Requests about different rooms have no order among themselves. Await this before the join of another room
+    /// where the order matters, as in a game whose players are in one room at a time.
     pub async fn leave(self) {
         if self.state() == RoomState::Left {
             // Do not end a newer membership of the same room id.

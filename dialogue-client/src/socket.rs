@@ -19,11 +19,11 @@ use tokio::{
 };
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
-    tungstenite::{self, Message, Utf8Bytes},
+    tungstenite::{self, Message, Utf8Bytes, error::CapacityError, protocol::WebSocketConfig},
 };
 
 use crate::{
-    error::{ConnectError, Refusal},
+    error::{ConnectError, Refusal, TooLarge},
     packet::{Frame, Packet},
     timers,
     who::Who,
@@ -42,6 +42,8 @@ pub(crate) struct Socket {
     /// For how long nothing may be heard, and until when that is.
     patience: Duration,
     deadline: Instant,
+    /// The message of the server that was too long, which ends the connection.
+    pub(crate) too_long: Option<TooLarge>,
 }
 
 /// The connection is no more.
@@ -49,17 +51,22 @@ pub(crate) struct Socket {
 pub(crate) struct Lost;
 
 impl Socket {
-    /// Connects and waits until the server has said who this is.
+    /// Connects and waits until the server has said who this is. Its messages may have `longest` bytes.
     pub(crate) async fn open(
         url: &str,
         tls: Option<&Arc<ClientConfig>>,
         auth: Option<&RawValue>,
+        longest: usize,
     ) -> Result<(Self, Who), ConnectError> {
         let tls = tls.map_or(Connector::Plain, |tls| Connector::Rustls(tls.clone()));
-        let (stream, _) = connect_async_tls_with_config(url, None, true, Some(tls)).await?;
+        let config = WebSocketConfig::default();
+        // A server may send a message in one frame.
+        let config = config.max_message_size(Some(longest)).max_frame_size(Some(longest));
+        let (stream, _) = connect_async_tls_with_config(url, Some(config), true, Some(tls)).await?;
         let (stream, deadline) = (Box::new(stream), timers::after(UNTIL_OPEN));
         let (outgoing, patience) = (VecDeque::new(), UNTIL_OPEN);
-        let mut socket = Self { stream, outgoing, replies: 0, patience, deadline };
+        let too_long = None;
+        let mut socket = Self { stream, outgoing, replies: 0, patience, deadline, too_long };
         let who = socket.greet(auth).await?;
         Ok((socket, who))
     }
@@ -70,7 +77,12 @@ impl Socket {
             return Err(ConnectError::Handshake);
         };
         self.patience = heartbeat.patience();
-        self.send(Packet::connect(auth));
+        let connect = Packet::connect(auth);
+        let (size, limit) = (connect.len(), heartbeat.longest());
+        if size > limit {
+            return Err(ConnectError::TooLarge { size, limit });
+        }
+        self.send(connect);
         loop {
             let text = self.next().await.map_err(|Lost| ConnectError::Handshake)?;
             match packet(&text) {
@@ -150,7 +162,17 @@ impl Socket {
         }
         match ready!(Pin::new(&mut *self.stream).poll_next(cx)) {
             Some(Ok(message)) => Poll::Ready(Ok(message)),
-            Some(Err(_)) | None => Poll::Ready(Err(Lost)),
+            Some(Err(error)) => {
+                if let tungstenite::Error::Capacity(CapacityError::MessageTooLong {
+                    size,
+                    max_size: limit,
+                }) = error
+                {
+                    self.too_long = Some(TooLarge { size, limit });
+                }
+                Poll::Ready(Err(Lost))
+            }
+            None => Poll::Ready(Err(Lost)),
         }
     }
 

@@ -11,14 +11,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use dialogue::{Event, EventMessage, RawMessage};
+use dialogue::{Event, EventMessage, RawMessage, Unreadable};
 use futures_util::{Stream, future::poll_fn};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     client::Shared,
     error::ClientError,
-    feed::Listeners,
     place::{At, Place, Range, Step},
     room::Core,
 };
@@ -31,6 +30,7 @@ use crate::{
 /// without history are dropped then, and [counted](Events::dropped).
 ///
 /// The stream ends when the room is left or the client is closed.
+#[must_use = "the stream ends when it is dropped"]
 pub struct Events<E> {
     receiver: mpsc::Receiver<Arc<RawMessage>>,
     dropped: Arc<AtomicU64>,
@@ -67,8 +67,12 @@ impl<E: Event> Stream for Events<E> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let Some(raw) = ready!(self.receiver.poll_recv(cx)) else { return Poll::Ready(None) };
-            if let Some(event) = typed(&raw, &self.client.errors) {
-                return Poll::Ready(Some(event));
+            match typed(&raw) {
+                Ok(event) => return Poll::Ready(Some(event)),
+                Err(Unreadable { event, issues, .. }) => {
+                    let event = event.into_owned();
+                    self.client.errors.tell(&Arc::new(ClientError::Unreadable { event, issues }));
+                }
             }
         }
     }
@@ -80,25 +84,14 @@ impl<E> fmt::Debug for Events<E> {
     }
 }
 
-/// The message with its payload as its type; what has another shape is told to whoever hears errors.
-pub(crate) fn typed<E: Event>(
-    raw: &RawMessage,
-    errors: &Listeners<Arc<ClientError>>,
-) -> Option<EventMessage<E>> {
-    match E::parse_raw(&raw.data) {
-        Ok(data) => {
-            let mut message = EventMessage::new(raw.event.clone(), raw.room_id.clone(), data);
-            message.from.clone_from(&raw.from);
-            message.meta.clone_from(&raw.meta);
-            (message.timestamp, message.position) = (raw.timestamp, raw.position);
-            Some(message)
-        }
-        Err(issues) => {
-            let event = raw.event.clone().into_owned();
-            errors.tell(&Arc::new(ClientError::Unreadable { event, issues }));
-            None
-        }
-    }
+/// The message with its payload as its type.
+pub(crate) fn typed<E: Event>(raw: &RawMessage) -> Result<EventMessage<E>, Unreadable> {
+    let data = E::parse_raw(&raw.data).map_err(|issues| Unreadable::new(raw, issues))?;
+    let mut message = EventMessage::new(raw.event.clone(), raw.room_id.clone(), data);
+    message.from.clone_from(&raw.from);
+    message.meta.clone_from(&raw.meta);
+    (message.timestamp, message.position) = (raw.timestamp, raw.position);
+    Ok(message)
 }
 
 /// A stream that the connection's task does not know yet.
@@ -120,8 +113,10 @@ pub(crate) struct Reader {
     /// asked before count no more.
     pub(crate) id: u64,
     pub(crate) event: &'static str,
-    /// The room does not have its event.
+    /// The room does not have its event, as the server has said on this connection.
     pub(crate) refused: bool,
+    /// Whether the app was told so.
+    pub(crate) told: bool,
     sender: mpsc::Sender<Arc<RawMessage>>,
     dropped: Arc<AtomicU64>,
     place: Place,
@@ -147,9 +142,9 @@ impl Reader {
         // What a page has, and what came meanwhile, finds room together.
         let page = (sender.max_capacity() / 2).clamp(1, LARGEST_PAGE);
         let hold = page.min(sender.max_capacity() - page);
-        let place = Place::new(at, [event.into()], hold);
-        let (refused, catching_up) = (false, CatchingUp::Idle);
-        Self { id, event, refused, sender, dropped, place, page, catching_up }
+        let place = Place::new(at, [event.into()], hold).without_bound();
+        let (refused, told, catching_up) = (false, false, CatchingUp::Idle);
+        Self { id, event, refused, told, sender, dropped, place, page, catching_up }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -171,7 +166,8 @@ impl Reader {
             self.skip_to(position.prev);
         }
         let steps = self.place.live(message.clone());
-        self.take(steps);
+        // The room says so of all its streams.
+        self.take(steps, |_| {});
     }
 
     /// What was up to there is not this stream's.
@@ -179,11 +175,16 @@ impl Reader {
         self.place.skip_to(seq);
     }
 
-    /// Takes in a page; returns where the stream went on, if events are missing.
-    pub(crate) fn page(&mut self, range: Range) -> Option<At> {
-        self.idle();
+    /// Takes in a page; says after which place the stream goes on where events are missing. Returns whether the
+    /// page had nothing new, so that it is to be asked for again later.
+    pub(crate) fn page(&mut self, range: Range, missing: impl FnMut(At)) -> bool {
         let steps = self.place.page(range);
-        self.take(steps)
+        let later = steps.iter().any(|step| matches!(step, Step::Fetch { later: true, .. }));
+        if !later {
+            self.idle();
+        }
+        self.take(steps, missing);
+        later
     }
 
     /// Events of the room may be missing.
@@ -197,8 +198,9 @@ impl Reader {
         self.catching_up == CatchingUp::Asked
     }
 
-    /// What was asked for will not be answered.
+    /// What was asked for will not be answered, and the next server may have the event.
     pub(crate) fn lost(&mut self) {
+        self.refused = false;
         if self.has_asked() {
             self.idle();
         }
@@ -226,17 +228,52 @@ impl Reader {
         after
     }
 
-    fn take(&mut self, steps: Vec<Step>) -> Option<At> {
-        let mut reset = None;
+    fn take(&mut self, steps: Vec<Step>, mut missing: impl FnMut(At)) {
         for step in steps {
             match step {
                 // There is room, or nobody reads any more.
                 Step::Deliver(message) => drop(self.sender.try_send(message)),
                 // It is fetched when there is room for it.
                 Step::Fetch { .. } => {}
-                Step::Reset(at) => reset = Some(at),
+                Step::Reset(at) | Step::Skip { at, .. } => missing(at),
             }
         }
-        reset
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dialogue::Position;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    #[test]
+    fn page_without_news_is_not_asked_for_again_at_once() {
+        let at = |seq| At { epoch: "000000000000000a".parse().unwrap(), seq };
+        let tick = |seq| {
+            let mut message = RawMessage::new("tick", "room", RawValue::NULL.to_owned());
+            message.position = Some(Position { epoch: at(0).epoch, seq, prev: seq - 1 });
+            Arc::new(message)
+        };
+        let page = |events, seq| Range { events, complete: true, end: at(seq) };
+        let (sender, mut receiver) = mpsc::channel(2);
+        let mut reader = Reader::new(Opened::new("tick", sender), 1, at(0));
+        let mut read = || receiver.try_recv().ok().and_then(|it| it.position).map(|it| it.seq);
+        // One is held, and the next is not.
+        (1..=4).for_each(|seq| reader.live(&tick(seq)));
+        assert_eq!([read(), read(), read()], [Some(1), Some(2), None]);
+        assert!(reader.room().is_some());
+        assert_eq!(reader.catch_up(), Some(2));
+        assert!(!reader.page(page(vec![tick(3)], 3), |_| panic!("nothing is missing")));
+        reader.live(&tick(5));
+        assert_eq!((reader.room().is_some(), reader.catch_up()), (true, Some(3)));
+        // The server has sent 4 and 5 before.
+        assert!(reader.page(page(Vec::new(), 3), |_| panic!("nothing is missing")));
+        assert!(reader.room().is_none() && reader.has_asked());
+        assert_eq!((read(), reader.catch_up()), (Some(3), Some(3)));
+        assert!(!reader.page(page(vec![tick(4), tick(5)], 5), |_| panic!("nothing is missing")));
+        assert_eq!([read(), read(), read()], [Some(4), Some(5), None]);
+        assert!(!reader.has_asked());
     }
 }

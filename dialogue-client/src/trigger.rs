@@ -1,6 +1,12 @@
 //! Triggering an event, until the server says that it has it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use dialogue::{
     Event, Meta,
@@ -23,7 +29,16 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// the server refuses for a moment overtakes it. An event without history is sent at most once. Dropping
 /// the future gives up what was not sent yet.
 #[must_use = "nothing is triggered before this is awaited"]
-pub struct Trigger {
+pub struct Trigger(Stage);
+
+enum Stage {
+    Prepared(Box<Parts>),
+    Running(BoxFuture<'static, Result<Receipt, TriggerError>>),
+    /// While it starts.
+    Started,
+}
+
+struct Parts {
     event: &'static str,
     /// Whether the event has history.
     stored: bool,
@@ -41,6 +56,9 @@ pub struct Trigger {
 pub struct Receipt {
     /// The event's place in the room's log, if it has history.
     pub at: Option<At>,
+    /// Whether the server had the event already, by its [key](Trigger::key): from another trigger, or from
+    /// this one, if it was sent again because its first answer was lost.
+    pub duplicate: bool,
 }
 
 impl Trigger {
@@ -49,7 +67,7 @@ impl Trigger {
             .check()
             .map_err(TriggerError::Invalid)
             .and_then(|()| to_raw_value(event).map_err(TriggerError::NotJson));
-        Self {
+        Self(Stage::Prepared(Box::new(Parts {
             event: E::SPEC.name,
             stored: E::SPEC.history.is_some(),
             data,
@@ -58,33 +76,42 @@ impl Trigger {
             timeout: DEFAULT_TIMEOUT,
             room,
             client,
+        })))
+    }
+
+    /// What is set before the trigger is polled for the first time; afterwards it is too late.
+    fn set(mut self, set: impl FnOnce(&mut Parts)) -> Self {
+        if let Stage::Prepared(parts) = &mut self.0 {
+            set(parts);
         }
+        self
     }
 
     /// What tells this event from others: within two minutes, the same key of the same user stores
     /// nothing more and is answered as the first time. Default: a random one. Only for events with history.
-    pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
-        self
+    pub fn key(self, key: impl Into<String>) -> Self {
+        self.set(|parts| parts.key = Some(key.into()))
     }
 
     /// Attaches context: one entry of [`EventMessage::meta`](dialogue::EventMessage::meta). The trigger fails
     /// with [`TriggerError::NotJson`] if [`Meta::insert`] rejects the entry: at most 64 keys and 8 levels.
-    pub fn meta(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
-        if let Err(error) = self.meta.insert(key, value) {
-            self.data = Err(TriggerError::NotJson(error));
-        }
-        self
+    pub fn meta(self, key: impl Into<String>, value: impl Serialize) -> Self {
+        self.set(|parts| {
+            if let Err(error) = parts.meta.insert(key, value) {
+                parts.data = Err(TriggerError::NotJson(error));
+            }
+        })
     }
 
     /// For how long to try, waiting included. Default: 30 seconds. Longer than 100 seconds helps what waits
     /// to be sent: what was sent without an answer is not sent again after so long, as the server forgets
     /// keys, and fails with [`TriggerError::Timeout`].
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = time;
-        self
+    pub fn timeout(self, time: Duration) -> Self {
+        self.set(|parts| parts.timeout = time)
     }
+}
 
+impl Parts {
     async fn send(self) -> Result<Receipt, TriggerError> {
         let Self { event, stored, data, key, meta, timeout, room, client } = self;
         let deadline = timers::after(timeout);
@@ -101,8 +128,9 @@ impl Trigger {
         let payload = payload.map_err(TriggerError::NotJson)?;
         let answer =
             client.ask_until(deadline, Some(room), event::TRIGGER, payload, stored).await?;
-        let Triggered { epoch, seq } = answer::read(&answer)?;
-        Ok(Receipt { at: epoch.zip(seq).map(|(epoch, seq)| At { epoch, seq }) })
+        let Triggered { epoch, seq, duplicate } = answer::read(&answer)?;
+        let at = epoch.zip(seq).map(|(epoch, seq)| At { epoch, seq });
+        Ok(Receipt { at, duplicate })
     }
 }
 
@@ -111,18 +139,31 @@ fn random() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-impl IntoFuture for Trigger {
+impl Future for Trigger {
     type Output = Result<Receipt, TriggerError>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.send())
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            self.0 = match std::mem::replace(&mut self.0, Stage::Started) {
+                Stage::Prepared(parts) => Stage::Running(Box::pin(parts.send())),
+                Stage::Running(mut running) => {
+                    let polled = running.as_mut().poll(cx);
+                    self.0 = Stage::Running(running);
+                    return polled;
+                }
+                // Nothing panics between the two.
+                Stage::Started => unreachable!("a trigger that was started is running"),
+            };
+        }
     }
 }
 
 impl fmt::Debug for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut trigger = f.debug_struct("Trigger");
-        trigger.field("event", &self.event).field("room", &self.room).finish_non_exhaustive()
+        if let Stage::Prepared(parts) = &self.0 {
+            trigger.field("event", &parts.event).field("room", &parts.room);
+        }
+        trigger.finish_non_exhaustive()
     }
 }

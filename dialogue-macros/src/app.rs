@@ -62,7 +62,7 @@ impl Arguments {
                         }
                     }
                 } else if key == "direct" {
-                    for path in arguments::list::<Path>(input)? {
+                    for path in arguments::events(key, input)? {
                         if this.direct.contains(&path) {
                             let name = text(&path);
                             errors.at(path, format!("event `{name}` is listed twice; keep one"));

@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Ident, LitInt, Token,
+    Ident, LitInt, LitStr, Path, Token,
     ext::IdentExt,
     parenthesized,
     parse::{Parse, ParseStream, Parser},
@@ -91,7 +91,30 @@ pub(crate) fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
 pub(crate) fn list<T: Parse>(input: ParseStream<'_>) -> syn::Result<Vec<T>> {
     let content;
     parenthesized!(content in input);
-    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
+    let listed = Punctuated::<T, Token![,]>::parse_terminated(&content);
+    if listed.is_err() {
+        // What is left unread would be a mistake of its own.
+        let _ = content.parse::<proc_macro2::TokenStream>();
+    }
+    Ok(listed?.into_iter().collect())
+}
+
+/// `(Event, ..)`
+pub(crate) fn events(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Path>> {
+    struct Event(Path);
+
+    impl Parse for Event {
+        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+            if input.peek(LitStr) {
+                return Err(input.error("an event is listed by its type, not by its name"));
+            }
+            input.parse().map(Self)
+        }
+    }
+
+    let listed = list::<Event>(input)
+        .map_err(|error| syn::Error::new(error.span(), format!("{error}: `{key}(Message)`")));
+    Ok(listed?.into_iter().map(|Event(path)| path).collect())
 }
 
 /// `= n` with `n` at least 1.

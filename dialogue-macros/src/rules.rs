@@ -8,7 +8,9 @@ use serde_derive_internals::{
     attr::TagType,
     name::MultiName,
 };
-use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Path, Token, Type, punctuated::Punctuated};
+use syn::{
+    Attribute, Expr, ExprLit, Fields, Lit, LitStr, Meta, Path, Token, Type, punctuated::Punctuated,
+};
 
 use crate::arguments::{option, text};
 
@@ -19,32 +21,120 @@ type Arguments = Vec<Meta>;
 pub(crate) fn of_struct(whole: &[Attribute], fields: &[Field<'_>]) -> TokenStream {
     let own = validate(whole).filter(|meta| meta.path().is_ident("schema"));
     let own = own.map(|meta| rule("schema", &arguments(&meta), &[]));
-    let of_fields = fields.iter().filter_map(|field| of_field(field, fields));
+    let of_fields = fields.iter().filter_map(|field| of_field(whole, field, fields));
     quote!(#(rules.beside(&#own);)* #(#of_fields)*)
 }
 
-fn of_field(field: &Field<'_>, fields: &[Field<'_>]) -> Option<TokenStream> {
+fn of_field(whole: &[Attribute], field: &Field<'_>, fields: &[Field<'_>]) -> Option<TokenStream> {
     let own: Vec<TokenStream> =
         validate(&field.original.attrs).filter_map(|meta| written(&meta, fields)).collect();
-    let nested = find(&field.original.attrs, "nested").map(|_| held(field.ty));
-    if own.is_empty() && nested.is_none() {
-        return None;
+    let held = held_by(field, is_nested(whole, field));
+    if own.is_empty() {
+        return held;
     }
     if field.attrs.flatten() {
         // What it holds stands among the other fields: a keyword would be about them, too.
-        return Some(quote!(#nested #(let rule = #own; rules.beside(&rule);)*));
+        return Some(quote!(#held #(let rule = #own; rules.beside(&rule);)*));
     }
     let own = quote!(#(let rule = #own; rules.rule(&rule);)*);
     if field.attrs.transparent() {
-        return Some(quote!(#nested #own));
+        return Some(quote!(#held #own));
     }
     let names = names(field.attrs.name());
     Some(quote! {
+        #held
         if let __p::Option::Some(rules) = &mut rules.field(#names) {
-            #nested
             #own
         }
     })
+}
+
+/// The rules of what a field with a name holds.
+fn held_by(field: &Field<'_>, nested: bool) -> Option<TokenStream> {
+    if !nested && !may_have_rules(field) {
+        return None;
+    }
+    if field.attrs.flatten() || field.attrs.transparent() {
+        return Some(held(field.ty));
+    }
+    let (ty, names) = (field.ty, names(field.attrs.name()));
+    Some(held_at(&quote!((&__p::Held::<#ty>::HERE).__dialogue_field_rules(rules, #names);)))
+}
+
+/// The rules of a tuple: those of what it holds.
+pub(crate) fn of_tuple(fields: &[Field<'_>]) -> TokenStream {
+    let on_the_wire = fields.iter().filter(|field| is_on_the_wire(field)).enumerate();
+    let held = on_the_wire.filter(|(_, field)| may_have_rules(field));
+    held.map(|(index, Field { ty, .. })| {
+        held_at(&quote!((&__p::Held::<#ty>::HERE).__dialogue_item_rules(rules, #index);))
+    })
+    .collect()
+}
+
+/// Whether validator runs the rules of what a field holds; `whole` are its struct's attributes.
+pub(crate) fn is_nested(whole: &[Attribute], field: &Field<'_>) -> bool {
+    let is_on = |attributes: &[Attribute], name| {
+        let all: Arguments = validate(attributes).collect();
+        flag(&all, name).is_some_and(|(_, on)| on.to_string() == "true")
+    };
+    let own = &field.original.attrs;
+    (is_on(own, "nested") || is_on(whole, "nest_all_fields")) && !is_on(own, "skip")
+}
+
+/// The first thing in the `#[validate]` attributes of a struct and its fields that validator does
+/// not know.
+pub(crate) fn unknown(whole: &[Attribute], fields: &Fields) -> Option<Meta> {
+    const OF_STRUCTS: [&str; 5] = ["context", "crate", "mutable", "nest_all_fields", "schema"];
+    const OF_FIELDS: [&str; 15] = [
+        "contains",
+        "credit_card",
+        "custom",
+        "does_not_contain",
+        "email",
+        "ip",
+        "length",
+        "must_match",
+        "nested",
+        "non_control_character",
+        "range",
+        "regex",
+        "required",
+        "skip",
+        "url",
+    ];
+    let unknown = |attributes: &[Attribute], known: &[&str]| {
+        validate(attributes).find(|meta| !known.iter().any(|name| meta.path().is_ident(name)))
+    };
+    let of_field = |field: &syn::Field| unknown(&field.attrs, &OF_FIELDS);
+    unknown(whole, &OF_STRUCTS).or_else(|| fields.iter().find_map(of_field))
+}
+
+/// A rule beside `skip`, which turns it off: schemars would write it all the same.
+pub(crate) fn skipped(fields: &Fields) -> Option<Meta> {
+    let rule = |field: &syn::Field| {
+        let all: Arguments = validate(&field.attrs).collect();
+        let (_, on) = flag(&all, "skip")?;
+        let rule = all.into_iter().find(|meta| !meta.path().is_ident("skip"));
+        rule.filter(|_| on.to_string() == "true")
+    };
+    fields.iter().find_map(rule)
+}
+
+/// Whether clients send or receive a field.
+pub(crate) fn is_on_the_wire(field: &Field<'_>) -> bool {
+    !(field.attrs.skip_deserializing() && field.attrs.skip_serializing())
+}
+
+/// Whether the rules of what a field holds are worth a look: those of a text or a number are its
+/// own.
+pub(crate) fn may_have_rules(field: &Field<'_>) -> bool {
+    const PLAIN: [&str; 17] = [
+        "String", "bool", "char", "str", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize",
+        "u8", "u16", "u32", "u64", "usize",
+    ];
+    let Type::Path(path) = field.ty else { return is_on_the_wire(field) };
+    let plain = path.path.get_ident().is_some_and(|name| PLAIN.iter().any(|it| name == it));
+    is_on_the_wire(field) && !plain
 }
 
 /// The rules of an enum: those of what its variants hold.
@@ -54,8 +144,15 @@ pub(crate) fn of_variants(variants: &[Variant<'_>], tag: &TagType) -> TokenStrea
     };
     let all_there = !variants.iter().any(skips);
     let held = variants.iter().rev().enumerate().filter_map(|(place, variant)| {
-        let [field] = &*variant.fields else { return None };
-        if !matches!(variant.style, Style::Newtype) {
+        let held = match (&variant.style, &*variant.fields) {
+            (Style::Newtype, [field]) => held(field.ty),
+            (Style::Newtype | Style::Unit, _) => return None,
+            (Style::Tuple, fields) => of_tuple(fields),
+            (Style::Struct, fields) => {
+                fields.iter().filter_map(|field| held_by(field, false)).collect()
+            }
+        };
+        if held.is_empty() {
             return None;
         }
         let names = names(variant.attrs.name());
@@ -71,18 +168,21 @@ pub(crate) fn of_variants(variants: &[Variant<'_>], tag: &TagType) -> TokenStrea
                 quote!(tagged_variant(#tag, __p::Option::Some(#content), #names))
             }
         };
-        let held = held(field.ty);
-        Some(quote!(if let __p::Option::Some(rules) = &mut rules.#schema #held))
+        Some(quote!(if let __p::Option::Some(rules) = &mut rules.#schema { #held }))
     });
     quote!(#(#held)*)
 }
 
 /// Writes the rules of what is held, if it has any. What is no `Payload` is reported where names are told.
 pub(crate) fn held(ty: &Type) -> TokenStream {
+    held_at(&quote!((&__p::Held::<#ty>::HERE).__dialogue_rules(rules);))
+}
+
+fn held_at(write: &TokenStream) -> TokenStream {
     quote! {{
         #[allow(unused_imports)]
         use __p::NoPayload as _;
-        (&__p::Held::<#ty>::HERE).__dialogue_rules(rules);
+        #write
     }}
 }
 

@@ -24,12 +24,14 @@ pub use crate::{
 
 #[cfg(feature = "server")]
 pub use crate::{
+    Client, Context,
     app::{
         App, ForApp, Hooks, Hosts, NoHandlers, Package, Registry, RoomEntry, Sends, Serving,
         Unwritten, Written,
     },
     server::handlers::{
-        Argument, Attachment, Before, BeforeJoin, Handlers, Membership, On, Serve, data, message,
+        Argument, Attachment, Before, BeforeJoin, Handlers, Membership, On, Runs, Serve, Takes,
+        data, message, runs_handlers,
     },
 };
 
@@ -90,12 +92,28 @@ impl<T: Payload> Held<T> {
         value.check_payload()
     }
 
+    pub fn __dialogue_check_held(&self, value: &T) -> Result<(), Issues> {
+        value.check_held()
+    }
+
     pub fn __dialogue_names<'a>(&self, value: &'a T) -> Option<&'a dyn Payload> {
         Some(value)
     }
 
     pub fn __dialogue_rules(&self, rules: &mut Rules<'_>) {
         T::rules(rules);
+    }
+
+    pub fn __dialogue_field_rules(&self, rules: &mut Rules<'_>, names: [&'static str; 2]) {
+        if let Some(mut field) = rules.field(names) {
+            T::rules(&mut field);
+        }
+    }
+
+    pub fn __dialogue_item_rules(&self, rules: &mut Rules<'_>, index: usize) {
+        if let Some(mut item) = rules.item(index) {
+            T::rules(&mut item);
+        }
     }
 }
 
@@ -113,14 +131,61 @@ pub trait NoPayload<T: ?Sized> {
         Ok(())
     }
 
+    fn __dialogue_check_held(&self, _: &T) -> Result<(), Issues> {
+        Ok(())
+    }
+
     fn __dialogue_names<'a>(&self, _: &'a T) -> Option<&'a dyn Payload> {
         None
     }
 
     fn __dialogue_rules(&self, _: &mut Rules<'_>) {}
+
+    fn __dialogue_field_rules(&self, _: &mut Rules<'_>, _: [&'static str; 2]) {}
+
+    fn __dialogue_item_rules(&self, _: &mut Rules<'_>, _: usize) {}
 }
 
 impl<T: ?Sized> NoPayload<T> for &Held<T> {}
+
+/// A type in the type of a field without `#[validate(nested)]`.
+///
+/// `(&InField::<T>::HERE).__dialogue_in_field::<Field>()` finds, in this order: the inherent method,
+/// if the type has rules, which does not compile; [`PayloadInField`], which requires that the field's
+/// type is a payload, too; [`PlainInField`].
+pub struct InField<T: ?Sized>(PhantomData<fn(&T)>);
+
+impl<T: ?Sized> InField<T> {
+    pub const HERE: Self = Self(PhantomData);
+}
+
+impl<T: validator::Validate + ?Sized> InField<T> {
+    pub fn __dialogue_in_field<Field: ?Sized>(&self)
+    where
+        T: NestedByItself,
+    {
+    }
+}
+
+pub trait PayloadInField {
+    fn __dialogue_in_field<Field: Payload>(&self) {}
+}
+
+impl<T: Payload> PayloadInField for InField<T> {}
+
+pub trait PlainInField {
+    fn __dialogue_in_field<Field: ?Sized>(&self) {}
+}
+
+impl<T: ?Sized> PlainInField for &InField<T> {}
+
+/// A type whose rules run without `#[validate(nested)]` on the field: none.
+#[diagnostic::on_unimplemented(
+    message = "the rules of `{Self}` would never be checked",
+    label = "a field without `nested`",
+    note = "add `#[validate(nested)]` to the field, and `validator::Validate` to its struct's derives"
+)]
+pub trait NestedByItself {}
 
 /// Runs the rules of what stands at a place within a payload; at none if it is empty.
 pub fn at(place: &str, check: impl FnOnce() -> Result<(), Issues>) -> Result<(), Issues> {
@@ -165,6 +230,19 @@ pub trait Ruled {}
 impl<T: validator::Validate> Ruled for T {}
 
 pub const fn ruled<T: Ruled>() {}
+
+/// As [`Ruled`], of a type one of whose rules is unknown: `derive(Validate)` implements nothing.
+#[diagnostic::on_unimplemented(
+    message = "one of the `#[validate]` rules of `{Self}` is unknown",
+    label = "not one of validator's rules",
+    note = "correct the rule; with `#[derive(validator::Validate)]`, validator says which it could be"
+)]
+pub trait ReadRules {}
+
+#[diagnostic::do_not_recommend]
+impl<T: validator::Validate> ReadRules for T {}
+
+pub const fn read_rules<T: ReadRules>() {}
 
 pub const fn seconds(n: u64) -> std::time::Duration {
     std::time::Duration::from_secs(n)

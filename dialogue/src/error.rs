@@ -1,5 +1,7 @@
 //! What can go wrong for the server's own code.
 
+use std::{fmt, io, net::SocketAddr, time::Duration};
+
 use axum::{
     Json,
     http::StatusCode,
@@ -36,7 +38,10 @@ pub enum TriggerError {
     /// An entry of the event's [`Meta`](crate::Meta) is rejected, such as the 65th key.
     #[error("{0}")]
     InvalidMeta(String),
-    /// The payload breaks the rules of its type.
+    /// The [key](crate::Trigger::key) is empty, longer than 128 bytes, or has control characters.
+    #[error("a key cannot be {0:?}: {rule}", rule = crate::name::key_rule())]
+    InvalidKey(String),
+    /// The payload breaks the rules of its type, or has a number that is NaN or infinite.
     #[error("the payload is invalid: {0}")]
     Invalid(Issues),
     /// A `#[before]` handler refused.
@@ -67,9 +72,9 @@ impl From<TriggerError> for Failure {
         let message = error.to_string();
         match error {
             TriggerError::RoomNotFound => Self::new(ErrorCode::RoomNotFound, message),
-            TriggerError::InvalidSender(_) | TriggerError::InvalidMeta(_) => {
-                Self::new(ErrorCode::InvalidRequest, message)
-            }
+            TriggerError::InvalidSender(_)
+            | TriggerError::InvalidMeta(_)
+            | TriggerError::InvalidKey(_) => Self::new(ErrorCode::InvalidRequest, message),
             TriggerError::NotCarried | TriggerError::AnotherType => {
                 Self::new(ErrorCode::EventNotAllowed, message)
             }
@@ -96,6 +101,7 @@ impl IntoResponse for TriggerError {
             | Self::AnotherType
             | Self::InvalidSender(_)
             | Self::InvalidMeta(_)
+            | Self::InvalidKey(_)
             | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::KeyConflict => StatusCode::CONFLICT,
@@ -121,9 +127,6 @@ pub enum JoinError {
     /// A `before_join` hook refused.
     #[error("{0}")]
     Denied(Deny),
-    /// What the join subscribes to is refused.
-    #[error(transparent)]
-    Subscribe(#[from] SubscribeError),
     /// The connection is in as many rooms as it may be.
     #[error("a connection may be in at most {most} rooms")]
     LimitExceeded {
@@ -165,7 +168,6 @@ impl From<JoinError> for Failure {
             JoinError::RoomNotFound => ErrorCode::RoomNotFound,
             JoinError::Full => ErrorCode::RoomFull,
             JoinError::Denied(_) => ErrorCode::JoinDenied,
-            JoinError::Subscribe(error) => return error.into(),
             JoinError::LimitExceeded { .. } | JoinError::TimedOut => ErrorCode::LimitExceeded,
             JoinError::AddressLimit => return address_limit(error.to_string()),
             JoinError::StoreUnavailable => ErrorCode::StoreUnavailable,
@@ -273,7 +275,7 @@ pub enum HistoryError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The payload breaks the rules of its type.
+    /// The payload breaks the rules of its type, or has a number that is NaN or infinite.
     #[error("the payload is invalid: {0}")]
     Invalid(Issues),
     /// The payload could not be written as JSON.
@@ -324,12 +326,19 @@ impl From<SubscribeError> for Failure {
 }
 
 /// Why a server could not be built or served.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` is the same sentence as `Display`, since that is what a `main` that returns the error prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address could not be listened on, or the listener failed.
-    #[error("the server cannot listen: {0}")]
-    Listen(#[from] std::io::Error),
+    /// The address could not be listened on.
+    #[error("the server cannot listen{}: {error}", on(addresses))]
+    Listen {
+        /// What the address resolved to; nothing where it resolved to nothing.
+        addresses: Vec<SocketAddr>,
+        /// Why not.
+        error: io::Error,
+    },
     /// The configuration of origins has a mistake.
     #[error("the origins that may connect: {0}")]
     Cors(String),
@@ -337,6 +346,22 @@ pub enum Error {
     /// that are not seen, or is not in Unicode's form NFC.
     #[error("{0}")]
     Name(String),
+    /// The path of Socket.IO is not valid.
+    #[error(
+        "{0:?} is not a path for Socket.IO: write one like `/api/ws`, of letters, digits, `-`, `.`, `_` and \
+         `~`, without a slash at its end and outside `/dialogue`"
+    )]
+    Path(String),
+    /// A limit has a value that the server cannot work with.
+    #[error("`Limits::{limit}` is {value:?}: {rule}")]
+    Limit {
+        /// The field of `Limits`.
+        limit: &'static str,
+        /// Its value.
+        value: Duration,
+        /// What it may be.
+        rule: &'static str,
+    },
     /// What should be a proxy's address, or a network of such, is none.
     #[error("{0:?} is no address or network of a proxy, such as `10.0.0.0/8`")]
     Proxy(String),
@@ -356,6 +381,17 @@ pub enum Error {
         /// How many levels a payload may nest; with zero, no payload can be decoded.
         fits: usize,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn on(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    if addresses.is_empty() { String::new() } else { format!(" on {}", addresses.join(" or ")) }
 }
 
 fn or_bound(fits: usize) -> String {

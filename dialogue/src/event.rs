@@ -6,7 +6,7 @@ use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Flow, Issues, Payload, Rate, depth::nests_deeper_than, issues};
+use crate::{Flow, Issues, Payload, Rate, depth::nests_deeper_than, finite, issues};
 
 /// A typed payload that travels through rooms under one name.
 ///
@@ -42,15 +42,18 @@ use crate::{Flow, Issues, Payload, Rate, depth::nests_deeper_than, issues};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an event",
-    note = "add `#[derive(dialogue::Event)]` to `{Self}`"
+    note = "add `#[derive(dialogue::Event)]` to the type, and pass its value: `message`, not \
+            `&message` or `\"message\"`"
 )]
 pub trait Event: Payload + Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// Name, description and history of this event.
     const SPEC: EventSpec;
 
-    /// Runs the validator rules of the type and of what it holds, if there are any.
+    /// Runs the validator rules of the type and of what it holds, if there are any. Rejects a number that is
+    /// NaN or infinite, which JSON cannot hold.
     fn check(&self) -> Result<(), Issues> {
-        self.check_payload()
+        self.check_payload()?;
+        finite::check(self)
     }
 
     /// Decodes a payload from JSON and runs the rules of the type. One that nests deeper than

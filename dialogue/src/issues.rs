@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use crate::payload::{Field, Payload};
+use crate::{
+    Position, RawMessage,
+    payload::{Field, Payload},
+};
 
 /// One thing that is wrong with a payload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +19,8 @@ pub struct Issue {
     /// Where, in names on the wire: `lineItems[0].unitPrice`; empty for the payload itself.
     pub path: String,
     /// Which rule: validator's code (`length`, `email`, or the code of a custom rule), the keyword of
-    /// a schema that was given at run time (`minLength`), `depth` for one that nests too deep, or one of
+    /// a schema that was given at run time (`minLength`), `depth` for one that nests too deep, `finite` for a
+    /// number that is NaN or infinite, or one of
     /// `missing_field`, `unknown_field`, `unknown_variant`, `invalid_type`, `invalid_value`,
     /// `invalid_length` and `invalid` for a payload that does not have its type's shape.
     pub code: Cow<'static, str>,
@@ -44,10 +48,11 @@ impl Issues {
     pub(crate) fn of_elements<At, T: Payload>(
         elements: impl Iterator<Item = (At, T)>,
         place: impl Fn(At) -> String,
+        check: fn(&T) -> Result<(), Self>,
     ) -> Result<(), Self> {
         let mut issues = Vec::new();
         for (at, element) in elements {
-            if let Err(wrong) = element.check_payload() {
+            if let Err(wrong) = check(&element) {
                 issues.extend(wrong.under(&place(at)).0);
             }
             if issues.len() >= MAX_ISSUES {
@@ -107,6 +112,27 @@ impl fmt::Display for Issues {
 }
 
 impl std::error::Error for Issues {}
+
+/// A stored event that is not of its type: the type was another one when the event was stored.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("an event `{event}` cannot be read: {issues}")]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// The event's name.
+    pub event: Cow<'static, str>,
+    /// Its place in the room's log.
+    pub position: Option<Position>,
+    /// What is wrong with its payload.
+    pub issues: Issues,
+}
+
+impl Unreadable {
+    /// Not for people: what the Rust client makes of a message that it cannot read.
+    #[doc(hidden)]
+    pub fn new(message: &RawMessage, issues: Issues) -> Self {
+        Self { event: message.event.clone(), position: message.position, issues }
+    }
+}
 
 /// How many issues a payload has at most: the others are not told.
 const MAX_ISSUES: usize = 100;
@@ -219,6 +245,16 @@ pub(crate) fn of_schema(issues: impl Iterator<Item = (String, String, String)>) 
         params: BTreeMap::new(),
     };
     Issues(issues.map(of).collect())
+}
+
+/// A number of the payload is NaN or infinite.
+pub(crate) fn not_finite() -> Issues {
+    Issues(vec![Issue {
+        path: String::new(),
+        code: Cow::Borrowed("finite"),
+        message: "must be a finite number: JSON has no NaN and no infinity".to_owned(),
+        params: BTreeMap::new(),
+    }])
 }
 
 /// The payload nests deeper than it may.

@@ -59,8 +59,8 @@
 //!   a protocol crate that servers and clients share.
 //! - `jwt` (default) is [`auth::JwtVerifier`], which takes some seconds to compile.
 //! - `sqlite` is `store::Sqlite`, and `postgres` is `store::Postgres`: rooms whose events outlive the
-//!   process, in a file or in a database that several servers may share. Each takes most of a minute to
-//!   compile.
+//!   process, in a file or in a database that several servers may share. Such servers do not hear each
+//!   other yet: a room's clients should connect to one server. Each takes most of a minute to compile.
 //! - `conformance` is [`store::conformance`], the tests that every store passes.
 //! - `dev-log` is [`log_events`], a logger for development.
 //! - `bench` is for the benchmarks of Dialogue itself.
@@ -69,6 +69,7 @@ mod deny;
 mod depth;
 mod envelope;
 mod event;
+mod finite;
 mod issues;
 mod meta;
 mod name;
@@ -102,7 +103,7 @@ pub use crate::{
     deny::Deny,
     envelope::{Epoch, EventMessage, NotAnEpoch, Position, RawMessage},
     event::{Event, EventSpec},
-    issues::{Issue, Issues},
+    issues::{Issue, Issues, Unreadable},
     meta::Meta,
     name::{
         EVERY_EVENT, MAX_EVENT_NAME, MAX_KEY, MAX_ROOM_DESCRIPTION, MAX_ROOM_ID, MAX_ROOM_NAME,
@@ -217,7 +218,7 @@ pub use crate::{
         AnyRoom, Builder, Client, ClientId, Context, Cors, Dialogue, DialogueLayer,
         DialogueService, DisconnectReason, Encrypted, EventConfig, HandlerGuard, Handshake,
         HostedBy, Limits, RateLimited, RateLimiter, Receipt, RoomConfig, RoomHandle, Stats,
-        Trigger, UserRooms, listen,
+        StoredEvents, Trigger, UserRooms, listen,
         socketio::{self, Socket},
     },
 };

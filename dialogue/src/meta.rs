@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, fmt};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+    ser,
 };
 use serde_json::value::{RawValue, to_raw_value};
+
+use crate::finite;
 
 /// How deep values may nest; the object itself is the first level.
 const MAX_DEPTH: usize = 8;
@@ -46,15 +49,16 @@ impl Meta {
     ///
     /// # Errors
     ///
-    /// If the value is not JSON, such as a map with keys that are no strings, or if there would be too many
-    /// keys or levels; nothing has changed then.
+    /// If the value is not JSON, such as a map with keys that are no strings or a number that is NaN, or if
+    /// there would be too many keys or levels; nothing has changed then.
     pub fn insert(
         &mut self,
         key: impl Into<String>,
         value: impl Serialize,
     ) -> serde_json::Result<()> {
         let mut values = self.values();
-        values.insert(key.into(), to_raw_value(&value)?);
+        let value = finite::write(&value).map_err(ser::Error::custom)??;
+        values.insert(key.into(), value);
         let changed = to_raw_value(&values)?;
         check(changed.get())?;
         self.0 = changed;
@@ -113,7 +117,7 @@ impl fmt::Debug for Meta {
     }
 }
 
-/// What means the same is equal, whatever the order of keys.
+/// Two contexts are equal if they hold the same keys and values, in whatever order.
 impl PartialEq for Meta {
     fn eq(&self, other: &Self) -> bool {
         let value = |meta: &Self| serde_json::from_str::<serde_json::Value>(meta.as_json()).ok();
@@ -145,7 +149,7 @@ fn check(text: &str) -> serde_json::Result<()> {
     let mut keys = 0;
     let mut json = serde_json::Deserializer::from_str(text);
     let checked = (Level { depth: 0, keys: &mut keys }).deserialize(&mut json);
-    // The place in the text is of no use: it is all of what is wrong.
+    // The error does not say where in the text it is: the caller rejects all of `meta`.
     checked.map_err(
         |error| {
             if error.is_data() { error } else { de::Error::custom("`meta` is not JSON") }

@@ -62,6 +62,11 @@ pub trait Payload {
     #[doc(hidden)]
     fn check_payload(&self) -> Result<(), Issues>;
 
+    /// Runs the rules that validator's `nested` does not reach: those of what newtypes, variants and
+    /// fields without the attribute hold, however deep.
+    #[doc(hidden)]
+    fn check_held(&self) -> Result<(), Issues>;
+
     /// Writes what schemars does not know of the type's rules into a schema of it.
     #[doc(hidden)]
     fn rules(rules: &mut Rules<'_>)
@@ -116,7 +121,7 @@ impl<'a> Element<'a> {
 }
 
 /// A key of a map as the wire has it.
-fn on_the_wire(key: &impl Serialize) -> String {
+pub(crate) fn on_the_wire(key: &(impl Serialize + ?Sized)) -> String {
     match serde_json::to_value(key) {
         Ok(serde_json::Value::String(key)) => key,
         Ok(other) => other.to_string(),
@@ -141,6 +146,11 @@ macro_rules! through {
             fn check_payload(&self) -> Result<(), Issues> {
                 let $value = self;
                 $inner.map_or(Ok(()), T::check_payload)
+            }
+
+            fn check_held(&self) -> Result<(), Issues> {
+                let $value = self;
+                $inner.map_or(Ok(()), T::check_held)
             }
 
             fn rules(rules: &mut Rules<'_>) {
@@ -172,7 +182,12 @@ macro_rules! collections {
 
             fn check_payload(&self) -> Result<(), Issues> {
                 let $value = self;
-                Issues::of_elements($elements, $place)
+                Issues::of_elements($elements, $place, Payload::check_payload)
+            }
+
+            fn check_held(&self) -> Result<(), Issues> {
+                let $value = self;
+                Issues::of_elements($elements, $place, Payload::check_held)
             }
 
             fn rules(rules: &mut Rules<'_>) {

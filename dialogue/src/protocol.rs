@@ -98,6 +98,9 @@ pub struct Join<'a> {
     /// Event names to subscribe to, in place of the room's defaults, up to 1,000. `"*"` means every event.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "names")]
     pub subscribe: Option<Vec<String>>,
+    /// Whether to subscribe to the room's defaults as well as to the names in `subscribe`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub defaults: bool,
     /// What the client has seen already, if it was in the room before.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Since<'a>>,
@@ -105,6 +108,14 @@ pub struct Join<'a> {
 
 /// How many names a join may subscribe to.
 pub(crate) const MAX_NAMES: usize = 1_000;
+
+/// How many unknown names the answer to a join lists.
+#[cfg(feature = "server")]
+pub(crate) const MAX_UNKNOWN: usize = 100;
+
+fn is_empty(names: &[String]) -> bool {
+    names.is_empty()
+}
 
 /// Reads a list of names, up to one more than it may have.
 fn names<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
@@ -201,6 +212,9 @@ pub struct Triggered {
     /// The event's place there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
+    /// Whether the event was triggered before, with the same key: this trigger stored nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
 }
 
 /// `dialogue:getHistory`: by index, which counts from the newest event of one name, or by cursor, which
@@ -279,9 +293,12 @@ pub struct RoomCreated<'a> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticated {
-    /// When the proof ends, in milliseconds since the Unix epoch.
+    /// When the credentials expire, in milliseconds since the Unix epoch, by the server's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
+    /// How long the credentials last, in milliseconds, from when this was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
 }
 
 /// `dialogue:connected`.
@@ -292,13 +309,19 @@ pub struct Connected<'a> {
     pub client_id: Cow<'a, str>,
     /// Who authentication proved it to be.
     pub user_id: Cow<'a, str>,
-    /// When the proof ends, in milliseconds since the Unix epoch.
+    /// When the credentials expire, in milliseconds since the Unix epoch, by the server's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
+    /// How long the credentials last, in milliseconds, from when this was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
     /// The hash of the server's contract, if the client was built with another one: it said so with
     /// `?contract=` when it connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<Cow<'a, str>>,
+    /// The longest message that the server takes, in bytes. A longer one closes the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_message_bytes: Option<u64>,
 }
 
 /// The answer to a join.
@@ -313,6 +336,10 @@ pub struct Joined<'a> {
     pub room_name: Cow<'a, str>,
     /// What the member is subscribed to now.
     pub subscriptions: Cow<'a, [Cow<'static, str>]>,
+    /// Names in the join's `subscribe` that the member does not receive, up to 100: the room does not list them,
+    /// or they are more than a member may have.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub unknown_events: Cow<'a, [String]>,
     /// Which of the room's events are stored: a trigger of theirs may be sent again with its key.
     pub stored: Cow<'a, [Cow<'static, str>]>,
     /// The epoch of the room's log.
@@ -322,8 +349,8 @@ pub struct Joined<'a> {
     /// Only for a join with `since`: whether `events` are all that was missed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
-    /// If `recovered`, the last event of each name that the member is subscribed to, where there is one:
-    /// what was lost before the place that the client named is told by it.
+    /// Only for a join with `since`: the last event of each name that the member is subscribed to, where there
+    /// is one. It tells events that were lost before that position, and events that the log no longer keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<BTreeMap<Cow<'static, str>, u64>>,
     /// What was missed, oldest first, if `recovered`; otherwise the room's recent events, newest first.
@@ -418,6 +445,17 @@ pub struct Membership<'a> {
     /// Its name for people; only on `dialogue:joined`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub room_name: Option<Cow<'a, str>>,
+    /// Names in the join's `subscribe` that the room does not list, up to 100; only on `dialogue:joined`.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub unknown_events: Cow<'a, [String]>,
+}
+
+#[cfg(feature = "server")]
+impl<'a> Membership<'a> {
+    /// A room by its id alone.
+    pub(crate) fn of(room_id: Cow<'a, str>) -> Self {
+        Self { room_id, room_name: None, unknown_events: Cow::Borrowed(&[]) }
+    }
 }
 
 /// `dialogue:listRooms`.
@@ -555,7 +593,7 @@ mod tests {
         let log = r#""epoch":"00000000000000ab","seq":3"#;
 
         let joined = format!(
-            r#"{{"roomId":"a\"b","roomName":"A","subscriptions":["note","*"],"stored":["note"],{log},"recovered":true,"last":{{"note":3}},"events":{events},"more":false}}"#
+            r#"{{"roomId":"a\"b","roomName":"A","subscriptions":["note","*"],"unknownEvents":["old"],"stored":["note"],{log},"recovered":true,"last":{{"note":3}},"events":{events},"more":false}}"#
         );
         assert_eq!(through::<Joined<'_>>(&joined), joined);
         let page = format!(r#"{{"events":{events},"complete":true,{log}}}"#);
@@ -569,13 +607,19 @@ mod tests {
         );
         assert_eq!(through::<HistoryResponse<'_>>(&response), response);
 
-        for triggered in ["{}".to_owned(), format!("{{{log}}}")] {
+        for triggered in
+            ["{}".to_owned(), format!("{{{log}}}"), format!(r#"{{{log},"duplicate":true}}"#)]
+        {
             assert_eq!(through::<Triggered>(&triggered), triggered);
         }
-        for membership in [r#"{"roomId":"a"}"#, r#"{"roomId":"a","roomName":"A"}"#] {
+        for membership in [
+            r#"{"roomId":"a"}"#,
+            r#"{"roomId":"a","roomName":"A"}"#,
+            r#"{"roomId":"a","roomName":"A","unknownEvents":["old"]}"#,
+        ] {
             assert_eq!(through::<Membership<'_>>(membership), membership);
         }
-        for authenticated in ["{}", r#"{"expiresAt":7}"#] {
+        for authenticated in ["{}", r#"{"expiresAt":7}"#, r#"{"expiresAt":7,"expiresInMs":3}"#] {
             assert_eq!(through::<Authenticated>(authenticated), authenticated);
         }
         let subscriptions = format!(r#"{{"subscriptions":["note"],{log}}}"#);

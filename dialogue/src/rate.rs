@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// So many times in a span of time, evenly, and so many at once.
+/// A rate limit: one time per interval, and up to `burst` times at once.
 ///
 /// ```
 /// use dialogue::Rate;
@@ -12,8 +12,8 @@ use std::{num::NonZeroU32, time::Duration};
 /// assert_eq!(TRIGGERS.interval(), std::time::Duration::from_millis(10));
 /// ```
 ///
-/// What was not used comes back with time, up to the burst, which is the number of times unless
-/// said otherwise.
+/// Unused times accumulate up to the burst. Without [`burst`](Self::burst), the burst is the number of times of the
+/// rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     interval: Duration,

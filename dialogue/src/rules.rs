@@ -91,6 +91,12 @@ impl Rules<'_> {
         Rules::at(field, self.document)
     }
 
+    /// The schema of an element of a tuple.
+    pub fn item(&mut self, index: usize) -> Option<Rules<'_>> {
+        let item = self.schema.get_mut("items")?.get_mut(index)?;
+        Rules::at(item, self.document)
+    }
+
     /// What a variant of an enum holds, whose name is around it.
     pub fn variant(&mut self, names: [&'static str; 2]) -> Option<Rules<'_>> {
         let name = self.name(names);

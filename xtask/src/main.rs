@@ -56,6 +56,7 @@ fn test() -> Result<(), Failure> {
     node::require()?;
     let chromium = browser::require()?;
     let programs = postgres::require()?;
+    postgres::require_pooler()?;
     let valgrind = instructions::require()?;
 
     rust::format()?;

@@ -1,13 +1,16 @@
-//! What npm checks.
+//! Node.js: its version, packages and scripts.
 
-use std::{fs, path::Path, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
 use crate::command::{Failure, output, run};
 
-/// The oldest that everything here runs on: Vite asks for it.
+/// Minimum version of Node.js, which Vite requires.
 const OLDEST: (u32, u32) = (20, 19);
 
-/// Node and npm are there, and new enough.
+/// Environment variable with the folder of the built examples, for tests.
+const EXAMPLES: &str = "DIALOGUE_EXAMPLES";
+
+/// Fails unless npm and Node.js of at least [`OLDEST`] are installed.
 pub(crate) fn require() -> Result<(), Failure> {
     let (major, minor) = OLDEST;
     let missing = || Failure::new(format!("install Node.js {major}.{minor} or newer, with npm"));
@@ -22,9 +25,17 @@ pub(crate) fn require() -> Result<(), Failure> {
     output(Command::new("npm").arg("--version")).map(drop).ok_or_else(missing)
 }
 
+/// An npm command in a package's folder. Sets `DIALOGUE_EXAMPLES` to the folder of this program, where cargo also
+/// puts the examples.
 pub(crate) fn npm(package: &str) -> Command {
     let mut npm = Command::new("npm");
     npm.current_dir(package);
+    if let Ok(program) = env::current_exe()
+        && let Some(folder) = program.parent()
+        && env::var_os(EXAMPLES).is_none()
+    {
+        npm.env(EXAMPLES, folder);
+    }
     npm
 }
 

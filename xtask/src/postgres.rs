@@ -1,7 +1,6 @@
 //! The database server that stores are tested with.
 
 #[path = "../../dialogue/tests/support/postgres.rs"]
-#[allow(dead_code, reason = "the tests of stores crash servers too")]
 mod server;
 
 use std::{
@@ -25,6 +24,16 @@ pub(crate) fn require() -> Result<PathBuf, Failure> {
         install,
         "install PostgreSQL's server (on Debian, `apt-get install postgresql`), or put its programs into `PATH`",
     )
+}
+
+/// Sees to a pooler, which tests start by themselves.
+pub(crate) fn require_pooler() -> Result<(), Failure> {
+    debian::require(
+        server::find_pooler,
+        || debian::install(&["pgbouncer"]),
+        "install PgBouncer (on Debian, `apt-get install pgbouncer`), or put its program into `PATH`",
+    )
+    .map(drop)
 }
 
 fn install() -> Result<(), Failure> {

@@ -102,6 +102,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     (limits.answers, limits.answers_per_address) = (None, None);
     (limits.incoming, limits.incoming_per_address) = (None, None);
     limits.creations_per_address = None;
+    limits.address_bytes = limits.total_bytes;
     let server = Dialogue::builder(Bench::default()).limits(limits);
     let server = match &*env::args().nth(1).unwrap_or_else(|| "memory".to_owned()) {
         "memory" => server,

@@ -1,4 +1,4 @@
-//! The floor: tokio and WebSocket, and as little of Socket.IO as the load needs to be understood.
+//! The baseline: tokio and WebSocket, with only the part of Socket.IO that the load generator uses.
 
 use std::{
     collections::HashMap,
@@ -19,9 +19,9 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, Utf8Bytes, protocol::WebSocketConfig},
 };
 
-/// Messages that wait for a slow reader.
+/// Maximum number of queued messages of a connection. Further ones are dropped.
 const WAITING: usize = 128;
-/// The bytes that one read may take in.
+/// Size of the read buffer, in bytes.
 const READ: usize = 4_096;
 const OPEN: &str = r#"0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":100000}"#;
 const CONNECTED: &str = r#"40{"sid":"floor"}"#;
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// A connection's life. Whoever is gone stays in its rooms: nobody comes back here.
+/// Serves a connection. A closed one stays in its rooms: clients of the benchmark do not reconnect.
 async fn serve(stream: TcpStream, rooms: Rooms) -> Result<(), Box<dyn Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     let config = WebSocketConfig::default().read_buffer_size(READ);
@@ -75,7 +75,7 @@ async fn serve(stream: TcpStream, rooms: Rooms) -> Result<(), Box<dyn Error + Se
     Ok(())
 }
 
-/// Does what a message asks for.
+/// Handles CONNECT, a join or a trigger.
 fn answer(text: &str, inbox: &Sender<Utf8Bytes>, rooms: &Rooms) -> serde_json::Result<()> {
     if text.starts_with("40") {
         inbox.try_send(CONNECTED.into()).ok();

@@ -49,6 +49,7 @@ const BREAKS = ["*/", "**/ */", "\n", "\r", "\u2028", "\u2029", '"', "'", "`", "
 const NAMES = [
   "__proto__",
   "constructor",
+  "prototype",
   "toString",
   "hasOwnProperty",
   "$ref",
@@ -135,7 +136,8 @@ test("hostile_contract_runs_reads_and_fetches_nothing", async () => {
     `export const map: Payload["map"] = { any: "text" };`,
     ...NAMES.map((name, n) => {
       const key = JSON.stringify(name);
-      return `export const named${n}: Contract["rooms"][${key}]["events"][${key}][${key}] = "text";`;
+      const room = `Contract["rooms"][${key}]`;
+      return `export const named${n}: [keyof ${room}["triggers"], ${room}["events"][${key}][${key}], ${room}["triggers"][${key}][${key}]] = [${key}, "text", "text"];`;
     }),
     ...NAMES.map((name, n) => `export const direct${n}: Contract["direct"][${JSON.stringify(name)}]["text"] = "text";`),
     "// @ts-expect-error: what it says of itself is no type",

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Connection, Flow, ON, OVER};
+use super::{BETWEEN, Connection, Flow, ON, OVER};
 use crate::{
     answer::{accept, read},
     error::{ClientError, Failed, Refusal, RequestError},
@@ -20,6 +20,7 @@ use crate::{
     place::{At, End},
     request::passes,
     socket::packet,
+    who::expiry,
 };
 
 impl Connection {
@@ -51,11 +52,23 @@ impl Connection {
                     room.again(need, &mut self.link);
                 }
             }
+            Due::TooLarge(about, too_large) => self.too_large(about, Failed::TooLarge(too_large)),
             Due::Unused(id) => {
                 if self.rooms.get(&id).is_some_and(Membership::is_unused) {
                     self.leave(&id, &Failed::Left, None);
                 }
             }
+        }
+    }
+
+    /// What was asked was not sent.
+    fn too_large(&mut self, about: About, why: Failed) {
+        match about {
+            About::Room(id, _) => self.over(&id, &why),
+            About::Leave(id) => self.on_left(id, None),
+            About::Refresh => self.hub.tell(ClientError::Refresh(why.into())),
+            // Its outbox has failed it.
+            About::Request => {}
         }
     }
 
@@ -87,6 +100,9 @@ impl Connection {
             Some(Packet::Ack { id, data }) => {
                 if let Some(about) = self.link.answered(id) {
                     self.answer(id, about, accept(data));
+                    if self.too_long > 0 && !self.link.is_restoring() {
+                        (self.failed, self.too_long) = (0, 0);
+                    }
                 }
             }
             // A server that goes down, or whose client has expired, means this connection alone.
@@ -154,6 +170,13 @@ impl Connection {
     }
 
     fn answer(&mut self, id: u64, about: About, answer: Result<&RawValue, Refusal>) {
+        if about == About::Request
+            && self.outbox.name_of(id) == Some(event::AUTHENTICATE)
+            && let Ok(Ok(Authenticated { expires_in_ms, .. })) = answer.as_deref().map(read)
+        {
+            // From now on, whenever the app takes the answer.
+            self.expires(expiry(expires_in_ms), BETWEEN);
+        }
         let Self { link, rooms, hub, outbox, .. } = self;
         match about {
             About::Room(room_id, need) => {
@@ -168,7 +191,9 @@ impl Connection {
                 None => self.flush(),
             },
             About::Refresh => match answer.map_err(Failed::from).and_then(read) {
-                Ok(Authenticated { expires_at }) => self.expires_at(expires_at),
+                Ok(Authenticated { expires_in_ms, .. }) => {
+                    self.expires(expiry(expires_in_ms), BETWEEN);
+                }
                 Err(why) => {
                     let error = RequestError::from(why);
                     if let Some(wait) = error.refusal().and_then(passes) {
@@ -187,7 +212,7 @@ impl Connection {
             let refusal = why.clone().into();
             self.hub.tell(ClientError::Room { room_id: id.to_string(), refusal });
         }
-        if let Failed::Refused(_) = why {
+        if let Failed::Refused(_) | Failed::TooLarge(_) = why {
             self.forget(id, why);
         } else {
             // The server believes that it is in the room.

@@ -3,27 +3,25 @@
 mod incoming;
 mod leaving;
 
-use std::{
-    collections::HashMap,
-    ops::ControlFlow,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc, time::Duration};
 
 use dialogue::protocol::event;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use self::leaving::Leaving;
 use crate::{
     State,
     builder::Config,
-    error::{ClientError, ConnectError, Failed, RequestError},
+    error::{ClientError, ConnectError, Failed, RequestError, TooLarge},
     hub::{Hub, Wanted},
     link::{About, Due, Happened, Link, RoomId},
     membership::{Membership, Waiter},
-    request::{Outbox, Request},
+    request::{Loss, Outbox, Request},
     socket::{Lost, Socket},
     timers::TimerId,
     who::Who,
@@ -31,6 +29,11 @@ use crate::{
 
 /// How long before credentials expire new ones are sent, at most.
 const REFRESH: Duration = Duration::from_mins(1);
+/// How long after the server ends a connection with expired credentials this client may still believe them valid: it
+/// counts from when it learned how long they last.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long it takes from one refresh to the next, at least: new credentials may last as short as the old ones.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// What handles ask for.
 pub(crate) enum Command {
@@ -48,8 +51,6 @@ pub(crate) enum Command {
         room: Option<RoomId>,
         request: Request,
     },
-    /// When credentials expire that were sent.
-    ExpiresAt(Option<u64>),
     Close,
 }
 
@@ -65,12 +66,14 @@ pub(crate) struct Connection {
     opening: Option<BoxFuture<'static, Result<(Socket, Who), ConnectError>>>,
     /// How many attempts failed in a row.
     failed: u32,
+    /// How many connections in a row ended with a message that was too long, before the rooms were restored.
+    too_long: u32,
     /// The server goes down, and said how long to stay away.
     stay_away: Option<Duration>,
     /// The server said that the credentials have expired.
     expired: bool,
     /// When they do, if that is known.
-    until: Option<SystemTime>,
+    until: Option<Instant>,
     refreshing: Option<BoxFuture<'static, Result<Option<Box<RawValue>>, RequestError>>>,
     refresh: Option<TimerId>,
 }
@@ -108,6 +111,7 @@ impl Connection {
             outbox: Outbox::default(),
             opening: None,
             failed: 0,
+            too_long: 0,
             stay_away: None,
             expired: false,
             until: None,
@@ -119,7 +123,9 @@ impl Connection {
     }
 
     pub(crate) async fn run(mut self) {
-        while self.step().await.is_continue() {}
+        while self.step().await.is_continue() {
+            self.flush_held();
+        }
         self.end().await;
     }
 
@@ -175,7 +181,6 @@ impl Connection {
                 Some(room) => room.request(request, &mut self.link),
                 None => drop(request.reply.send(Err(Failed::Left))),
             },
-            Command::ExpiresAt(at) => self.expires_at(at),
             Command::Close => {}
         }
     }
@@ -192,22 +197,37 @@ impl Connection {
     fn flush(&mut self) {
         let link = &mut self.link;
         if link.is_up() {
-            self.outbox.flush(|it| link.ask_raw(it.name, &it.payload, About::Request));
+            let is_clear = link.is_clear();
+            let ask = |it: &Request| link.ask_raw(it.name, &it.payload, About::Request);
+            let is_held = self.outbox.flush(is_clear, ask);
+            link.is_held |= is_held;
+        }
+    }
+
+    /// Sends the next request that waited until nothing else is in flight that may be why a connection is lost.
+    fn flush_held(&mut self) {
+        if self.link.is_held && self.link.is_clear() {
+            self.link.is_held = false;
+            self.flush();
+            self.rooms.values_mut().for_each(|room| room.flush(&mut self.link));
         }
     }
 
     /// The server has said who this is.
     fn up(&mut self, socket: Socket, who: Who) {
-        self.link.up(socket);
-        let Who { expires_at, user_id, .. } = who.clone();
+        self.link.up(socket, who.longest);
+        let Who { expires, user_id, .. } = who.clone();
         let before = self.hub.who.send_replace(who);
         if before.user_id != user_id {
             self.outbox.change_user();
             self.rooms.values_mut().for_each(Membership::change_user);
         }
         self.hub.state.send_replace(State::Connected);
-        (self.failed, self.expired) = (0, false);
-        self.expires_at(expires_at);
+        self.expired = false;
+        if self.too_long < 2 {
+            self.failed = 0;
+        }
+        self.expires(expires, Duration::ZERO);
         // Whoever wanted to join meanwhile may have given up.
         self.rooms.retain(|_, room| room.was_joined() || !room.is_unused());
         for room in self.rooms.values_mut() {
@@ -236,13 +256,24 @@ impl Connection {
 
     /// The connection is no more.
     fn lost(&mut self) -> Flow {
-        drop(self.link.down());
+        let too_long = self.link.too_long();
+        let alone = self.link.has_one_cause(too_long.is_some());
+        let is_restoring = self.link.is_restoring();
+        self.link.down();
+        if let Some(TooLarge { size, limit }) = too_long {
+            self.hub.tell(ClientError::TooLong { size, limit });
+            if is_restoring {
+                self.too_long = self.too_long.saturating_add(1);
+                self.failed = self.failed.saturating_add(u32::from(self.too_long > 1));
+            }
+        }
         self.hub.state.send_replace(State::Reconnecting);
-        self.outbox.lost();
-        self.rooms.values_mut().for_each(Membership::lost);
+        let loss = Loss { is_limit_known: self.link.knows_limit(), too_long, alone };
+        self.outbox.lost(loss);
+        self.rooms.values_mut().for_each(|room| room.lost(loss));
         self.all_left();
         self.refreshing = None;
-        self.expires_at(None);
+        self.expires(None, Duration::ZERO);
         let at_least = self.stay_away.take().unwrap_or_default();
         self.come_back(at_least)
     }
@@ -254,23 +285,21 @@ impl Connection {
         ON
     }
 
-    /// Sends new credentials in time before the present ones expire.
-    fn expires_at(&mut self, at: Option<u64>) {
+    /// Sends new credentials before the present ones expire, and not before `at_least` has passed.
+    fn expires(&mut self, until: Option<Instant>, at_least: Duration) {
         if let Some(timer) = self.refresh.take() {
             self.link.timers.cancel(timer);
         }
-        // A moment that this system cannot tell never comes.
-        self.until = at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_millis(at)));
-        let Some(until) = self.until else { return };
-        // By this clock it may be over, as this clock is wrong: the server will say when it is.
-        let Ok(left) = until.duration_since(SystemTime::now()) else { return };
-        let wait = left.saturating_sub(REFRESH.min(left / 2));
+        self.until = until;
+        let Some(until) = until else { return };
+        let left = until.saturating_duration_since(Instant::now());
+        let wait = left.saturating_sub(REFRESH.min(left / 2)).max(at_least);
         self.refresh = Some(self.link.timers.after(wait, Due::Again(About::Refresh)));
     }
 
     /// Whether the server ends the connection because of its credentials.
     fn has_expired(&self) -> bool {
-        self.expired || self.until.is_some_and(|until| until <= SystemTime::now())
+        self.expired || self.until.is_some_and(|until| until <= Instant::now() + GRACE)
     }
 
     /// Says goodbye, to the server and to everybody who waits.

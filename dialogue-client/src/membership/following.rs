@@ -1,10 +1,13 @@
 //! What happens in a room, from the server to its streams.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, Weak},
+};
 
 use dialogue::{
     EVERY_EVENT, RawMessage,
-    protocol::{ErrorCode, GetHistory, Page, Subscribe, Subscriptions, event},
+    protocol::{ErrorCode, Failure, GetHistory, Page, Subscribe, Subscriptions, event},
 };
 use serde_json::value::RawValue;
 
@@ -17,6 +20,7 @@ use crate::{
     link::{Due, Link, Need},
     place::{At, End, Place, Range, Step},
     request::{is_gone, passes},
+    room::Core,
     stream::Reader,
 };
 
@@ -66,14 +70,15 @@ impl Membership {
         link: &mut Link,
         hub: &Hub,
     ) -> Result<(), Over> {
-        let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else {
+        let Self { readers, core, .. } = self;
+        let Some(reader) = readers.iter_mut().find(|reader| reader.id == id) else {
             return Ok(());
         };
         match range(answer) {
             Ok(range) => {
-                if let Some(at) = reader.page(range) {
-                    let event = Some(reader.event.into());
-                    self.tell_reset(&Reset { at, event });
+                let event: Arc<str> = reader.event.into();
+                if reader.page(range, |at| tell_reset(core, at, Some(event.clone()))) {
+                    self.later(AGAIN, Need::CatchUp(id), link);
                 }
                 self.make_room(hub);
                 Ok(())
@@ -125,6 +130,7 @@ impl Membership {
             Ok(Ok(Subscriptions { subscriptions, seq, .. })) => {
                 let before = self.followed();
                 self.subscriptions = subscriptions.into_owned();
+                self.names = true;
                 let new = self.followed_besides(&before);
                 let readers = self.readers.iter_mut();
                 let of_them = readers.filter(|it| new.iter().any(|name| name == it.event));
@@ -139,8 +145,9 @@ impl Membership {
                 return self.put_off(refusal, Need::Subscribe(event.clone()), link, hub);
             }
             Err(refusal) => {
-                self.refuse(event);
-                hub.tell(ClientError::Room { room_id: self.id.to_string(), refusal });
+                if self.refuse(event) {
+                    hub.tell(ClientError::Room { room_id: self.id.to_string(), refusal });
+                }
             }
         }
         Ok(())
@@ -231,23 +238,20 @@ impl Membership {
                         }
                     }
                 }
-                Step::Fetch { after } => self.fetch(after, link),
+                Step::Fetch { after, later: false } => self.fetch(after, link),
+                Step::Fetch { later: true, .. } => self.later(AGAIN, Need::Fetch, link),
                 Step::Reset(at) => {
                     for reader in &mut self.readers {
                         self.made += 1;
                         reader.reset(self.made, at);
                     }
-                    self.tell_reset(&Reset { at, event: None });
+                    tell_reset(&self.core, at, None);
                 }
+                // A stream that is behind finds out by itself, when it is there.
+                Step::Skip { event, at } => tell_reset(&self.core, at, Some((&*event).into())),
             }
         }
         self.make_room(hub);
-    }
-
-    fn tell_reset(&self, reset: &Reset) {
-        if let Some(core) = self.core.upgrade() {
-            core.resets.tell(reset);
-        }
     }
 
     /// Knows streams from now on that were opened, which hear what happens next.
@@ -278,22 +282,27 @@ impl Membership {
         open.map(|reader| reader.event).filter(|event| !self.is_subscribed(event))
     }
 
-    /// The room refuses an event: nobody asks for it again, until somebody opens another stream of it.
-    fn refuse(&mut self, event: &str) {
-        let of_it = self.readers.iter_mut().filter(|reader| reader.event == event);
-        of_it.for_each(|reader| reader.refused = true);
+    /// The room refuses an event: it is not asked for again on this connection, unless another stream of it
+    /// is opened. Returns whether the app is to be told.
+    fn refuse(&mut self, event: &str) -> bool {
+        let mut is_new = false;
+        for reader in self.readers.iter_mut().filter(|reader| reader.event == event) {
+            is_new |= !reader.told;
+            (reader.refused, reader.told) = (true, true);
+        }
+        is_new
     }
 
-    /// Whether a join is refused for one of its events alone, which the room may have no more: it can do
-    /// without.
-    pub(super) fn is_without(&mut self, refusal: &Refusal) -> bool {
-        let event = refusal.event.as_deref().filter(|_| refusal.code == ErrorCode::EventNotAllowed);
-        let Some(event) = event else { return false };
-        let before = self.subscriptions.len();
-        self.subscriptions.retain(|own| own != event);
-        let named = self.subscriptions.len() < before || self.rest().any(|rest| rest == event);
-        self.refuse(event);
-        named
+    /// The room does not have an event that a join named, or has no place for it.
+    pub(super) fn lack(&mut self, event: &str, hub: &Hub) {
+        if self.refuse(event) {
+            let message = format!(
+                "the room does not list the event `{event}`, or takes no more subscriptions"
+            );
+            let failure = Failure::new(ErrorCode::EventNotAllowed, message);
+            let refusal = failure.in_room(&self.id).of_event(event).into();
+            hub.tell(ClientError::Room { room_id: self.id.to_string(), refusal });
+        }
     }
 
     /// Something about the handles has changed.
@@ -316,6 +325,12 @@ impl Membership {
                 });
             }
         }
+    }
+}
+
+fn tell_reset(core: &Weak<Core>, at: At, event: Option<Arc<str>>) {
+    if let Some(core) = core.upgrade() {
+        core.resets.tell(&Reset { at, event });
     }
 }
 

@@ -4,6 +4,7 @@ mod following;
 
 use std::{
     borrow::Cow,
+    collections::BTreeSet,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
@@ -14,12 +15,12 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     RoomState, answer,
-    error::{ClientError, Failed, Refusal},
+    error::{Failed, Refusal},
     feed::{Listeners, lock},
     hub::Hub,
     link::{About, Due, Link, Need, RoomId},
     place::{At, End, Place},
-    request::{Outbox, Request, passes},
+    request::{Loss, Outbox, Request, passes},
     room::Core,
     stream::Reader,
 };
@@ -47,6 +48,8 @@ pub(crate) struct Membership {
     /// What was reached; none before the first answer.
     place: Option<Place>,
     subscriptions: Vec<Cow<'static, str>>,
+    /// Whether joins name their events, because some stream needs one by name.
+    names: bool,
     /// Names of the room's events that are stored.
     stored: Vec<Cow<'static, str>>,
     readers: Vec<Reader>,
@@ -84,6 +87,7 @@ impl Membership {
             joined: false,
             place: None,
             subscriptions: Vec::new(),
+            names: false,
             stored: Vec::new(),
             readers: Vec::new(),
             made: 0,
@@ -126,16 +130,21 @@ impl Membership {
         self.core.strong_count() == 0 && self.waiting.iter().all(oneshot::Sender::is_closed)
     }
 
-    /// Joins, or joins again with the place that was reached.
+    /// Joins, or joins again with the place that was reached. It asks for the room's defaults, which may be
+    /// others than before, and names what streams are for besides.
     pub(crate) fn join(&mut self, link: &mut Link) {
         self.open(link);
         let at = self.place.as_ref().map(Place::since);
-        let subscribe = at.map(|_| {
+        // What a stream missed is sent only if the join names its event.
+        self.names |= at.is_some() && self.readers.iter().any(|reader| !reader.is_closed());
+        let subscribe = self.names.then(|| {
             let known = self.subscriptions.iter().map(|event| event.clone().into_owned());
-            known.chain(self.rest().map(str::to_owned)).collect()
+            let names: BTreeSet<_> = known.chain(self.rest().map(str::to_owned)).collect();
+            names.into_iter().collect()
         });
         let since = at.map(|at| Since { epoch: at.epoch.to_string().into(), seq: at.seq });
-        let join = Join { room_id: (&*self.id).into(), subscribe, since };
+        let defaults = self.names;
+        let join = Join { room_id: (&*self.id).into(), subscribe, defaults, since };
         link.ask(event::JOIN, &join, self.about(Need::Join));
     }
 
@@ -195,7 +204,8 @@ impl Membership {
             Ok(Err(unreadable)) => return Err(Over(unreadable)),
             Err(refusal) => return self.on_refused(refusal, link, hub),
         };
-        let Joined { room_name, subscriptions, stored, recovered, last, events, .. } = joined;
+        let Joined { room_name, subscriptions, unknown_events, .. } = joined;
+        let Joined { stored, recovered, last, events, .. } = joined;
         let at = At { epoch: joined.epoch, seq: joined.seq };
         self.open(link);
         self.joined = true;
@@ -204,6 +214,7 @@ impl Membership {
         (self.name, self.subscriptions) = (room_name.into(), subscriptions.into_owned());
         self.stored = stored.into_owned();
         self.state.send_replace(RoomState::Joined);
+        unknown_events.iter().for_each(|event| self.lack(event, hub));
         self.subscribe_to_rest(link);
         let followed = self.followed_besides(&before);
         match &mut self.place {
@@ -228,11 +239,6 @@ impl Membership {
         if !self.was_joined() {
             return Err(refusal.into());
         }
-        if self.is_without(&refusal) {
-            hub.tell(ClientError::Room { room_id: self.id.to_string(), refusal });
-            self.join(link);
-            return Ok(());
-        }
         let passing = [ErrorCode::RoomFull, ErrorCode::LimitExceeded, ErrorCode::Internal];
         if passes(&refusal).is_none() && !passing.contains(&refusal.code) {
             return Err(refusal.into());
@@ -252,19 +258,22 @@ impl Membership {
         self.outbox.change_user();
     }
 
-    fn flush(&mut self, link: &mut Link) {
+    pub(crate) fn flush(&mut self, link: &mut Link) {
         if self.joined {
             let id = &self.id;
             let about = || About::Room(id.clone(), Need::Request);
-            self.outbox.flush(|it| link.ask_raw(it.name, &it.payload, about()));
+            let is_clear = link.is_clear();
+            let ask = |it: &Request| link.ask_raw(it.name, &it.payload, about());
+            let is_held = self.outbox.flush(is_clear, ask);
+            link.is_held |= is_held;
         }
     }
 
     /// The connection is no more.
-    pub(crate) fn lost(&mut self) {
+    pub(crate) fn lost(&mut self, loss: Loss) {
         self.joined = false;
         self.state.send_replace(RoomState::Rejoining);
-        self.outbox.lost();
+        self.outbox.lost(loss);
         self.readers.iter_mut().for_each(Reader::lost);
     }
 

@@ -9,6 +9,9 @@ use std::{
 
 use dialogue::{Epoch, Position, RawMessage};
 
+/// How many events are fetched in a row. Where the log has more, it is a reset.
+const MOST_FETCHED: usize = 10_000;
+
 /// A place in a room's log: everything up to `seq` is accounted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct At {
@@ -23,10 +26,14 @@ pub struct At {
 pub(crate) enum Step {
     /// Hand this over: it is the next one.
     Deliver(Arc<RawMessage>),
-    /// Ask for what comes after this `seq`, and say so with [`Place::page`].
-    Fetch { after: u64 },
-    /// What comes next is after this place, and what was before it may be missing.
+    /// Ask for what comes after this `seq`, and say so with [`Place::page`]. Ask `later` where the last answer had
+    /// nothing new.
+    Fetch { after: u64, later: bool },
+    /// The log is another one, has lost what was seen of it, or has more than is fetched: what comes next is after
+    /// this place.
     Reset(At),
+    /// The log keeps this event's events before this place no more: the next one is after it.
+    Skip { event: Cow<'static, str>, at: At },
 }
 
 /// A page of history after a place, oldest first.
@@ -57,6 +64,8 @@ pub(crate) struct Place {
     held: Option<Held>,
     /// How many messages are held at most; what comes beyond that is fetched.
     hold: usize,
+    /// How many events are fetched in a row.
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -70,6 +79,10 @@ struct Held {
     beyond: Option<At>,
     /// What the server said last.
     end: Option<End>,
+    /// The first missing event of each name that the log is known to have had.
+    expected: BTreeMap<Cow<'static, str>, u64>,
+    /// How many events were fetched.
+    fetched: usize,
 }
 
 /// What an event is to a place.
@@ -90,12 +103,17 @@ impl Place {
         hold: usize,
     ) -> Self {
         let seen = names.into_iter().map(|name| (name, at.seq)).collect();
-        Self { at, seen, held: None, hold }
+        Self { at, seen, held: None, hold, most: MOST_FETCHED }
+    }
+
+    /// Fetches as much as there is: the reader of a stream says when.
+    pub(crate) fn without_bound(self) -> Self {
+        Self { most: usize::MAX, ..self }
     }
 
     /// Another one like this, somewhere else.
     pub(crate) fn anew(&self, at: At) -> Self {
-        Self::new(at, self.seen.keys().cloned(), self.hold)
+        Self { most: self.most, ..Self::new(at, self.seen.keys().cloned(), self.hold) }
     }
 
     pub(crate) fn at(&self) -> At {
@@ -134,17 +152,25 @@ impl Place {
         self.seen.values_mut().for_each(|seen| *seen = seq.max(*seen));
     }
 
-    /// Takes in the answer to a join that named [`Place::since`]: what was missed, if the server can tell
-    /// it, and what is followed from then on, too.
+    /// Takes in the answer to a join that named [`Place::since`]: what was missed, if the server sends
+    /// it, and what is followed from then on, too. What it does not send is fetched, page by page.
     pub(crate) fn joined(
         &mut self,
         end: End,
         recovered: Option<Vec<Arc<RawMessage>>>,
         names: impl IntoIterator<Item = Cow<'static, str>>,
     ) -> Vec<Step> {
-        self.follow(names, self.since().seq);
-        let from = self.held.take().map_or(self.at.seq, |held| held.from);
-        let Some(events) = recovered else { return vec![self.reset(end.at)] };
+        let since = self.since().seq;
+        self.follow(names, since);
+        self.held = None;
+        let Some(events) = recovered else {
+            if end.at.epoch != self.at.epoch || self.is_past(end.at) {
+                return vec![self.reset(end.at)];
+            }
+            let step = self.fall_behind(since);
+            self.hold_end(end);
+            return vec![step];
+        };
         if end.at.epoch != self.at.epoch {
             // Nothing is stored there, so that nothing can be missing.
             self.move_to(end.at);
@@ -156,9 +182,11 @@ impl Place {
         let mut steps = Vec::with_capacity(events.len());
         match self.see_all(events, &mut steps) {
             Verdict::Seen => steps.extend(self.end(end)),
-            Verdict::Gap { after } if after < from => steps.push(self.fall_behind(after)),
-            // A recovery is whole, or it is none.
-            Verdict::Gap { .. } | Verdict::Foreign => steps.push(self.reset(end.at)),
+            Verdict::Gap { after } => {
+                steps.push(self.fall_behind(after));
+                self.hold_end(end);
+            }
+            Verdict::Foreign => steps.push(self.reset(end.at)),
         }
         steps
     }
@@ -169,8 +197,11 @@ impl Place {
         if let Some(held) = &mut self.held {
             if held.messages.len() < self.hold {
                 held.messages.push_back(message);
-            } else {
-                held.beyond = Some(At { epoch: position.epoch, seq: position.seq });
+                return Vec::new();
+            }
+            held.beyond = Some(At { epoch: position.epoch, seq: position.seq });
+            if position.epoch == self.at.epoch {
+                self.expect_event(&message.event, position.seq);
             }
             return Vec::new();
         }
@@ -188,8 +219,8 @@ impl Place {
 
     /// Takes in where the log ends, as the server says by itself.
     pub(crate) fn end(&mut self, end: End) -> Vec<Step> {
-        if let Some(held) = &mut self.held {
-            held.end = Some(end);
+        if self.held.is_some() {
+            self.hold_end(end);
             return Vec::new();
         }
         if self.is_past(end.at) {
@@ -212,7 +243,9 @@ impl Place {
             (last > seen).then_some(*seen)
         });
         if let Some(after) = missing.min() {
-            return vec![self.fall_behind(after)];
+            let step = self.fall_behind(after);
+            self.expect(end);
+            return vec![step];
         }
         self.is_told(0, end.at.seq);
         Vec::new()
@@ -220,32 +253,84 @@ impl Place {
 
     /// Holds what comes from now on: there is something to fetch before it.
     pub(crate) fn fall_behind(&mut self, after: u64) -> Step {
-        let (messages, beyond, end) = (VecDeque::new(), None, None);
-        let held = Held { from: after, after, messages, beyond, end };
-        Step::Fetch { after: self.held.get_or_insert(held).after }
+        let (messages, expected) = (VecDeque::new(), BTreeMap::new());
+        let (beyond, end) = (None, None);
+        let held = Held { from: after, after, messages, beyond, end, expected, fetched: 0 };
+        Step::Fetch { after: self.held.get_or_insert(held).after, later: false }
+    }
+
+    /// Looks at where the log ends once there is nothing to fetch.
+    fn hold_end(&mut self, end: End) {
+        self.expect(&end);
+        if let Some(held) = &mut self.held {
+            held.end = Some(end);
+        }
+    }
+
+    /// Records the last event of each name. If no page brings it, events of that name are lost.
+    fn expect(&mut self, End { at, last }: &End) {
+        if at.epoch == self.at.epoch {
+            for (name, seq) in last {
+                self.expect_event(name, *seq);
+            }
+        }
+    }
+
+    fn expect_event(&mut self, name: &str, seq: u64) {
+        if let Some(held) = &mut self.held
+            && let Some((name, seen)) = self.seen.get_key_value(name)
+            && seq > *seen
+        {
+            let expected = held.expected.entry(name.clone()).or_insert(seq);
+            // A page has brought the one before.
+            *expected = if *expected > *seen { seq.min(*expected) } else { seq };
+        }
     }
 
     /// Takes in what was asked for.
-    pub(crate) fn page(&mut self, Range { events, complete, end }: Range) -> Vec<Step> {
+    pub(crate) fn page(&mut self, range: Range) -> Vec<Step> {
+        let asked = self.since();
+        let mut steps = self.take_page(range);
+        let is_same = self.since() == asked;
+        for step in &mut steps {
+            if let Step::Fetch { later, .. } = step {
+                *later = is_same;
+            }
+        }
+        steps
+    }
+
+    fn take_page(&mut self, Range { events, complete, end }: Range) -> Vec<Step> {
         // Nobody asked, or the answer comes twice.
-        let asked = self.held.as_ref().map(|held| (held.from, held.after));
-        let Some((from, after)) = asked else { return Vec::new() };
+        let Some(held) = &mut self.held else { return Vec::new() };
+        held.fetched += events.len();
+        let epoch = self.at.epoch;
+        let (from, after, fetched) = (held.from, held.after, held.fetched);
         let mut steps = Vec::with_capacity(events.len());
         let last = events.last().and_then(|event| event.position);
         let verdict = if end.epoch == self.at.epoch && end.seq >= after {
-            self.see_all(events, &mut steps)
+            // The log may have dropped events since they came.
+            let held = if complete { self.held_up_to(end) } else { Vec::new() };
+            self.see_kept(events.into_iter().chain(held), from, &mut steps)
         } else {
             Verdict::Foreign
         };
         let next = match (verdict, last) {
-            (Verdict::Seen, Some(last)) if !complete => Some((from, last.seq)),
-            // What is missing is from before what was asked for.
-            (Verdict::Gap { after }, _) if after < from => Some((after, after)),
+            (Verdict::Seen, Some(last)) if !complete && fetched < self.most => {
+                Some((from, last.seq))
+            }
+            // What is missing is from before what was asked for. Events that come again count once.
+            (Verdict::Gap { after }, _) => {
+                if let Some(held) = &mut self.held {
+                    held.fetched = 0;
+                }
+                Some((after, after))
+            }
             (Verdict::Seen, _) if complete => {
+                steps.extend(self.lost(from, end));
                 self.is_told(from, end.seq);
                 None
             }
-            // Something before what is kept was not seen, and is kept no more.
             _ => {
                 steps.push(self.reset(end));
                 if let Some(held) = &mut self.held {
@@ -253,16 +338,20 @@ impl Place {
                     held.messages.retain(|message| {
                         message.position.is_some_and(|position| position.epoch == end.epoch)
                     });
+                    if end.epoch != epoch {
+                        held.expected.clear();
+                    }
                 }
                 None
             }
         };
         if let (Some((from, after)), Some(held)) = (next, &mut self.held) {
             (held.from, held.after) = (from, after);
-            steps.push(Step::Fetch { after });
+            steps.push(Step::Fetch { after, later: false });
             return steps;
         }
-        let Some(Held { messages, beyond, end, .. }) = self.held.take() else { return steps };
+        let Some(held) = self.held.take() else { return steps };
+        let Held { messages, beyond, end, expected, .. } = held;
         for message in messages {
             steps.extend(self.live(message));
         }
@@ -270,6 +359,9 @@ impl Place {
             && (beyond.epoch != self.at.epoch || beyond.seq > self.at.seq)
         {
             steps.push(self.fall_behind(self.at.seq));
+            for (name, seq) in expected {
+                self.expect_event(&name, seq);
+            }
         }
         // The page may be newer than that.
         if let Some(end) = end {
@@ -278,11 +370,57 @@ impl Place {
         steps
     }
 
+    /// The messages that are held, up to there.
+    fn held_up_to(&self, end: At) -> Vec<Arc<RawMessage>> {
+        let held = self.held.iter().flat_map(|held| &held.messages);
+        let is_before = |message: &&Arc<RawMessage>| {
+            message.position.is_some_and(|it| it.epoch == end.epoch && it.seq <= end.seq)
+        };
+        held.filter(is_before).cloned().collect()
+    }
+
+    /// The events that the log had after a place, and that the pages up to its end did not bring.
+    fn lost(&self, from: u64, end: At) -> Vec<Step> {
+        let expected = self.held.iter().flat_map(|held| &held.expected);
+        let lost = expected.filter(|(name, seq)| {
+            let seen = self.seen(name);
+            seen >= from && (seen + 1..=end.seq).contains(*seq)
+        });
+        lost.map(|(event, _)| Step::Skip { event: event.clone(), at: end }).collect()
+    }
+
     fn see_all(&mut self, events: Vec<Arc<RawMessage>>, steps: &mut Vec<Step>) -> Verdict {
         for event in events {
             match self.see(event, steps) {
                 Verdict::Seen => {}
                 missing => return missing,
+            }
+        }
+        Verdict::Seen
+    }
+
+    /// Takes in what the log keeps after a place. Where something is missing before one of the events, the
+    /// log keeps it no more, unless it was before that place.
+    fn see_kept(
+        &mut self,
+        events: impl Iterator<Item = Arc<RawMessage>>,
+        from: u64,
+        steps: &mut Vec<Step>,
+    ) -> Verdict {
+        for event in events {
+            let mut verdict = self.see(event.clone(), steps);
+            if let (Verdict::Gap { after }, Some(Position { epoch, seq, .. })) =
+                (&verdict, event.position)
+                && *after >= from
+            {
+                let before = seq.saturating_sub(1);
+                self.seen.insert(event.event.clone(), before);
+                let at = At { epoch, seq: before };
+                steps.push(Step::Skip { event: event.event.clone(), at });
+                verdict = self.see(event, steps);
+            }
+            if !matches!(verdict, Verdict::Seen) {
+                return verdict;
             }
         }
         Verdict::Seen

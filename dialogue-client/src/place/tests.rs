@@ -30,14 +30,17 @@ fn page(epoch: &str, events: Vec<Arc<RawMessage>>, complete: bool, seq: u64) -> 
     Range { events, complete, end: at(epoch, seq) }
 }
 
-/// In short: `3` is handed over, `>2` is what comes after it asked for, `!5` is a reset.
+/// In short: `3` is handed over, `>2` is what comes after it asked for, `!5` is a reset,
+/// `tick!5` one of an event.
 fn told(steps: &[Step]) -> String {
     let steps = steps.iter().map(|step| match step {
         Step::Deliver(message) => {
             message.position.map_or("e".to_owned(), |position| position.seq.to_string())
         }
-        Step::Fetch { after } => format!(">{after}"),
+        Step::Fetch { after, later: false } => format!(">{after}"),
+        Step::Fetch { after, later: true } => format!("later>{after}"),
         Step::Reset(at) => format!("!{}", at.seq),
+        Step::Skip { event, at } => format!("{event}!{}", at.seq),
     });
     steps.collect::<Vec<_>>().join(" ")
 }
@@ -159,6 +162,57 @@ fn a_gap_is_fetched_page_by_page() {
     assert!(place.behind().is_none());
 }
 
+/// What comes of so many missing events, in pages of a hundred.
+fn fetched(place: &mut Place, count: u64) -> String {
+    let mut steps = place.live(tick(count, count - 1));
+    let mut told_last = String::new();
+    while let Some(Step::Fetch { after, .. }) = steps.pop() {
+        let end = count.min(after + 100);
+        let events = (after + 1..=end).map(|seq| tick(seq, seq - 1)).collect();
+        steps = place.page(page(OLD, events, end == count, count));
+        told_last = told(&steps[steps.len() - 1..]);
+    }
+    told_last
+}
+
+#[test]
+fn gap_of_more_events_than_are_fetched_in_a_row_is_a_reset() {
+    let place = || Place::new(at(OLD, 0), NAMES.map(Into::into), 2);
+    assert_eq!(fetched(&mut place(), 10_000), "10000");
+    let mut reset = place();
+    assert_eq!(fetched(&mut reset, 10_001), "!10001");
+    assert_eq!(told(&reset.live(tick(10_002, 10_001))), "10002");
+    // Streams are read at their own pace.
+    assert_eq!(fetched(&mut place().without_bound().anew(at(OLD, 0)), 10_001), "10001");
+}
+
+#[test]
+fn events_that_are_fetched_again_from_before_a_gap_count_once() {
+    let mut place = Place::new(at(OLD, 0), NAMES.map(Into::into), 2);
+    let tocks =
+        || (2..=6_001).map(|seq| tock(seq, seq - 1 - u64::from(seq == 2))).collect::<Vec<_>>();
+    // The tick 1 is missing, and nothing says so yet.
+    assert_eq!(told(&place.live(tock(2, 0))), "2");
+    assert_eq!(told(&place.live(tock(6_002, 6_001))), ">2");
+    place.page(page(OLD, tocks().split_off(1), false, 6_003));
+    assert_eq!(place.behind(), Some(6_001));
+    let late = vec![tock(6_002, 6_001), tick(6_003, 1)];
+    assert_eq!(told(&place.page(page(OLD, late.clone(), true, 6_003))), "6002 >0");
+    let range = [vec![tick(1, 0)], tocks()].concat();
+    assert_eq!(told(&place.page(page(OLD, range, false, 6_003))), "1 >6001");
+    assert_eq!(told(&place.page(page(OLD, late, true, 6_003))), "6003");
+}
+
+#[test]
+fn page_that_ends_before_an_event_that_came_is_asked_for_again_later() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    for _ in 0..2 {
+        assert_eq!(told(&place.page(page(OLD, vec![], true, 2))), "later>2");
+    }
+    assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2), tick(4, 3)], true, 4))), "3 4");
+}
+
 #[test]
 fn what_does_not_fit_while_a_range_is_fetched_is_fetched_too() {
     let mut place = place();
@@ -240,7 +294,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
 fn a_whole_page_accounts_for_names_that_it_does_not_have() {
     let mut place = place();
     assert_eq!(told(&place.end(end(OLD, &[("tick", 9)]))), ">2");
-    assert_eq!(told(&place.page(page(OLD, vec![], true, 9))), "");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(9, 2)], true, 9))), "9");
     // Of its name, 8 was before it, and not subscribed to then.
     assert_eq!(told(&place.live(tock(10, 8))), "10");
 }
@@ -279,6 +333,20 @@ fn a_join_that_tells_what_was_missing_before_it_has_that_fetched() {
 }
 
 #[test]
+fn join_that_tells_what_two_names_were_missing_before_it_has_both_fetched() {
+    let mut place = place();
+    // The tock 3 and the tick 5 are missing, and nothing says so before the connection is lost.
+    assert_eq!(told(&place.live(tick(4, 2))), "4");
+    assert_eq!(told(&place.live(event(OLD, "bell", 6, 0))), "6");
+    let end = end(OLD, &[("tick", 7), ("tock", 3), ("bell", 6)]);
+    assert_eq!(told(&place.joined(end, Some(vec![tick(7, 5)]), [])), ">4");
+    let range = vec![tick(5, 4), event(OLD, "bell", 6, 0), tick(7, 5)];
+    assert_eq!(told(&place.page(page(OLD, range.clone(), true, 7))), "5 7 >2");
+    let all = [vec![tock(3, 1), tick(4, 2)], range].concat();
+    assert_eq!(told(&place.page(page(OLD, all, true, 7))), "3");
+}
+
+#[test]
 fn a_join_that_names_more_than_before_lacks_nothing_of_it() {
     let mut place = Place::new(at(OLD, 2), ["tick".into()], 2);
     assert_eq!(told(&place.live(tick(9, 2))), "9");
@@ -288,11 +356,106 @@ fn a_join_that_names_more_than_before_lacks_nothing_of_it() {
 }
 
 #[test]
-fn a_join_that_is_not_recovered_is_a_reset() {
+fn unrecovered_join_has_what_was_missed_fetched() {
     let mut place = place();
-    assert_eq!(joined_anew(&mut place, end(OLD, &[("tick", 9)])), "!9");
-    assert_eq!(told(&place.live(tick(9, 8))), "");
+    assert_eq!(joined_anew(&mut place, end(OLD, &[("tick", 9)])), ">2");
+    assert_eq!(told(&place.live(tick(10, 9))), "");
+    let kept = vec![tick(8, 7), tick(9, 8)];
+    assert_eq!(told(&place.page(page(OLD, kept, true, 9))), "tick!7 8 9 10");
+}
+
+#[test]
+fn unrecovered_join_of_a_name_of_which_nothing_is_kept_is_a_reset_of_that_name() {
+    let mut place = place();
+    assert_eq!(joined_anew(&mut place, end(OLD, &[("tick", 9), ("tock", 8)])), ">2");
+    // Of the ticks, the log keeps none.
+    assert_eq!(told(&place.page(page(OLD, vec![tock(8, 1)], true, 9))), "8 tick!9");
     assert_eq!(told(&place.live(tick(10, 9))), "10");
+    assert_eq!(place.at(), at(OLD, 10));
+}
+
+#[test]
+fn unrecovered_join_resets_no_name_that_missed_nothing() {
+    let mut place = place();
+    assert_eq!(joined_anew(&mut place, end(OLD, &[("tick", 2), ("tock", 9)])), ">2");
+    assert_eq!(told(&place.page(page(OLD, vec![tock(3, 1)], false, 9))), "3 >3");
+    assert_eq!(told(&place.page(page(OLD, vec![tock(9, 3)], true, 9))), "9");
+}
+
+#[test]
+fn unrecovered_join_with_a_name_that_lacks_something_before_it_has_that_fetched() {
+    let mut place = place();
+    // 3 is missing, and nothing says so before the connection is lost.
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    assert_eq!(joined_anew(&mut place, end(OLD, &[("tick", 3), ("tock", 6)])), ">4");
+    assert_eq!(told(&place.page(page(OLD, vec![tock(6, 4)], true, 6))), "6 >2");
+    assert_eq!(told(&place.page(page(OLD, vec![tock(4, 1), tock(6, 4)], true, 6))), "tick!6");
+}
+
+#[test]
+fn position_ahead_of_what_is_kept_no_more_is_a_reset_of_that_name() {
+    let mut place = place();
+    assert_eq!(told(&place.end(end(OLD, &[("tick", 9)]))), ">2");
+    assert_eq!(told(&place.page(page(OLD, vec![], true, 9))), "tick!9");
+    assert_eq!(told(&place.live(tick(10, 9))), "10");
+}
+
+#[test]
+fn held_event_that_the_log_keeps_no_more_is_handed_over() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    assert_eq!(told(&place.live(tock(5, 1))), "");
+    assert_eq!(told(&place.page(page(OLD, vec![], true, 9))), "tick!3 4 5");
+}
+
+#[test]
+fn event_that_was_not_held_and_is_kept_no_more_is_a_reset_of_that_name() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    for (seq, prev) in [(5, 4), (6, 5)] {
+        assert_eq!(told(&place.live(tick(seq, prev))), "");
+    }
+    assert_eq!(told(&place.page(page(OLD, vec![], true, 9))), "tick!3 4 5 tick!9");
+}
+
+#[test]
+fn event_that_was_not_held_and_is_kept_no_more_on_the_second_page_is_a_reset_of_that_name() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    for (seq, prev) in [(5, 4), (6, 5)] {
+        assert_eq!(told(&place.live(tick(seq, prev))), "");
+    }
+    assert_eq!(told(&place.page(page(OLD, vec![tick(4, 3)], true, 4))), "tick!3 4 5 >5");
+    assert_eq!(told(&place.page(page(OLD, vec![], true, 9))), "tick!9");
+    assert_eq!(told(&place.live(tick(10, 9))), "10");
+}
+
+#[test]
+fn event_that_was_not_held_is_not_expected_of_another_log() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tick(4, 3))), ">2");
+    for message in [tick(5, 4), tick(6, 5), event(NEW, "tick", 3, 2)] {
+        assert_eq!(told(&place.live(message)), "");
+    }
+    assert_eq!(told(&place.page(page(NEW, vec![], true, 2))), "!2 >2");
+    assert_eq!(told(&place.page(page(NEW, vec![event(NEW, "tick", 3, 2)], true, 7))), "3");
+}
+
+#[test]
+fn unrecovered_join_goes_on_from_before_what_was_being_fetched() {
+    let mut place = place();
+    assert_eq!(told(&place.live(tock(4, 1))), "4");
+    assert_eq!(told(&place.live(tick(5, 3))), ">2");
+    assert_eq!(joined_anew(&mut place, end(OLD, &[("tick", 5), ("tock", 4)])), ">2");
+    let range = vec![tick(3, 2), tock(4, 1), tick(5, 3)];
+    assert_eq!(told(&place.page(page(OLD, range, true, 5))), "3 5");
+}
+
+#[test]
+fn unrecovered_join_to_a_log_that_ends_before_what_was_seen_is_a_reset() {
+    let mut place = place();
+    assert_eq!(joined_anew(&mut place, end(OLD, &[("tick", 1)])), "!1");
+    assert_eq!(told(&place.live(tick(2, 1))), "2");
 }
 
 #[test]
@@ -343,11 +506,22 @@ fn another_log_is_found_out_about_by_fetching() {
 }
 
 #[test]
-fn what_is_kept_no_more_is_a_reset() {
+fn page_with_a_gap_skips_to_the_first_event_that_is_kept() {
     let mut place = place();
     assert_eq!(told(&place.live(tick(9, 8))), ">2");
-    assert_eq!(told(&place.page(page(OLD, vec![tick(8, 7), tick(9, 8)], true, 9))), "!9");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(8, 7), tick(9, 8)], true, 9))), "tick!7 8 9");
     assert_eq!(told(&place.live(tick(10, 9))), "10");
+}
+
+#[test]
+fn page_with_a_gap_of_one_event_takes_nothing_from_others() {
+    let mut place = place();
+    // 3 is a tick that is missing, and nothing says so yet.
+    assert_eq!(told(&place.live(tock(5, 1))), "5");
+    assert_eq!(told(&place.live(tick(9, 7))), ">2");
+    let kept = vec![tock(4, 1), tock(5, 4), tock(6, 5), tick(7, 3), tock(8, 6)];
+    assert_eq!(told(&place.page(page(OLD, kept, false, 9))), "6 tick!6 7 8 >8");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(9, 7)], true, 9))), "9");
 }
 
 #[test]

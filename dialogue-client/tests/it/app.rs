@@ -69,7 +69,13 @@ pub mod square {
     }
 }
 
-#[dialogue::room("house:{number}", app = Town, events(Tick, Blink), max_size = 2)]
+#[dialogue::room(
+    "house:{number}",
+    app = Town,
+    events(Tick, Blink, Chime),
+    subscribe(Tick, Blink),
+    max_size = 2,
+)]
 pub mod house {
     use super::*;
 
@@ -85,7 +91,9 @@ pub mod house {
             cx.app().note(Noted::Knocked);
             std::future::pending::<()>().await;
         }
-        let locked = number == 13 || cx.app().locked.lock().unwrap().contains(&number);
+        // Nobody is at home the first time.
+        let first = number == 15 && cx.app().locked.lock().unwrap().remove(&number);
+        let locked = first || number == 13 || cx.app().locked.lock().unwrap().contains(&number);
         if locked { Err(Deny::new("nobody lives here")) } else { Ok(()) }
     }
 }
@@ -190,7 +198,17 @@ impl App for Town {
         client: &Client<Self>,
         request: dialogue::CreateRoom,
     ) -> Result<RoomConfig, Deny> {
+        // Any event at all, of which members receive these by default.
+        let any = |events: &[&'static str]| {
+            let config = request.config().event::<Blink>().server_event::<Bell>();
+            config.events_any().subscribe(events.iter().copied())
+        };
         if client.user_id() == "mayor" {
+            match &*request.name {
+                "Yard" => return Ok(any(&["blink"])),
+                "Yard with a bell" => return Ok(any(&["blink", "bell"])),
+                _ => {}
+            }
             let empty = request.name.starts_with("Empty");
             let config = request.config();
             Ok(if empty { config.event::<Blink>() } else { config.events_of::<building::Room>() })

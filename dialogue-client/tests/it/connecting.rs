@@ -8,15 +8,18 @@ use std::{
     time::Duration,
 };
 
+use axum::{Router, http::StatusCode};
+use dialogue::Dialogue;
 use dialogue_client::{
     Client, ClientError, ConnectError, ErrorCode, JoinError, Reconnect, RequestError, State,
 };
 use futures_util::{FutureExt, SinkExt};
 use tokio::net::TcpListener;
+use tower::Layer;
 
 use crate::{
-    app::{Login, Noted, Tick, Welcome, house, square},
-    server::{Server, soon, swiftly},
+    app::{Login, Noted, Tick, Town, Welcome, house, square},
+    server::{Server, limits, soon, swiftly},
 };
 
 #[tokio::test]
@@ -60,6 +63,31 @@ async fn what_is_no_server_is_told_apart() {
     server.proxy.stall(true);
     let silent = server.client("ann").connect_timeout(Duration::from_millis(50));
     assert!(matches!(silent.connect().await, Err(ConnectError::Timeout)));
+}
+
+#[tokio::test]
+async fn client_connects_to_a_server_in_a_nested_router_by_its_path() {
+    let town = Town::default();
+    let chat = Dialogue::builder(town).path("/api/ws").build().await.unwrap();
+    let inner = Router::new().fallback(async || StatusCode::NOT_FOUND);
+    let app = Router::new().nest_service("/app", chat.layer().layer(inner));
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", tcp.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        axum::serve(dialogue::listen(tcp), app).await.unwrap();
+    });
+    let client = |path: &str| {
+        let login = || async { Login { user: "ann".into(), lasts: None } };
+        Client::builder(&url).path(path).auth(login).connect()
+    };
+    let ann = client("/app/api/ws").await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    square.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    for elsewhere in ["/api/ws", "/app", "/app/socket.io"] {
+        let error = client(elsewhere).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Transport(_)), "{elsewhere}: {error:?}");
+    }
+    serving.abort();
 }
 
 #[tokio::test]
@@ -151,6 +179,16 @@ async fn credentials_are_obtained_for_each_connection() {
     assert_ne!(first, ann.id());
 }
 
+/// Waits until the client has another connection.
+async fn reconnected_as_another(client: &Client, before: &str) {
+    let other = async {
+        while client.state() != State::Connected || *client.id() == *before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(other).await;
+}
+
 /// Waits until a lost connection was noticed, and is back.
 async fn reconnected(client: &Client) {
     let mut states = client.states();
@@ -214,11 +252,11 @@ async fn expired_credentials_are_replaced_by_coming_back() {
 async fn credentials_are_refreshed_before_they_expire() {
     let mut server = Server::start().await;
     let ann =
-        server.client("ann").auth(|| async { Login { user: "ann".into(), lasts: Some(400) } });
+        server.client("ann").auth(|| async { Login { user: "ann".into(), lasts: Some(2_000) } });
     let ann = ann.connect().await.unwrap();
     let mut errors = ann.errors();
     let connection = ann.id();
-    for _ in 0..6 {
+    for _ in 0..4 {
         server.noted(&Noted::Authenticated("ann".into())).await;
     }
     // It outlived its first credentials, on one connection.
@@ -288,17 +326,90 @@ async fn a_draining_server_is_left_for_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_client_whose_clock_is_ahead_leaves_it_to_the_server_when_credentials_expire() {
-    let mut server = Server::start().await;
-    // By its own clock, they have expired years ago.
-    server.proxy.replace("\"expiresAt\":1", "\"expiresAt\": ");
-    let login = || async { Login { user: "ann".into(), lasts: Some(60_000) } };
-    let ann = server.client("ann").auth(login).connect().await.unwrap();
-    for _ in 0..20 {
+async fn refresh_when_the_clocks_differ_by_years_comes_in_time() {
+    // By this clock, the credentials have expired long ago, or do so far in the future.
+    for by in ["\"expiresAt\": ", "\"expiresAt\":9"] {
+        let mut server = Server::start().await;
+        server.proxy.replace("\"expiresAt\":1", by);
+        let obtained = Arc::new(AtomicU64::new(0));
+        let count = obtained.clone();
+        let ann = server.client("ann").auth(move || {
+            let lasts = if count.fetch_add(1, Ordering::Relaxed) == 0 { 1_000 } else { 60_000 };
+            async move { Login { user: "ann".into(), lasts: Some(lasts) } }
+        });
+        let ann = ann.connect().await.unwrap();
+        let connection = ann.id();
+        for _ in 0..2 {
+            server.noted(&Noted::Authenticated("ann".into())).await;
+        }
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
         ann.rooms().await.unwrap();
+        assert_eq!((ann.id(), obtained.load(Ordering::Relaxed)), (connection, 2));
     }
-    server.noted(&Noted::Authenticated("ann".into())).await;
-    assert!(server.notes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn credentials_that_last_as_short_as_the_ones_before_are_not_asked_for_in_a_loop() {
+    let server = Server::start().await;
+    let obtained = Arc::new(AtomicU64::new(0));
+    let count = obtained.clone();
+    let ann = server.client("ann").reconnect(Reconnect::never()).auth(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        async { Login { user: "ann".into(), lasts: Some(800) } }
+    });
+    let ann = ann.connect().await.unwrap();
+    // The second ones expire within the second that the client waits.
+    soon(ann.states().wait_for(|state| *state == State::Closed)).await.unwrap();
+    assert_eq!(obtained.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn credentials_whose_answer_the_app_does_not_take_are_refreshed_in_time() {
+    let mut server = Server::start().await;
+    let obtained = Arc::new(AtomicU64::new(0));
+    let count = obtained.clone();
+    let ann = server.client("ann").auth(move || {
+        let lasts = (count.fetch_add(1, Ordering::Relaxed) == 1).then_some(2_500);
+        async move { Login { user: "ann".into(), lasts } }
+    });
+    let ann = ann.connect().await.unwrap();
+    let connection = ann.id();
+    let mut authenticated = Box::pin(ann.authenticate());
+    assert!(authenticated.as_mut().now_or_never().is_none());
+    for _ in 0..3 {
+        server.noted(&Noted::Authenticated("ann".into())).await;
+    }
+    // On the connection that there is.
+    assert_eq!((ann.state(), ann.id()), (State::Connected, connection));
+    assert_eq!(obtained.load(Ordering::Relaxed), 3);
+    assert!(authenticated.await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn client_that_believes_its_expired_credentials_valid_comes_back() {
+    let mut server = Server::start().await;
+    // The client does not hear that they have expired.
+    server.proxy.replace("TOKEN_EXPIRED", "TOKEN_INVALID");
+    let obtained = Arc::new(AtomicU64::new(0));
+    let ann = server.client("ann").try_auth(move || {
+        let obtained = obtained.fetch_add(1, Ordering::Relaxed);
+        let lasts = (obtained == 0).then_some(2_000);
+        async move {
+            if obtained == 1 {
+                Err("no credentials")
+            } else {
+                Ok(Login { user: "ann".into(), lasts })
+            }
+        }
+    });
+    server.proxy.delay(Duration::from_millis(300));
+    let ann = ann.connect().await.unwrap();
+    server.proxy.delay(Duration::ZERO);
+    let connection = ann.id();
+    for _ in 0..2 {
+        server.noted(&Noted::Authenticated("ann".into())).await;
+    }
+    reconnected_as_another(&ann, &connection).await;
 }
 
 #[tokio::test]
@@ -335,4 +446,20 @@ async fn a_server_that_asks_and_reads_nothing_is_left() {
     let ann = Client::builder(url).reconnect(Reconnect::never()).connect().await.unwrap();
     soon(ann.states().wait_for(|state| *state == State::Closed)).await.unwrap();
     soon(asking).await.unwrap();
+}
+
+#[tokio::test]
+async fn credentials_over_the_servers_limit_are_not_sent() {
+    let server = Server::start().await;
+    let login =
+        |length: usize| move || async move { Login { user: "x".repeat(length), lasts: None } };
+    let error = server.client("").auth(login(70_000)).connect().await.unwrap_err();
+    let ConnectError::TooLarge { size, limit } = error else { panic!("{error}") };
+    assert!(size > 70_000 && limit == 65_500, "{size} {limit}");
+
+    let mut limits = limits();
+    limits.payload = 1_000;
+    let server = Server::with(limits).await;
+    let error = server.client("").auth(login(2_000)).connect().await.unwrap_err();
+    assert!(matches!(error, ConnectError::TooLarge { limit: 1_000, .. }), "{error}");
 }

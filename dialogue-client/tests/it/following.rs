@@ -227,7 +227,7 @@ async fn another_log_is_told_as_a_reset_and_heard_from_its_start() {
 }
 
 #[tokio::test]
-async fn more_than_the_server_replays_is_told_as_a_reset() {
+async fn more_than_the_server_replays_is_read_from_the_history() {
     let mut limits = limits();
     limits.recovery_events = 3;
     let server = Server::with(limits).await;
@@ -241,27 +241,97 @@ async fn more_than_the_server_replays_is_told_as_a_reset() {
         town.trigger(tick(n)).await.unwrap();
     }
     server.proxy.open();
-    assert_eq!(soon(resets.next()).await.unwrap().at.seq, MORE);
+    soon(square.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
     town.trigger(tick(MORE + 1)).await.unwrap();
-    assert_eq!(soon(ticks.next()).await.unwrap().data.n, MORE + 1);
+    for n in 1..=MORE + 1 {
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
+    }
+    assert!(resets.next().now_or_never().is_none());
 }
 
 #[tokio::test]
-async fn what_is_kept_no_more_is_told_as_a_reset() {
+async fn what_is_kept_no_more_is_told_as_a_reset_before_what_is_kept() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;
     let square = ann.join(square::Room).await.unwrap();
-    let (mut scarce, mut resets) = (square.on::<Scarce>(), square.resets());
+    let (mut ticks, mut scarce) = (square.on::<Tick>(), square.on::<Scarce>());
+    let mut resets = square.resets();
     server.proxy.close();
     soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
     let town = server.dialogue.room(square::Room);
+    town.trigger(tick(1)).await.unwrap();
     for n in 1..=MORE {
         town.trigger(Scarce { n }).await.unwrap();
     }
     server.proxy.open();
-    assert_eq!(soon(resets.next()).await.unwrap().at.seq, MORE);
+    let reset = soon(resets.next()).await.unwrap();
+    assert_eq!((reset.at.seq, reset.event.as_deref()), (1 + MORE - 3, Some("scarce")));
     town.trigger(Scarce { n: MORE + 1 }).await.unwrap();
-    assert_eq!(soon(scarce.next()).await.unwrap().data.n, MORE + 1);
+    for n in MORE - 2..=MORE + 1 {
+        assert_eq!(soon(scarce.next()).await.unwrap().data.n, n);
+    }
+    // All of these are kept.
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+}
+
+#[tokio::test]
+async fn more_events_than_are_fetched_in_a_row_are_told_as_a_reset() {
+    let mut limits = limits();
+    limits.recovery_events = 3;
+    let server = Server::with(limits).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut resets) = (square.on::<Tick>(), square.resets());
+    server.proxy.close();
+    soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+    let town = server.dialogue.room(square::Room);
+    for n in 1..=10_200 {
+        town.trigger(tick(n)).await.unwrap();
+    }
+    server.proxy.open();
+    let reset = soon(resets.next()).await.unwrap();
+    assert_eq!((reset.at.seq, reset.event), (10_200, None));
+    town.trigger(tick(10_201)).await.unwrap();
+    let mut last = 0;
+    while last < 10_201 {
+        let n = soon(ticks.next()).await.unwrap().data.n;
+        assert!(n > last);
+        last = n;
+    }
+    assert!(resets.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn event_of_which_nothing_is_kept_is_told_as_a_reset() {
+    let server = Server::in_bytes(50_000).await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut chimes, mut scarce) = (square.on::<Chime>(), square.on::<Scarce>());
+    let mut resets = square.resets();
+    let town = server.dialogue.room(square::Room);
+    town.trigger(Scarce { n: 1 }).await.unwrap();
+    assert_eq!(soon(scarce.next()).await.unwrap().data.n, 1);
+    // This is answered after the subscription to chimes.
+    ann.rooms().await.unwrap();
+    server.proxy.close();
+    soon(square.states().wait_for(|state| *state == RoomState::Rejoining)).await.unwrap();
+    town.trigger(chime(1)).await.unwrap();
+    for n in 1..=MORE {
+        town.trigger(tick(n)).await.unwrap();
+    }
+    server.proxy.open();
+    let mut reset = Vec::new();
+    for _ in 0..2 {
+        let event = soon(resets.next()).await.unwrap().event;
+        reset.push(event.unwrap().to_string());
+    }
+    // All scarce events were seen.
+    assert_eq!(reset, ["tick", "chime"]);
+    town.trigger(chime(2)).await.unwrap();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 2);
+    town.trigger(Scarce { n: 2 }).await.unwrap();
+    assert_eq!(soon(scarce.next()).await.unwrap().data.n, 2);
+    assert!(resets.next().now_or_never().is_none());
 }
 
 #[tokio::test]

@@ -109,7 +109,9 @@ async fn server_behind_nginx_as_documented_serves_clients_over_tls() {
     let handshake = chat.clients_of("ann")[0].handshake();
     let header = |name: &str| handshake.headers().get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(header("x-forwarded-proto"), "https");
-    assert_eq!(header("host"), format!("localhost:{}", nginx.port));
+    for host in ["host", "x-forwarded-host"] {
+        assert_eq!(header(host), format!("localhost:{}", nginx.port));
+    }
     assert_eq!(handshake.address(), Some(IpAddr::from([127, 0, 0, 1])));
     ann.close().await;
     serving.abort();

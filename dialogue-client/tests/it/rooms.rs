@@ -1,14 +1,17 @@
 //! Joining, leaving, and rooms in general.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use dialogue::{EventMessage, Position, Rate};
-use dialogue_client::{Client, ClientError, CreateRoom, ErrorCode, JoinError, RoomState, State};
-use futures_util::FutureExt;
+use dialogue::{EventMessage, Limits, Position, Rate, RoomConfig};
+use dialogue_client::{
+    Client, ClientError, CreateRoom, ErrorCode, Feed, HistoryError, JoinError, Reconnect,
+    RoomState, State,
+};
+use futures_util::{FutureExt, future};
 
 use crate::{
     app::{Bell, Blink, Chime, Noted, Tick, building, house, square},
-    server::{Server, connect_past, limits, soon},
+    server::{Server, connect_past, limits, soon, swiftly},
 };
 
 #[tokio::test]
@@ -211,7 +214,7 @@ async fn a_join_that_was_given_up_is_not_carried_out_later() {
     let joins = server.proxy.count("\"roomName\"");
     server.proxy.open();
     soon(ann.states().wait_for(|state| *state == State::Connected)).await.unwrap();
-    ann.join(square::Room).await.unwrap();
+    drop(ann.join(square::Room).await.unwrap());
     assert_eq!(*joins.borrow(), 1);
 }
 
@@ -283,8 +286,12 @@ async fn a_stream_that_the_room_refuses_costs_nothing_else() {
 
 /// Replaces the server while a client does not get through, and has its mayor build a shed there.
 async fn rebuild(server: &mut Server, away: &Client, name: &str) {
+    rebuild_with(limits(), server, away, name).await;
+}
+
+async fn rebuild_with(limits: Limits, server: &mut Server, away: &Client, name: &str) {
     server.proxy.close();
-    server.restart().await;
+    server.restart_with(limits).await;
     soon(away.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
     let mayor = connect_past(server, "mayor").await;
     mayor.create_room(CreateRoom::new("shed", name)).await.unwrap();
@@ -312,6 +319,86 @@ async fn a_room_that_has_an_event_no_more_is_joined_again_without_it() {
             break;
         }
     }
+}
+
+/// What the errors say of rooms that do not have an event.
+fn unknown(errors: &mut Feed<Arc<ClientError>>) -> Vec<String> {
+    let mut events = Vec::new();
+    while let Some(error) = errors.next().now_or_never().flatten() {
+        if let ClientError::Room { refusal, .. } = &*error {
+            assert_eq!(refusal.code, ErrorCode::EventNotAllowed);
+            events.push(refusal.event.clone().unwrap());
+        }
+    }
+    events
+}
+
+#[tokio::test]
+async fn stream_of_an_event_that_the_next_version_adds_hears_it_after_the_rejoin() {
+    let mut server = Server::start().await;
+    let (mayor, ann) = (server.connect("mayor").await, server.connect("ann").await);
+    mayor.create_room(CreateRoom::new("shed", "Empty shed")).await.unwrap();
+    let shed = ann.join_id::<building::Room>("shed").await.unwrap();
+    let (mut ticks, mut errors) = (shed.on::<Tick>(), ann.errors());
+    ann.rooms().await.unwrap();
+    assert_eq!(unknown(&mut errors), ["tick"]);
+    rebuild(&mut server, &ann, "Shed").await;
+    shed.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    assert!(unknown(&mut errors).is_empty());
+}
+
+#[tokio::test]
+async fn stream_of_an_event_that_one_version_lacks_hears_it_with_the_next() {
+    let mut server = Server::start().await;
+    let (mayor, ann) = (server.connect("mayor").await, server.connect("ann").await);
+    mayor.create_room(CreateRoom::new("shed", "Shed")).await.unwrap();
+    let shed = ann.join_id::<building::Room>("shed").await.unwrap();
+    let (mut chimes, mut errors) = (shed.on::<Chime>(), ann.errors());
+    rebuild(&mut server, &ann, "Empty shed").await;
+    shed.trigger(Blink { n: 1 }).await.unwrap();
+    assert_eq!(unknown(&mut errors), ["chime"]);
+    rebuild(&mut server, &ann, "Shed").await;
+    shed.trigger(Chime { by: "ann".into(), n: 2 }).await.unwrap();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 2);
+    assert!(unknown(&mut errors).is_empty());
+}
+
+#[tokio::test]
+async fn rejoin_of_a_room_without_other_streams_gets_the_defaults_of_the_next_version() {
+    let mut server = Server::start().await;
+    let (mayor, ann) = (server.connect("mayor").await, server.connect("ann").await);
+    mayor.create_room(CreateRoom::new("shed", "Empty shed")).await.unwrap();
+    let shed = ann.join_id::<building::Room>("shed").await.unwrap();
+    let mut errors = ann.errors();
+    let named = server.proxy.count("unknownEvents");
+    for (name, defaults) in [("Shed", "tick"), ("Empty shed", "blink")] {
+        rebuild(&mut server, &ann, name).await;
+        soon(shed.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
+        let client = &server.dialogue.clients_of("ann")[0];
+        assert_eq!(client.subscriptions_id("shed"), [defaults]);
+    }
+    assert!(unknown(&mut errors).is_empty());
+    assert_eq!(*named.borrow(), 0);
+}
+
+#[tokio::test]
+async fn rejoin_with_the_most_names_gets_the_defaults_of_the_next_version_besides() {
+    let mut limits = limits();
+    limits.subscriptions_per_room = 2;
+    let mut server = Server::with(limits.clone()).await;
+    let (mayor, ann) = (server.connect("mayor").await, server.connect("ann").await);
+    mayor.create_room(CreateRoom::new("shed", "Yard")).await.unwrap();
+    let shed = ann.join_id::<building::Room>("shed").await.unwrap();
+    let (mut ticks, mut errors) = (shed.on::<Tick>(), ann.errors());
+    ann.rooms().await.unwrap();
+    rebuild_with(limits, &mut server, &ann, "Yard with a bell").await;
+    soon(shed.states().wait_for(|state| *state == RoomState::Joined)).await.unwrap();
+    let client = &server.dialogue.clients_of("ann")[0];
+    assert_eq!(client.subscriptions_id("shed"), ["blink", "bell", "tick"]);
+    shed.trigger(Tick { by: "ann".into(), n: 1 }).await.unwrap();
+    assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
+    assert!(unknown(&mut errors).is_empty());
 }
 
 #[tokio::test]
@@ -382,6 +469,116 @@ async fn history_is_read_page_by_page_newest_first() {
     let pages: Vec<Vec<u64>> =
         pages.iter().map(|page| page.iter().map(|tick| tick.data.n).collect()).collect();
     assert_eq!(pages, [vec![7, 6, 5], vec![4, 3, 2], vec![1]]);
+}
+
+/// A server with 20 MB of chimes in the square, all of which one page may have.
+async fn server_of_long_pages() -> Server {
+    let mut limits = limits();
+    (limits.page_bytes, limits.address_bytes) = (40_000_000, 400_000_000);
+    let server = Server::with(limits).await;
+    let town = server.dialogue.room(square::Room);
+    for n in 1..=20 {
+        town.trigger(Chime { by: "x".repeat(1_000_000), n }).await.unwrap();
+    }
+    server
+}
+
+#[tokio::test]
+async fn answer_of_more_than_16_mib_is_read() {
+    let server = server_of_long_pages().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let mut errors = ann.errors();
+    let page = soon(square.history::<Chime>().limit(20).into_future()).await.unwrap();
+    assert_eq!(page.events.iter().map(|chime| chime.data.by.len()).sum::<usize>(), 20_000_000);
+    assert!(errors.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn answer_that_is_longer_than_the_client_takes_fails_with_the_bound() {
+    let server = server_of_long_pages().await;
+    let ann = server.client("ann").max_message_bytes(3_000_000).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let mut errors = ann.errors();
+    let history = square.history::<Chime>().limit(20).into_future();
+    let HistoryError::Unreadable(why) = soon(history).await.unwrap_err() else {
+        panic!("it has more than 20 MB")
+    };
+    assert!(why.contains("up to 3000000") && why.contains("max_message_bytes"), "{why}");
+    let error = soon(errors.next()).await.unwrap();
+    let ClientError::TooLong { size, limit: 3_000_000 } = *error else { panic!("{error}") };
+    assert!(size > 20_000_000);
+    let page = square.history::<Chime>().limit(2).await.unwrap();
+    assert_eq!(page.events.len(), 2);
+}
+
+#[tokio::test]
+async fn answer_that_is_too_long_fails_no_request_of_another_room() {
+    let server = server_of_long_pages().await;
+    // A connection that a request has lost is no failed attempt.
+    let reconnect = swiftly().attempts(1);
+    let builder = server.client("ann").reconnect(reconnect).max_message_bytes(3_000_000);
+    let ann = builder.connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let mut houses = Vec::new();
+    for number in 0..9 {
+        houses.push(ann.join(house::Room { number }).await.unwrap());
+    }
+    let long = square.history::<Chime>().limit(20).into_future();
+    let short = houses.iter().map(|house| house.history::<Chime>().into_future());
+    let listed = ann.rooms();
+    let all = future::join3(long, future::join_all(short), listed);
+    let (long, short, listed) = soon(all).await;
+    assert!(matches!(long, Err(HistoryError::Unreadable(_))), "{long:?}");
+    for page in short {
+        assert_eq!(page.unwrap().events, []);
+    }
+    assert_eq!(listed.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn joins_whose_answers_are_too_long_count_as_failed_attempts() {
+    let mut limits = limits();
+    (limits.recovery_bytes, limits.address_bytes) = (40_000_000, 400_000_000);
+    let server = Server::with(limits).await;
+    let instantly = Duration::from_millis(1);
+    let reconnect = Reconnect::default().delay(instantly, instantly).attempts(3);
+    let builder = server.client("ann").reconnect(reconnect).max_message_bytes(0);
+    let ann = builder.connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut errors, mut chimes) = (ann.errors(), square.on::<Chime>());
+    let town = server.dialogue.room(square::Room);
+    let chime = |n| Chime { by: "x".repeat(1_000_000), n };
+    square.trigger(Blink { n: 1 }).await.unwrap();
+    town.trigger(chime(1)).await.unwrap();
+    assert_eq!(soon(chimes.next()).await.unwrap().data.n, 1);
+    server.proxy.stall(true);
+    for n in 2..=3 {
+        town.trigger(chime(n)).await.unwrap();
+    }
+    server.proxy.cut();
+    server.proxy.stall(false);
+    soon(ann.states().wait_for(|state| *state == State::Closed)).await.unwrap();
+    let mut too_long = 0;
+    while let Some(error) = errors.next().await {
+        too_long += usize::from(matches!(&*error, ClientError::TooLong { limit: 1_048_576, .. }));
+    }
+    assert_eq!(too_long, 4);
+}
+
+#[tokio::test]
+async fn thousands_of_rooms_with_long_descriptions_are_listed_page_by_page() {
+    let server = Server::start().await;
+    for n in 0..3_000 {
+        let config = RoomConfig::new("Shed").description("d".repeat(2_000));
+        server.dialogue.create_room(&format!("shed {n}"), config).await.unwrap();
+    }
+    let ann = server.connect("ann").await;
+    let pages = server.proxy.count("\"next\":");
+    let rooms = soon(ann.rooms()).await.unwrap();
+    assert_eq!(rooms.iter().filter(|room| room.id.starts_with("shed ")).count(), 3_000);
+    // A page has up to 256,000 bytes.
+    assert!(*pages.borrow() > 20);
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ pub struct Server {
 #[derive(Clone)]
 enum Keeps {
     InMemory,
+    /// In so many bytes of memory.
+    InBytes(usize),
     OnFile(PathBuf),
     Shakily(Shaky),
 }
@@ -45,6 +47,11 @@ impl Server {
 
     pub async fn with(limits: Limits) -> Self {
         Self::new(limits, Keeps::InMemory).await
+    }
+
+    /// Keeps its logs in so many bytes of memory.
+    pub async fn in_bytes(bytes: usize) -> Self {
+        Self::new(limits(), Keeps::InBytes(bytes)).await
     }
 
     /// Keeps its logs in a file.
@@ -110,6 +117,7 @@ async fn serve(
     let builder = Dialogue::builder(town.clone()).limits(limits);
     let builder = match keeps {
         Keeps::InMemory => builder.store(Memory::new()),
+        Keeps::InBytes(bytes) => builder.store(Memory::new().bytes(*bytes)),
         Keeps::OnFile(file) => builder.store(Sqlite::open(file).await.unwrap()),
         Keeps::Shakily(store) => builder.store(store.clone()),
     };

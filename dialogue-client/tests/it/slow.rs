@@ -1,6 +1,7 @@
 //! Readers that are slower than what happens.
 
 use dialogue::Rate;
+use dialogue_client::RoomState;
 use futures_util::FutureExt;
 
 use crate::{
@@ -84,24 +85,58 @@ async fn a_client_that_the_server_moved_aside_fetches_what_it_missed() {
 }
 
 #[tokio::test]
-async fn what_a_slow_reader_finds_no_more_is_told_as_a_reset_of_its_event() {
-    let server = Server::start().await;
-    let ann = server.client("ann").buffer(2).connect().await.unwrap();
-    let square = ann.join(square::Room).await.unwrap();
-    let (mut scarce, mut resets) = (square.on::<Scarce>(), square.resets());
-    let town = server.dialogue.room(square::Room);
-    let mut last = 0;
-    for n in 1..=9 {
-        last = town.trigger(Scarce { n }).await.unwrap().position.unwrap().seq;
+async fn slow_reader_of_what_is_kept_in_part_is_told_a_reset_and_goes_on_with_what_is_kept() {
+    for (buffer, read) in [(1, 1), (2, 2), (4, 4)] {
+        let server = Server::start().await;
+        let ann = server.client("ann").buffer(buffer).connect().await.unwrap();
+        let square = ann.join(square::Room).await.unwrap();
+        let (mut scarce, mut resets) = (square.on::<Scarce>(), square.resets());
+        let town = server.dialogue.room(square::Room);
+        let mut last = 0;
+        for n in 1..=9 {
+            last = town.trigger(Scarce { n }).await.unwrap().position.unwrap().seq;
+        }
+        // All of it has arrived when this is answered.
+        ann.rooms().await.unwrap();
+        for n in 1..=read {
+            assert_eq!(soon(scarce.next()).await.unwrap().data.n, n);
+        }
+        let reset = soon(resets.next()).await.unwrap();
+        assert_eq!((reset.at.seq, reset.event.as_deref()), (last - 3, Some("scarce")));
+        for n in 7..=9 {
+            assert_eq!(soon(scarce.next()).await.unwrap().data.n, n);
+        }
+        town.trigger(Scarce { n: 10 }).await.unwrap();
+        assert_eq!(soon(scarce.next()).await.unwrap().data.n, 10);
+        assert!(resets.next().now_or_never().is_none());
     }
-    // All of it has arrived when this is answered.
+}
+
+#[tokio::test]
+async fn slow_reader_of_one_event_keeps_its_place_when_another_event_is_reset() {
+    let server = Server::start().await;
+    let ann = server.client("ann").buffer(1).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let (mut ticks, mut scarce) = (square.on::<Tick>(), square.on::<Scarce>());
+    let mut resets = square.resets();
+    let town = server.dialogue.room(square::Room);
+    for n in 1..=5 {
+        town.trigger(Tick { by: "town".into(), n }).await.unwrap();
+    }
     ann.rooms().await.unwrap();
-    assert_eq!(soon(scarce.next()).await.unwrap().data.n, 1);
-    assert_eq!(soon(scarce.next()).await.unwrap().data.n, 2);
-    let reset = soon(resets.next()).await.unwrap();
-    assert_eq!((reset.at.seq, reset.event.as_deref()), (last, Some("scarce")));
-    town.trigger(Scarce { n: 10 }).await.unwrap();
-    assert_eq!(soon(scarce.next()).await.unwrap().data.n, 10);
+    server.proxy.close();
+    soon(square.states().wait_for(|state| *state == RoomState::Rejoining)).await.unwrap();
+    for n in 1..=300 {
+        town.trigger(Scarce { n }).await.unwrap();
+    }
+    server.proxy.open();
+    assert_eq!(soon(resets.next()).await.unwrap().event.as_deref(), Some("scarce"));
+    for n in 1..=5 {
+        assert_eq!(soon(ticks.next()).await.unwrap().data.n, n);
+    }
+    for n in 298..=300 {
+        assert_eq!(soon(scarce.next()).await.unwrap().data.n, n);
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use dialogue_client::{ErrorCode, RoomState, TriggerError};
 use futures_util::FutureExt;
 
 use crate::{
-    app::{Blink, Login, Noted, Tick, house, square},
+    app::{Blink, Chime, Login, Noted, Tick, house, square},
     server::{Server, connect_past, limits, soon},
     shaky::Shaky,
 };
@@ -35,7 +35,8 @@ async fn the_same_key_is_answered_as_the_first_time() {
     let ann = server.connect("ann").await;
     let square = ann.join(square::Room).await.unwrap();
     let first = square.trigger(tick(1)).key("once").await.unwrap();
-    assert_eq!(square.trigger(tick(1)).key("once").await.unwrap(), first);
+    let again = square.trigger(tick(1)).key("once").await.unwrap();
+    assert_eq!((first.at, first.duplicate, again.duplicate), (again.at, false, true));
     let error = square.trigger(tick(2)).key("once").await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::KeyConflict));
 }
@@ -86,11 +87,33 @@ async fn a_trigger_whose_answer_was_lost_is_stored_once() {
     server.proxy.cut_instead_of("\"seq\":1");
     let receipt = soon(square.trigger(tick(1)).into_future()).await.unwrap();
     assert!(server.proxy.has_cut());
-    assert_eq!(receipt.at.unwrap().seq, 1);
+    assert_eq!((receipt.at.unwrap().seq, receipt.duplicate), (1, true));
     square.trigger(tick(2)).await.unwrap();
     assert_eq!(soon(ticks.next()).await.unwrap().data.n, 1);
     assert_eq!(soon(ticks.next()).await.unwrap().data.n, 2);
     assert_eq!(square.history::<Tick>().await.unwrap().events.len(), 2);
+}
+
+#[tokio::test]
+async fn long_trigger_within_the_servers_limit_is_answered_after_three_lost_connections() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let long = Chime { by: "x".repeat(100_000), n: 1 };
+    let mut trigger = square.trigger(long).into_future();
+    // The answer, and what it is when it is sent again.
+    for words in ["\"seq\":1}", "\"duplicate\":true", "\"duplicate\":true"] {
+        server.proxy.cut_instead_of(words);
+        while !server.proxy.has_cut() {
+            let tick = tokio::time::sleep(Duration::from_millis(1));
+            let over = soon(async {
+                tokio::select! { biased; it = &mut trigger => Some(it), () = tick => None }
+            });
+            assert!(over.await.is_none(), "it is answered after the last cut");
+        }
+    }
+    assert_eq!(soon(trigger).await.unwrap().at.unwrap().seq, 1);
+    assert_eq!(square.history::<Chime>().await.unwrap().events.len(), 1);
 }
 
 #[tokio::test]
@@ -186,7 +209,7 @@ async fn only_so_many_are_under_way_and_the_rest_waits_for_its_turn() {
     let receipts = soon(futures_util::future::join_all(all)).await;
     let places = receipts.into_iter().map(|receipt| receipt.unwrap().at.unwrap().seq);
     assert_eq!(places.collect::<Vec<_>>(), [2, 3, 4]);
-    soon(joining).await.unwrap().unwrap();
+    drop(soon(joining).await.unwrap().unwrap());
 }
 
 #[tokio::test]
@@ -208,4 +231,48 @@ async fn what_cannot_be_stored_now_is_sent_again_until_it_is_or_its_time_is_over
     let kept = square.history::<Tick>().await.unwrap().events;
     assert_eq!((kept.len(), kept[0].data.n), (1, 2));
     assert_eq!(kept[0].position.unwrap().seq, receipt.at.unwrap().seq);
+}
+
+#[tokio::test]
+async fn trigger_over_the_servers_limit_is_rejected_and_takes_nothing_along() {
+    let server = Server::start().await;
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let connection = ann.id();
+    let chime = |length| Chime { by: "x".repeat(length), n: 1 };
+    let before = square.trigger(tick(1)).into_future();
+    let long = square.trigger(chime(1_100_000)).into_future();
+    let after = square.trigger(tick(2)).into_future();
+    let (before, long, after) = soon(async { tokio::join!(before, long, after) }).await;
+    assert_eq!(before.unwrap().at.unwrap().seq, 1);
+    assert_eq!(after.unwrap().at.unwrap().seq, 2);
+    let Err(TriggerError::TooLarge { size, limit }) = long else { panic!("{long:?}") };
+    assert!(size > 1_100_000, "{size}");
+    assert_eq!(limit, 1_000_000);
+    // What just fits is stored.
+    let around = size - 1_100_000;
+    soon(square.trigger(chime(limit - around)).into_future()).await.unwrap();
+    let Err(TriggerError::TooLarge { size, .. }) = square.trigger(chime(limit - around + 1)).await
+    else {
+        panic!("one byte too many")
+    };
+    assert_eq!((size, ann.id()), (limit + 1, connection));
+}
+
+#[tokio::test]
+async fn long_trigger_to_a_server_that_does_not_say_its_limit_loses_two_connections_and_no_more() {
+    let mut server = Server::start().await;
+    server.proxy.replace("\"maxMessageBytes\"", "\"noMessageBytes!\"");
+    let ann = server.connect("ann").await;
+    let square = ann.join(square::Room).await.unwrap();
+    let long = square.trigger(Chime { by: "x".repeat(1_100_000), n: 1 }).into_future();
+    let after = square.trigger(tick(1)).into_future();
+    let (long, after) = soon(async { tokio::join!(long, after) }).await;
+    assert!(matches!(long, Err(TriggerError::Disconnected)), "{long:?}");
+    assert_eq!(after.unwrap().at.unwrap().seq, 1);
+    let mut connections = 0;
+    while let Ok(noted) = server.notes.try_recv() {
+        connections += usize::from(noted == Noted::Authenticated("ann".into()));
+    }
+    assert_eq!(connections, 3);
 }

@@ -4,15 +4,17 @@ import { Deferred } from "./deferred.js";
 import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { Unsubscribe } from "./handlers.js";
+import { byteLength, writeJson } from "./json.js";
 import type { Auth, Credentials, DialogueClientOptions } from "./options.js";
 import { fits, type Packet } from "./packet.js";
 import { decodeConnectError, decodeRefusal } from "./refusal.js";
-import { notConnected, type RequestBody, type Requester, send } from "./request.js";
+import { notConnected, type RequestBody, type Requester, send, tooLarge } from "./request.js";
 import type { RoomInfo } from "./room-info.js";
 import type { End } from "./place.js";
 import { isUnanswered } from "./retry.js";
 import { serverOrigin } from "./server-url.js";
 import { countable } from "./timer.js";
+import { transportsOf } from "./transports.js";
 import { onWake } from "./wake.js";
 
 /** What the server says of a connection, first of all. */
@@ -21,6 +23,8 @@ interface Welcome extends Authenticated {
   readonly userId: string;
   /** The hash of its contract, where the client's is another. */
   readonly contract?: string;
+  /** The longest message that it takes, in bytes. Absent: not known. */
+  readonly maxMessageBytes?: number;
 }
 
 interface InRoom {
@@ -35,6 +39,8 @@ export interface ConnectionObserver {
   established(): void;
   /** The server's contract is another one than the client was made with. */
   differs(contract: string): void;
+  /** The server has ended an established connection on purpose. {@link changed} and {@link lost} come next. */
+  dismissed(): void;
   /** An established connection is gone. */
   lost(reason: string): void;
   /** The server, or `auth`, refused something that no request was waiting for. */
@@ -54,14 +60,22 @@ export interface ConnectionObserver {
   sent(event: string, payload: unknown): void;
 }
 
-/** What the server says of credentials that it took in. */
+/** What the server says of credentials that it has accepted. */
 export interface Authenticated {
-  /** When they expire, in milliseconds since the Unix epoch. Absent: never. */
+  /** When they expire, in milliseconds since the Unix epoch, by the server's clock: information for the app. Absent: never. */
   readonly expiresAt?: number;
+  /** How long they last, in milliseconds, from this answer on. Absent: for ever. */
+  readonly expiresInMs?: number;
 }
 
-/** How long before its end a proof is renewed: a quarter of the time that is left, and at most this many milliseconds. */
+/** How long before credentials expire they are renewed: a quarter of the time that is left, and at most this many milliseconds. */
 const RENEWAL_MS = 60_000;
+
+/** How long it takes from one renewal to the next, at least, in milliseconds: new credentials may last as short as the old ones. */
+const BETWEEN_MS = 1_000;
+
+/** How long the packet with the credentials may be, in bytes: servers take 65,536 before their welcome, with the frames of the transport. */
+const MOST_CREDENTIALS = 65_500;
 
 /** One Socket.IO connection to a Dialogue server, kept up until it is closed. */
 export class Connection implements Requester {
@@ -69,6 +83,7 @@ export class Connection implements Requester {
   clientId = "";
   /** The proven user id; the last one while there is no connection, `""` before the first. */
   userId = "";
+  maxMessageBytes = Infinity;
 
   readonly #observer: ConnectionObserver;
   readonly #timeoutMs: number;
@@ -104,6 +119,7 @@ export class Connection implements Requester {
       countable(options.reconnectionDelayMs ?? 1_000),
       countable(options.reconnectionDelayMaxMs ?? 5_000),
     ];
+    const transports = options.transports ?? ["websocket", "polling"];
     const manager = new Manager(serverOrigin(options.url), {
       autoConnect: false,
       path: options.path ?? "/socket.io",
@@ -112,7 +128,10 @@ export class Connection implements Requester {
       reconnectionDelayMax: this.#retryDelays[1],
       timeout: this.#timeoutMs,
       ...(options.contract !== undefined && { query: { contract: options.contract } }),
-      ...(options.transports && { transports: [...options.transports] }),
+      withCredentials: options.withCredentials ?? false,
+      // The next transport is to have its time, too.
+      transportImplementations: transportsOf(transports, this.#timeoutMs / Math.max(transports.length, 1)),
+      tryAllTransports: true,
     });
     manager.on("reconnect_attempt", () => this.#attempts++);
     manager.on("close", () => this.#handshake++);
@@ -188,11 +207,11 @@ export class Connection implements Requester {
     this.#observer.changed();
   }
 
-  request<Answer>(name: string, body?: RequestBody): Promise<Answer> {
+  request<Answer>(name: string, body?: RequestBody, times = 1): Promise<Answer> {
     if (this.#phase !== "connected") {
       return Promise.reject(notConnected(body));
     }
-    return send<Answer>(this.#socket, name, body, this.#timeoutMs);
+    return send<Answer>(this.#socket, name, body, countable(this.#timeoutMs * times), this.maxMessageBytes);
   }
 
   /**
@@ -203,10 +222,12 @@ export class Connection implements Requester {
     this.#auth = auth;
     try {
       const credentials = await credentialsOf(auth, this.#timeoutMs);
+      // The next connection presents them.
+      this.#assertFitting(credentials);
       const authenticated = await this.request<Authenticated>("dialogue:authenticate", credentials);
       if (this.#auth === this.#accepted) this.#auth = auth;
       this.#accepted = auth;
-      this.#renewBefore(authenticated.expiresAt);
+      this.#renewBefore(authenticated, BETWEEN_MS);
       this.#observer.changed();
       return authenticated;
     } catch (error) {
@@ -223,24 +244,39 @@ export class Connection implements Requester {
     const asked = (this.#asked ??= credentialsOf(this.#auth, this.#timeoutMs));
     try {
       const credentials = await asked;
-      if (handshake === this.#handshake) send(credentials);
+      if (handshake !== this.#handshake) return;
+      this.#assertFitting(credentials);
+      send(credentials);
     } catch (error) {
-      if (asked === this.#asked) this.#refused(error as DialogueError, true);
+      // The server would close the connection on what is too long, and each one after it.
+      if (asked === this.#asked) this.#refused(error as DialogueError, (error as DialogueError).code !== "TOO_LARGE");
     } finally {
       if (asked === this.#asked) this.#asked = undefined;
     }
   }
 
-  #established({ clientId, userId, contract, expiresAt }: Welcome): void {
+  /** Throws `TOO_LARGE` if no connection could be opened with these credentials. */
+  #assertFitting(credentials: Credentials): void {
+    // What the server said when it opened the transport, which Engine.IO keeps to itself.
+    const engine = this.#socket.io.engine as unknown as { readonly _maxPayload?: number } | undefined;
+    const limit = Math.min(engine?._maxPayload ?? Infinity, MOST_CREDENTIALS);
+    // In the packet, `40` comes first.
+    const size = 2 + byteLength(JSON.stringify(credentials));
+    if (size > limit) throw tooLarge(size, limit);
+  }
+
+  #established(welcome: Welcome): void {
+    const { clientId, userId, contract, maxMessageBytes = Infinity } = welcome;
     clearTimeout(this.#deadline);
     this.clientId = clientId;
     this.userId = userId;
+    this.maxMessageBytes = maxMessageBytes;
     this.#become("connected");
     this.#attempts = 0;
     this.#expired = false;
     this.#accepted = this.#presented;
     const opened = this.#opened;
-    this.#renewBefore(expiresAt);
+    this.#renewBefore(welcome);
     this.#observer.changed();
     if (contract !== undefined) this.#observer.differs(contract);
     this.#observer.established();
@@ -250,11 +286,9 @@ export class Connection implements Requester {
     this.#opened = undefined;
   }
 
-  /** Authenticates anew before what is proven ends, where `auth` may give other credentials then. */
-  #renewBefore(expiresAt: number | undefined): void {
+  /** Authenticates again before credentials expire that have just been accepted, where `auth` may give others then. */
+  #renewBefore({ expiresInMs: left = 0 }: Authenticated, atLeastMs = 0): void {
     clearTimeout(this.#renewal);
-    const left = (expiresAt ?? 0) - Date.now();
-    // What has an end has ended by this clock, so this clock is wrong: the server will say when it has.
     if (left <= 0 || !this.#canRenew) return;
     this.#renewal = setTimeout(
       () => {
@@ -262,7 +296,7 @@ export class Connection implements Requester {
           if (error.code !== "DISCONNECTED") this.#observer.failed(error);
         });
       },
-      countable(left - Math.min(left / 4, RENEWAL_MS)),
+      countable(Math.max(left - Math.min(left / 4, RENEWAL_MS), atLeastMs)),
     );
   }
 
@@ -284,6 +318,7 @@ export class Connection implements Requester {
     }
     if (this.#phase === "connected") {
       this.#become(comesBack ? "reconnecting" : "disconnected");
+      if (!comesBack && reason === "io server disconnect") this.#observer.dismissed();
       this.#observer.changed();
       this.#observer.lost(reason);
     } else if (this.#phase === "connecting" || (this.#phase === "reconnecting" && !comesBack)) {
@@ -365,7 +400,7 @@ function credentialsOf(auth: Auth = {}, timeoutMs: number): Promise<Credentials>
       () => reject(new DialogueError("TIMEOUT", `\`auth\` was not done within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    const ask = async () => JSON.parse(JSON.stringify(typeof auth === "function" ? await auth() : auth));
+    const ask = async () => JSON.parse(writeJson(typeof auth === "function" ? await auth() : auth));
     ask()
       .then(resolve, (cause) => reject(new DialogueError("UNAUTHENTICATED", "`auth` gave no credentials", { cause })))
       .finally(() => clearTimeout(deadline));

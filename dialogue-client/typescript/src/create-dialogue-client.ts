@@ -1,10 +1,10 @@
-import { abortable } from "./abortable.js";
+import { abortable, reasonOf } from "./abortable.js";
 import { type Authenticated, Connection } from "./connection.js";
 import type { ConnectionState } from "./connection-state.js";
 import type { AnyContract, Contract } from "./contract.js";
 import type { CreateRoomOptions } from "./create-room-options.js";
 import type { DialogueClient } from "./dialogue-client.js";
-import type { DialogueError } from "./error.js";
+import { DialogueError } from "./error.js";
 import { ErrorChannel } from "./error-channel.js";
 import type { EventMessage } from "./event-message.js";
 import { type Handler, Handlers, HandlersByName, type Unsubscribe } from "./handlers.js";
@@ -78,6 +78,12 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
       },
       established: () => this.#established(),
       differs: (contract) => this.#contractChanged.call(contract),
+      dismissed: () => {
+        const reported = this.#error?.code === "TOKEN_EXPIRED" ? this.#error : undefined;
+        this.#error = reported ?? new DialogueError("DISCONNECTED", "the server ended the connection");
+        this.#rooms.clear(this.#error);
+        if (!reported) this.#errors.report(this.#error);
+      },
       lost: (reason) => {
         this.#forsakeIfDisconnected();
         this.#disconnected.call(reason);
@@ -130,7 +136,7 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
   }
 
   connect({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    if (signal?.aborted) return this.#errors.watch(Promise.reject(signal.reason));
+    if (signal?.aborted) return this.#errors.watch(Promise.reject(reasonOf(signal)));
     const connected = abortable(this.#connection.connect(), signal);
     connected.catch(() => signal?.aborted && this.#connection.forgo());
     return connected;

@@ -26,41 +26,41 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   readonly id: string;
   /** Whether requests can be made: `state` is `"connected"`. */
   readonly connected: boolean;
-  /** `"connecting"` from `connect()` on, and again while a lost connection is being opened. */
+  /** `"connecting"` from `connect()` or `open()` on, and again while a lost connection is being opened. */
   readonly state: ConnectionState;
 
   /**
-   * What failed or was refused last outside any room, since the client was last
-   * connected or authenticated: where it is not connected, the reason.
+   * The last failure outside any room since the client last connected or
+   * authenticated. Where the client is not connected, this is why.
    */
   readonly error: DialogueError | undefined;
 
   /**
-   * Connects to the server, or waits until the client is connected, as it does
-   * by itself where the option `autoConnect` is not false. Resolves at once if
-   * it is connected.
+   * Connects to the server, and resolves when the client is connected; at once if
+   * it is already. The first connection has one attempt: if that fails, the client
+   * is `"disconnected"`, and the app may call this again. A client that connects by
+   * itself, or by {@link open}, keeps trying instead.
    *
-   * If it is the first connection and the attempt fails, the client is
-   * `"disconnected"` and may be told to connect again; a client that was not told
-   * to connect keeps trying by itself. A connection that is lost later is opened again by itself,
-   * with growing delays, and the joined rooms are joined again with the same
-   * subscriptions; {@link onConnect} says when. It is not opened again after the
-   * server has closed it on purpose, or refuses the credentials. If they have
-   * expired, it is where `auth` is a function, which is asked for fresh ones.
+   * The client opens a lost connection again by itself, with growing delays. It
+   * joins its rooms again with what the app asked for: the room's defaults,
+   * whatever they are by then, or the events that were named. {@link onConnect}
+   * says when. It does not come back after the server has closed the connection on
+   * purpose or has refused the credentials. Where they have expired, it comes back
+   * if `auth` is a function, which it calls for fresh ones.
    *
    * May be called without awaiting it: a failure also reaches {@link onError},
-   * unless `disconnect()` is why, and is never an unhandled rejection.
+   * unless the cause is `disconnect()`, and is never an unhandled rejection.
    *
    * @throws DialogueError `UNAUTHENTICATED` and other refusals of the server; `DISCONNECTED` if the server cannot be
-   * reached, or `disconnect()` comes first; `TIMEOUT`. With a `signal` that is aborted, its reason: a first attempt is
+   * reached, or `disconnect()` comes first; `TIMEOUT`; `TOO_LARGE` for credentials that are longer than the server takes. With a `signal` that is aborted, its reason: a first attempt is
    * given up then, for whoever waits for it.
    */
   connect(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 
   /**
-   * Connects without anybody waiting for it, as a client does by itself where
-   * the option `autoConnect` is not false: it keeps trying, unless it is refused.
-   * Does nothing if the client is connected or connecting.
+   * Connects, and keeps trying until the server refuses the credentials, as a
+   * client does by itself unless the option `autoConnect` is false. Does nothing if
+   * the client is connected or connecting.
    */
   open(): void;
 
@@ -68,19 +68,24 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   disconnect(): void;
 
   /**
-   * Proves anew who this client is, on the connection that there is: in time,
-   * before the credentials expire and the server closes it. The user stays the
-   * same. Where `auth` is a function and the server has said when they expire,
-   * the client does so by itself when a quarter of the time is left, or a
-   * minute if that is less.
+   * Sends new credentials of the same user on the open connection. The server
+   * closes a connection whose credentials have expired.
+   *
+   * Where `auth` is a function, the client calls it and sends what it returns by
+   * itself before the credentials expire: when a quarter of the time is left that
+   * they last, or a minute if that is less. It counts that time from the server's
+   * answer, whatever the device's clock says. From one renewal to the next it
+   * waits a second or more.
    *
    * @param auth What to send, now and on later connections, in place of the options' `auth`; what the server refuses is
    * not kept. Without a connection it is for the next one. Default: the options' `auth`, asked again if it is a function.
-   * @returns When these credentials expire, in milliseconds since the Unix epoch; empty if they do not.
+   * @returns When these credentials expire: `expiresAt` by the server's clock, in milliseconds since the Unix epoch, and
+   * `expiresInMs` from the answer on, in milliseconds. Neither is there if they do not expire.
    * @throws DialogueError `UNAUTHENTICATED` if they are refused, are another user's, or cannot be had; `TOKEN_EXPIRED`;
-   * `RATE_LIMITED`; `DISCONNECTED`; `TIMEOUT`.
+   * `TOO_LARGE` if they have more than 65,498 bytes as JSON, or more than the server's limit: they are not sent, since
+   * they could not open the next connection; `RATE_LIMITED`; `DISCONNECTED`; `TIMEOUT`.
    */
-  authenticate(auth?: Auth): Promise<{ readonly expiresAt?: number }>;
+  authenticate(auth?: Auth): Promise<{ readonly expiresAt?: number; readonly expiresInMs?: number }>;
 
   /**
    * Joins a room, or a room of a family by its pattern and parameters:
@@ -92,10 +97,11 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * await client.join("doc:{documentId}", { documentId: "42" }, { subscribe: ["edited"] });
    * ```
    *
-   * While the client is connecting, it waits for that. A room that is joined
-   * already, or being joined, is given as it is, whatever the options. Events that come in during the join are held, and handed over
-   * in the macrotask after it: handlers that are registered right after
-   * `await client.join(..)` miss nothing.
+   * While the client is connecting, this waits until it is connected. Each join of
+   * a room gives the same object, whatever the options; the room is left when it is
+   * left as often as it was joined. Events that arrive during the join are held,
+   * and handed to handlers in the macrotask after it: handlers that are registered
+   * right after `await client.join(..)` miss nothing.
    *
    * @throws DialogueError `ROOM_NOT_FOUND`, `JOIN_DENIED`, `ROOM_FULL` and other refusals; `INVALID_REQUEST` for a
    * parameter that is missing or empty; `DISCONNECTED`; `TIMEOUT`. With a `signal` that is aborted, its reason.
@@ -103,9 +109,9 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   join<P extends RoomPattern<C>>(room: P, ...args: JoinArguments<P, C["rooms"][P]>): Promise<RoomOf<C, P>>;
 
   /**
-   * Joins a room that the contract does not name, by its id: one that was
-   * created at run time, or of a family whose id is at hand. What it carries is
-   * what the type argument says; without one, any event is let through.
+   * Joins a room by its id: one that was created at run time, or a room of a
+   * family. The type argument says which events it has; without one, any event may
+   * be named, and payloads are `unknown`.
    *
    * ```ts
    * const { id } = await client.createRoom({ id: "den", name: "The Den" });
@@ -119,7 +125,7 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   /** The joined room of this id, not of a pattern; `undefined` if it is not joined, or not yet. */
   getRoom<P extends RoomId<C>>(roomId: P): RoomOf<C, P> | undefined;
 
-  /** The same of an id that the contract does not name: its events are not typed. */
+  /** The same for an id that the contract does not name: its events are not typed. */
   getRoom(roomId: string): Room | undefined;
 
   /**
@@ -133,8 +139,8 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   listRooms(): Promise<RoomInfo[]>;
 
   /**
-   * Creates a room, if the server lets this client; it decides which events the
-   * room has. The client is not in it until it joins.
+   * Creates a room, if the app on the server lets this client. The app decides which
+   * events the room has. The client is not in it until it joins.
    *
    * @throws DialogueError `PERMISSION_DENIED`; `ROOM_EXISTS`; `LIMIT_EXCEEDED` if the user has created as many rooms as
    * it may; `INVALID_REQUEST` for an id, name or description that no room may have; `DISCONNECTED`; `TIMEOUT`.
@@ -142,8 +148,8 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   createRoom(options: CreateRoomOptions): Promise<RoomInfo>;
 
   /**
-   * Deletes a room that this client's user has created, with all that it keeps.
-   * Whoever is in it is in it no longer.
+   * Deletes a room that this client's user has created, with its events. It has no
+   * members any more.
    *
    * @throws DialogueError `PERMISSION_DENIED`; `ROOM_NOT_FOUND`; `DISCONNECTED`; `TIMEOUT`.
    */
@@ -151,16 +157,16 @@ export interface DialogueClient<C extends Contract = AnyContract> {
 
   /**
    * Calls a handler for each event of one name that the server sends to this
-   * client alone, outside any room. Where the contract does not say which there
-   * are, the payload is taken to be what the caller says: `on<Payload>(..)`. What
-   * comes while nobody listens is dropped: register handlers right after the
-   * client is made to miss nothing.
+   * client alone, outside any room. Where the contract does not list such events,
+   * the caller names the type of the payload: `on<Payload>(..)`, which is not
+   * checked. An event without a handler is dropped: register handlers right after
+   * the client is made to miss nothing.
    *
    * @throws TypeError for a name that starts with `dialogue:`, or that Socket.IO keeps for itself, such as `connect`.
    */
   readonly on: OnDirect<C>;
 
-  /** Calls a handler whenever a room is created that this client may see, by itself too. */
+  /** Calls a handler whenever a room is created that this client may see, its own included. */
   onRoomCreated(handler: Handler<[room: RoomInfo]>): Unsubscribe;
 
   /**
@@ -171,20 +177,20 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   onRoomDeleted(handler: Handler<[roomId: string]>): Unsubscribe;
 
   /**
-   * Calls a handler with the events of the past that a join has brought, newest
-   * first: those that are the room's `history` from then on, before `join`
-   * resolves. A join that brings none does not call it.
+   * Calls a handler with the past events that a join has brought, newest first,
+   * before `join` resolves. They are the room's `history` from then on. A join that
+   * brings none does not call it.
    */
   onHistory(handler: Handler<[roomId: string, events: EventMessage[]]>): Unsubscribe;
 
   /**
-   * Calls a handler where the server's contract is another one than the option
-   * `contract` says, with its hash, on each connection: the page is older, or
-   * newer, than the server.
+   * Calls a handler on each connection to a server whose contract has another hash
+   * than the option `contract`, with that hash: the page is older, or newer, than
+   * the server.
    */
   onContractChanged(handler: Handler<[hash: string]>): Unsubscribe;
 
-  /** Calls a handler whenever {@link state} or {@link error} is another. */
+  /** Calls a handler whenever {@link state} or {@link error} changes. */
   onState(handler: Handler<[state: ConnectionState, error: DialogueError | undefined]>): Unsubscribe;
 
   /** Calls a handler whenever the client is connected: after a reconnection, once the rooms are joined again. */
@@ -197,11 +203,11 @@ export interface DialogueClient<C extends Contract = AnyContract> {
   onDisconnect(handler: Handler<[reason: string]>): Unsubscribe;
 
   /**
-   * Calls a handler for each failure that may have no other reader: of
-   * `connect`, `trigger`, `subscribe`, `unsubscribe` and `leave`, whether
-   * awaited or not; of a reconnection or a room that the server refuses; and
-   * what the server reports unasked. With no handler at all, these errors are
-   * written to the console.
+   * Calls a handler for each failure of `connect`, `trigger`, `subscribe`,
+   * `unsubscribe` and `leave`, whether the app awaits them or not; for a
+   * reconnection or a room that the server refuses; for an event that a join names
+   * and the room does not have (`EVENT_NOT_ALLOWED`); and for what the server
+   * reports by itself. With no handler, these errors are written to the console.
    */
   onError(handler: Handler<[error: DialogueError]>): Unsubscribe;
 }

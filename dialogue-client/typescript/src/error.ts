@@ -1,12 +1,13 @@
 /**
  * Why something failed: a code of the server, or one of the client's own:
  *
- * - `TIMEOUT`: no answer came in time; what was asked may have happened or not.
+ * - `TIMEOUT`: no answer came in time. The request may have been handled or not.
  * - `DISCONNECTED`: there is no connection, or it was lost before the answer came.
- * - `MISSED`: an iteration ends, since stored events were missed that cannot be had any more.
+ * - `TOO_LARGE`: the message is longer than the server takes, and was not sent.
+ * - `MISSED`: an iteration ends, because the server no longer keeps stored events that were missed.
  *
- * `INTERNAL` is the server's, and the client's own for what a server says without
- * the shape that the protocol gives it: that is the `cause`.
+ * `INTERNAL` is a failure in the server, or something from the server that the
+ * client does not understand, which is the `cause` then.
  *
  * Codes that this version does not know pass through as they are.
  */
@@ -31,6 +32,7 @@ export type ErrorCode =
   | "INTERNAL"
   | "TIMEOUT"
   | "DISCONNECTED"
+  | "TOO_LARGE"
   | "MISSED"
   | (string & {});
 
@@ -56,6 +58,10 @@ export interface ErrorDetails {
   readonly issues?: readonly Issue[] | undefined;
   /** How long to wait before trying again, in milliseconds. */
   readonly retryAfterMs?: number | undefined;
+  /** How long the message is, in bytes, for `TOO_LARGE`. */
+  readonly size?: number | undefined;
+  /** How long it may be, in bytes, for `TOO_LARGE`. */
+  readonly limit?: number | undefined;
   /** The error below this one. */
   readonly cause?: unknown;
 }
@@ -73,8 +79,12 @@ export class DialogueError extends Error {
   declare readonly issues?: readonly Issue[];
   /** How long to wait before trying again, in milliseconds, where the server says. */
   declare readonly retryAfterMs?: number;
+  /** How long the message is, in bytes, for `TOO_LARGE`. */
+  declare readonly size?: number;
+  /** How long it may be, in bytes, for `TOO_LARGE`. */
+  declare readonly limit?: number;
 
-  /** Makes an error; the client makes its own, and tests and wrappers may too. */
+  /** Makes an error. The client makes those that it reports; tests and wrappers may make others. */
   constructor(code: ErrorCode, message: string, { cause, ...details }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;

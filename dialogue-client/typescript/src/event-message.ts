@@ -14,9 +14,9 @@ export interface EventMessage<T = unknown, E extends string = string> {
   readonly roomId: string;
   /** The payload, as the server validated it. */
   readonly data: T;
-  /** The proven user id of whoever triggered it, or `"system"`. */
+  /** The proven user id of the sender; `"system"`, or another name that the server's code gives, for an event of the server. */
   readonly from: string;
-  /** When the server took it in: milliseconds since the Unix epoch. It orders nothing. */
+  /** When the server accepted it, in milliseconds since the Unix epoch. It says nothing about the order: use `seq`. */
   readonly timestamp: number;
   /** What the sender attached beside the payload. */
   readonly meta?: Readonly<Record<string, unknown>>;

@@ -2,15 +2,21 @@ import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { HistoryPage } from "./history.js";
 import { type End, Place, type Position } from "./place.js";
-import { retryDelay } from "./retry.js";
+import { moreTimes, pauseMs, retryDelay } from "./retry.js";
 
 /** How many events are held while a room is being joined or a range is fetched. What is more is fetched afterwards. */
 const MOST_HELD = 1_000;
 
+/** How many events are fetched in a row. If more are missing, the feed calls `lose`. */
+const MOST_FETCHED = 10_000;
+
+/** How many events a page has at most. */
+const PAGE = 100;
+
 /** Whom a feed is for. */
 export interface FeedOwner {
-  /** Asks for what the log has after a place, oldest first. */
-  fetch(after: number): Promise<HistoryPage>;
+  /** Asks for up to so many events that the log has after a place, oldest first; waits for so many times as long as usual. */
+  fetch(after: number, limit: number, times: number): Promise<HistoryPage>;
   /** Hands over an event. */
   deliver(message: EventMessage): void;
   /** What is missing cannot be told any more: only a join says where to go on. */
@@ -26,12 +32,16 @@ export class Feed {
   readonly #owner: FeedOwner;
   #place: Place | undefined;
   #held: EventMessage[] | undefined;
-  /** Whether more is in the log than what is held. */
-  #behind = false;
-  /** What the server said meanwhile of where the log ends. */
+  /** The last stored event of each name that was not held, until a page has ended at or after it. */
+  readonly #unheld = new Map<string, EventMessage>();
+  /** Where the log ends, as the server said last, until everything up to it was seen. */
   #end: End | undefined;
   /** The fetch that is going on; another one, or none, once it is to stop. */
   #fetching: object | undefined;
+  /** How many times as long as usual it waits for a page, since pages came too late. */
+  #times = 1;
+  /** How many events were fetched in a row. */
+  #fetched = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(owner: FeedOwner) {
@@ -39,7 +49,7 @@ export class Feed {
   }
 
   /** How far it has come, if the room was joined before. */
-  get since(): Position | undefined {
+  get since(): Place | undefined {
     return this.#place;
   }
 
@@ -47,15 +57,16 @@ export class Feed {
   push(message: EventMessage): void {
     if (!this.#held) this.#take(message);
     else if (this.#held.length < MOST_HELD) this.#held.push(message);
-    else this.#behind = true;
+    else if (message.seq !== undefined) this.#unheld.set(message.event, message);
   }
 
   /** Takes in where the server says that the log ends. */
   heardOf(end: End): void {
-    if (this.#held) this.#end = end;
+    this.#end = end;
+    if (this.#held) return;
     // A log that ends before what was seen of it has lost events.
-    else if (this.#place && end.seq < this.#place.seq) void this.#fetch();
-    else this.#compare(end);
+    if (end.seq < this.#place?.seq!) void this.#fetch();
+    else this.#compare();
   }
 
   /** Stored events of these names come, too, from a place on. */
@@ -74,11 +85,13 @@ export class Feed {
     this.#place = new Place(position, names);
   }
 
-  /** Goes on from {@link since} with everything that was missed, oldest first, up to the end; in another log, with these names. */
+  /** Goes on from {@link since} with everything that was missed, oldest first, up to the end, with stored events of these names. */
   resume(missed: readonly EventMessage[], end: End, names: readonly string[]): void {
     const place = this.#place!;
     // Nothing is stored there.
     if (end.epoch !== place.epoch) return this.begin(end, names);
+    // Another version of the server may store other names.
+    place.add(names);
     // What was lost before the place that the join named is missing still.
     this.#end = end;
     for (const message of missed) {
@@ -94,18 +107,16 @@ export class Feed {
       const message = this.#held.shift();
       if (message) {
         if (!this.#take(message)) return;
-      } else if (this.#behind) void this.#fetch();
+      } else if (this.#unheld.size > 0) void this.#fetch();
       else this.#held = undefined;
     }
-    if (this.#held) return;
-    const end = this.#end;
-    this.#end = undefined;
-    // What was fetched may be newer.
-    if (end) this.#compare(end);
+    if (!this.#held) this.#compare();
   }
 
-  #compare(end: End): void {
-    if (this.#place?.isBehind(end)) void this.#fetch();
+  /** Fetches what the log has up to the end that the server has said, unless that was seen. */
+  #compare(): void {
+    if (this.#end && this.#place?.isBehind(this.#end)) void this.#fetch();
+    else this.#end = undefined;
   }
 
   /**
@@ -120,56 +131,75 @@ export class Feed {
   discard(): void {
     clearTimeout(this.#timer);
     this.#held = this.#fetching = this.#end = undefined;
-    this.#behind = false;
+    this.#unheld.clear();
+    this.#fetched = 0;
   }
 
   /** Hands over an event unless it was seen; returns false where it has to wait for others, with which it comes. */
   #take(message: EventMessage): boolean {
     const verdict = message.seq === undefined ? "next" : this.#place?.take(message);
     if (verdict === "next") this.#owner.deliver(message);
-    else if (verdict === "gap") void this.#fetch();
-    else if (verdict === "foreign") this.#lose();
+    else if (verdict === "gap") {
+      (this.#held ??= []).unshift(message);
+      void this.#fetch();
+    } else if (verdict === "foreign") this.#lose();
     return verdict === "next" || verdict === "seen";
   }
 
   /** Fetches everything after the place, page by page, before it goes on. */
   async #fetch(): Promise<void> {
     this.#held ??= [];
-    this.#behind = false;
     const place = this.#place!;
     const fetching = (this.#fetching = {});
     const stopped = () => this.#fetching !== fetching;
     let from = place.seq;
     try {
       for (let complete = false; !complete; ) {
-        const page = await this.#owner.fetch(place.seq);
+        const ends = [...this.#held, ...this.#unheld.values(), this.#end];
+        const page = await this.#owner.fetch(place.seq, Math.ceil(PAGE / this.#times ** 2), this.#times);
         if (stopped()) return;
         const isOther = page.epoch !== place.epoch || page.seq < place.seq;
         if (isOther || (!page.complete && page.events.length === 0)) return this.#lose();
         complete = page.complete;
-        for (const message of page.events) {
+        let isMissing = false;
+        // The log may have dropped events since they came.
+        const came = [...this.#held, ...this.#unheld.values()].filter(({ seq }) => complete && seq! <= page.seq);
+        for (const message of [...page.events, ...came]) {
           const verdict = place.take(message);
-          if (verdict === "gap") {
-            // Its predecessors are no longer kept, unless they are from before what was asked for.
-            if (place.seq >= from) return this.#lose();
-            from = place.seq;
-            complete = false;
-            break;
-          }
+          if (verdict === "foreign") return this.#lose();
+          if ((isMissing = verdict === "gap")) break;
           if (verdict === "next") this.#owner.deliver(message);
           if (stopped()) return;
         }
-        if (complete) place.told(from, page.seq);
+        // Of some names, nothing may be kept.
+        isMissing ||= complete && this.#end?.seq! <= page.seq && place.isBehind(this.#end!);
+        if (isMissing) {
+          // It is no longer kept, unless it is from before what was asked for.
+          if (place.seq >= from) return this.#lose();
+          from = place.seq;
+          complete = false;
+        }
+        // The server said that the log ends later. A join at once might say the same, and the next page, too.
+        if (complete && ends.some((end) => end?.seq! > page.seq)) {
+          this.#timer = setTimeout(() => this.#lose(), pauseMs());
+          return;
+        }
+        if (complete) {
+          place.told(from, page.seq);
+          for (const [name, { seq }] of this.#unheld) if (seq! <= page.seq) this.#unheld.delete(name);
+        } else if ((this.#fetched += page.events.length) >= MOST_FETCHED) return this.#lose();
       }
       this.#fetching = undefined;
+      this.#fetched = 0;
+      this.#times = 1;
       this.release();
     } catch (error) {
       if (!(error instanceof DialogueError)) throw error;
       // Without a connection, the next join goes on.
       if (stopped() || error.code === "DISCONNECTED") return;
+      if (error.code === "TIMEOUT") this.#times = moreTimes(this.#times);
       const delay = retryDelay(error);
-      if (delay === undefined) this.#lose();
-      else this.#timer = setTimeout(() => void this.#fetch(), delay);
+      this.#timer = setTimeout(() => (delay === undefined ? this.#lose() : void this.#fetch()), delay ?? pauseMs());
     }
   }
 

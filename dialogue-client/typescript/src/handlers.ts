@@ -1,7 +1,7 @@
 /** Undoes a registration. Calling it again does nothing. */
 export type Unsubscribe = () => void;
 
-/** A handler may be asynchronous; nobody waits for it. */
+/** A handler may be asynchronous; the client does not wait for it. */
 export type Handler<Arguments extends readonly unknown[]> = (...args: Arguments) => unknown;
 
 /**

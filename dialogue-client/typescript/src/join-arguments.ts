@@ -5,10 +5,11 @@ import { fillPattern, hasParameters, type ParameterName, type PatternParameters 
 export interface JoinOptions<Event extends string = string> {
   /**
    * The events to receive from the start, in place of the room's defaults;
-   * `"*"` is all of them. Default: what the room subscribes its joiners to.
+   * `"*"` is all of them. One that the room does not have is left out, and reported to the client's `onError`.
+   * Default: what the room subscribes its joiners to.
    */
   readonly subscribe?: readonly (Event | "*")[] | undefined;
-  /** Gives up the join, and leaves the room if nobody else waits for it. */
+  /** Gives up the join. The room is left again unless another join of it is going on. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -1,4 +1,4 @@
-import { abortable } from "./abortable.js";
+import { abortable, throwIfAborted } from "./abortable.js";
 import type { AnyRoomContract } from "./contract.js";
 import { DialogueError } from "./error.js";
 import type { ErrorChannel } from "./error-channel.js";
@@ -19,6 +19,14 @@ interface SubscriptionsAnswer extends Position {
   readonly subscriptions: readonly string[];
 }
 
+/** How many joins of a room have not been left. */
+export interface Holders {
+  count: number;
+}
+
+/** How many events a room's history grows to, unless the join has brought more. */
+const MOST_RECENT = 100;
+
 /** What a room needs of its client. */
 export interface RoomOwner {
   readonly requester: Requester;
@@ -35,26 +43,30 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   declare readonly roomId: string;
   roomName = "";
   history: readonly EventMessage[] = [];
+  declare readonly holders: Holders;
 
   readonly #owner: RoomOwner;
   readonly #handlers = new HandlersByName<[message: EventMessage]>();
   readonly #anyHandlers = new Handlers<[event: string, message: EventMessage]>();
   readonly #resetHandlers = new Handlers<[]>();
+  /** The names whose events were missed at the last reset. */
+  #missed: readonly string[] = [];
   readonly #endHandlers = new Handlers<[error?: DialogueError]>();
   readonly #outbox: Outbox;
   readonly #feed = new Feed({
-    fetch: (after) => this.#request<HistoryPage>("dialogue:getHistory", { after, limit: 100 }),
+    fetch: (after, limit, times) => this.#request<HistoryPage>("dialogue:getHistory", { after, limit }, times),
     deliver: (message) => this.#deliver(message),
     lose: () => void this.reenter(),
   });
   readonly #membership: Membership;
 
-  constructor(roomId: string, subscribe: readonly string[] | undefined, owner: RoomOwner) {
+  constructor(roomId: string, subscribe: readonly string[] | undefined, holders: Holders, owner: RoomOwner) {
     this.roomId = roomId;
+    this.holders = holders;
     this.#owner = owner;
     this.#outbox = new Outbox(owner.requester, owner.outbox);
     this.#membership = new Membership(subscribe, {
-      request: (name, fields) => this.#request(name, fields),
+      request: (name, fields, times) => this.#request(name, fields, times),
       since: () => this.#feed.since,
       paused: () => {
         this.#outbox.close();
@@ -63,11 +75,15 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
       joined: (answer) => this.#joined(answer),
       denied: (refusal) => this.retire("denied", refusal),
       failed: (refusal) => owner.errors.report(refusal),
+      lacks: (event) => {
+        const message = `no subscription to \`${event}\` in \`${roomId}\``;
+        owner.errors.report(new DialogueError("EVENT_NOT_ALLOWED", message, { roomId, event }));
+      },
     });
   }
 
   get subscriptions(): readonly string[] {
-    return this.#membership.subscriptions ?? [];
+    return this.#membership.subscriptions;
   }
 
   get state(): RoomState {
@@ -114,6 +130,11 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#feed.heardOf(end);
   }
 
+  /** Has joins name an event that the room's defaults cover: those of the server's next version may not. */
+  want(event: string): void {
+    this.#membership.want(event);
+  }
+
   on(event: string, handler: Handler<[message: EventMessage]>): Unsubscribe {
     return this.#handlers.add(event, handler);
   }
@@ -137,7 +158,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
         concern: { roomId, event },
         on: (handler) => this.on(event, handler),
         onEnd: (handler) => this.#endHandlers.add(handler),
-        onReset: (handler) => this.onReset(() => this.#membership.stored.includes(event) && handler()),
+        onReset: (handler) => this.onReset(() => this.#missed.includes(event) && handler()),
       },
       signal,
     );
@@ -161,7 +182,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   subscribe(event: string): Promise<void> {
-    return this.#changeSubscriptions("dialogue:subscribe", { eventName: event });
+    return this.#changeSubscriptions("dialogue:subscribe", event);
   }
 
   subscribeAll(): Promise<void> {
@@ -169,7 +190,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   unsubscribe(event: string): Promise<void> {
-    return this.#changeSubscriptions("dialogue:unsubscribe", { eventName: event });
+    return this.#changeSubscriptions("dialogue:unsubscribe", event);
   }
 
   async getHistory(
@@ -179,7 +200,7 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   ): Promise<EventMessage[] | HistoryPage> {
     const counted = typeof range === "number";
     const { signal, ...fields }: HistoryRange = counted ? { start: range, end } : range;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const query = { eventName: event, ...fields };
     const page = await abortable(
       this.#onceIn(query, () => this.#request<HistoryPage>("dialogue:getHistory", query)),
@@ -189,6 +210,11 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   leave(): Promise<void> {
+    return !this.ended && --this.holders.count > 0 ? Promise.resolve() : this.quit();
+  }
+
+  /** Leaves the room, however many joins have not been left. */
+  quit(): Promise<void> {
     if (this.ended) return Promise.resolve();
     const leaving = this.#owner.errors.watch(
       this.#request<void>("dialogue:leave").catch((error) => {
@@ -213,19 +239,20 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   #joined(answer: JoinAnswer): void {
-    const { roomName, events, recovered, last = {} } = answer;
-    const again = this.#feed.since !== undefined;
+    const { roomName, events, recovered, epoch, seq, last = {} } = answer;
+    const before = this.#feed.since;
     this.roomName = roomName;
     // A log that ends before what was seen of it has lost events.
-    if (again && recovered && answer.seq >= this.#feed.since!.seq) {
-      this.#feed.resume(events, { ...answer, last }, this.#followed);
+    if (before && recovered && seq >= before.seq) {
+      this.#feed.resume(events, { epoch, seq, last }, this.#followed);
     } else {
+      if (before) this.#missed = before.missed(answer);
       this.#feed.begin(answer, this.#followed);
       this.history = events;
-      if (again) this.#resetHandlers.call();
+      if (before) this.#resetHandlers.call();
       if (events.length > 0) this.#owner.broughtHistory(this.roomId, [...events]);
     }
-    if (again) this.#feed.release();
+    if (before) this.#feed.release();
     else this.#feed.releaseSoon();
     // What handlers did may be to leave.
     if (this.ended) return;
@@ -233,11 +260,14 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     this.#outbox.open(this.#membership.stored);
   }
 
-  #changeSubscriptions(request: string, fields?: RequestBody): Promise<void> {
+  #changeSubscriptions(request: string, event?: string): Promise<void> {
+    const fields = event === undefined ? undefined : { eventName: event };
     const change = async () => {
       const { subscriptions, seq } = await this.#request<SubscriptionsAnswer>(request, fields);
       const before = this.#followed;
       this.#membership.subscriptions = subscriptions;
+      if (request === "dialogue:unsubscribe") this.#membership.keep(event!);
+      else this.#membership.want(event ?? "*");
       this.#feed.follow(this.#followed.filter((name) => !before.includes(name)), seq);
     };
     return this.#owner.errors.watch(this.#onceIn(fields, () => this.#membership.change(change())));
@@ -258,8 +288,8 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
     return send();
   }
 
-  #request<Answer>(name: string, fields?: RequestBody): Promise<Answer> {
-    return this.#owner.requester.request<Answer>(name, { roomId: this.roomId, ...fields });
+  #request<Answer>(name: string, fields?: RequestBody, times?: number): Promise<Answer> {
+    return this.#owner.requester.request<Answer>(name, { roomId: this.roomId, ...fields }, times);
   }
 
   #assertUsable(body: RequestBody): void {
@@ -272,6 +302,10 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   #deliver(message: EventMessage): void {
+    if (message.seq !== undefined) {
+      const { length } = this.history;
+      this.history = [message, ...this.history.slice(0, Math.max(MOST_RECENT, length) - 1)];
+    }
     this.#handlers.call(message.event, message);
     this.#anyHandlers.call(message.event, message);
   }

@@ -3,18 +3,20 @@ import type { EventMessage } from "./event-message.js";
 import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
 import type { End, Position } from "./place.js";
 import type { RequestBody } from "./request.js";
-import { retryDelay } from "./retry.js";
+import { moreTimes, retryDelay } from "./retry.js";
 import type { RoomState } from "./room-state.js";
 
 /** The server's answer to a join. */
 export interface JoinAnswer extends Position {
   readonly roomName: string;
   readonly subscriptions: readonly string[];
+  /** Names that the join asked for and the room does not have, where there are some. */
+  readonly unknownEvents?: readonly string[];
   /** Names of the room's events that are stored. */
   readonly stored: readonly string[];
   /** Whether `events` are all that was missed; absent for a first join. */
   readonly recovered?: boolean;
-  /** Where they are, the last event of each name that the client is subscribed to. */
+  /** The last event of each name that the client is subscribed to; absent for a first join. */
   readonly last?: End["last"];
   /** The room's newest events, newest first; those that were missed, oldest first. */
   readonly events: readonly EventMessage[];
@@ -23,7 +25,7 @@ export interface JoinAnswer extends Position {
 /** Whose membership it is. */
 export interface MembershipOwner {
   /** Sends a request about the room. */
-  request<Answer>(name: string, fields: RequestBody): Promise<Answer>;
+  request<Answer>(name: string, fields: RequestBody, times: number): Promise<Answer>;
   /** How far the client has come in the room, if it was in it before. */
   since(): Position | undefined;
   /** The room is not joined at the moment. */
@@ -34,15 +36,22 @@ export interface MembershipOwner {
   denied(refusal: DialogueError): void;
   /** A join was refused that nobody waits for. */
   failed(refusal: DialogueError): void;
+  /** The app asked for an event that the room does not have. */
+  lacks(event: string): void;
 }
 
-/** How long to wait for a place in a full room, which may be one's own former connection, in milliseconds. */
-const FULL_MS = 1_000;
+/**
+ * Refusals that pass: a place in a full room may be one's own former connection's, a hook may have been too slow, or an
+ * answer not read in time.
+ */
+const PASSING = /^(ROOM_FULL|INTERNAL|LIMIT_EXCEEDED)$/;
+/** How long to wait after one, in milliseconds. */
+const PASSING_MS = 1_000;
 
 /** A client's membership of a room: how it is come by, and come by again. */
 export class Membership {
-  /** What the client is subscribed to; `undefined` for the room's defaults, until the server has said what they are. */
-  declare subscriptions: readonly string[] | undefined;
+  /** What the client is subscribed to, as the server has said. */
+  subscriptions: readonly string[] = [];
   /** Names of the room's events that are stored, as the last join has said. */
   stored: readonly string[] = [];
 
@@ -52,13 +61,22 @@ export class Membership {
   #entering: Promise<void> | undefined;
   /** Changes of the subscriptions that the server has not answered yet. */
   readonly #changes = new Set<Promise<void>>();
+  /** Whether the app wants the room's defaults: another version of the server may have others. */
+  #defaults: boolean;
+  /** The events that the app has asked for by name. */
+  #named: Set<string>;
+  /** Events that the room does not have, as the server has said on this connection. */
+  readonly #unknown = new Set<string>();
   #asked = false;
   #doubtful = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #refusal: string | undefined;
+  /** How many times as long as usual it waits for the answer to a join, since answers came too late. */
+  #times = 1;
 
   constructor(subscribe: readonly string[] | undefined, owner: MembershipOwner) {
-    this.subscriptions = subscribe;
+    this.#defaults = !subscribe;
+    this.#named = new Set(subscribe);
     this.#owner = owner;
   }
 
@@ -75,7 +93,7 @@ export class Membership {
     return this.#stateHandlers.add(handler);
   }
 
-  /** Joins the room at the server, for the first time or again, with the subscriptions and the place that it had. */
+  /** Joins the room at the server, for the first time or again, with what the app wants and the place that it had. */
   enter(): Promise<void> {
     this.#owner.paused();
     const entering = this.#join().finally(() => {
@@ -94,13 +112,15 @@ export class Membership {
     try {
       await this.enter();
       this.#refusal = undefined;
+      this.#times = 1;
     } catch (error) {
       if (!(error instanceof DialogueError)) throw error;
       // The next connection tries again.
       if (this.ended || error.code === "DISCONNECTED") return;
       if (error.code !== this.#refusal) this.#owner.failed(error);
       this.#refusal = error.code;
-      const delay = error.code === "ROOM_FULL" ? FULL_MS : retryDelay(error);
+      if (error.code === "TIMEOUT") this.#times = moreTimes(this.#times);
+      const delay = PASSING.test(error.code) ? PASSING_MS : retryDelay(error);
       if (delay === undefined) this.#owner.denied(error);
       else if (!this.ended) this.#retry = setTimeout(() => void this.reenter(), delay);
     }
@@ -117,9 +137,25 @@ export class Membership {
     return change.finally(() => this.#changes.delete(change));
   }
 
+  /** The app has subscribed to an event: joins ask for it, too. */
+  want(event: string): void {
+    this.#named.add(event);
+  }
+
+  /**
+   * The app has unsubscribed from an event: joins ask for what is left, whatever the room's defaults are. What the room
+   * lacks is asked for again on the next connection: the server's next version may have it.
+   */
+  keep(unsubscribed: string): void {
+    this.#defaults = false;
+    const lacking = [...this.#named].filter((event) => event !== unsubscribed && this.#unknown.has(event));
+    this.#named = new Set([...this.subscriptions, ...lacking]);
+  }
+
   /** The connection is lost; {@link reenter} comes with the next one. */
   suspend(): void {
     clearTimeout(this.#retry);
+    this.#unknown.clear();
     this.#owner.paused();
     if (this.#state === "joined") this.#become("rejoining");
   }
@@ -151,26 +187,41 @@ export class Membership {
     if (!answer || this.ended) return;
     this.subscriptions = answer.subscriptions;
     this.stored = answer.stored;
+    for (const event of answer.unknownEvents ?? []) this.#lack(event);
+    if (this.ended) return;
     this.#owner.joined(answer);
   }
 
   async #ask(): Promise<JoinAnswer | undefined> {
     try {
-      let answer: JoinAnswer | undefined;
+      let answer: JoinAnswer;
       do {
         while (this.#changes.size > 0) await Promise.allSettled(this.#changes);
         if (this.ended) return;
         this.#asked = true;
         this.#doubtful = false;
-        answer = await this.#owner.request<JoinAnswer>("dialogue:join", {
-          subscribe: this.subscriptions,
-          since: this.#owner.since(),
-        });
+        const subscribe = this.#subscribe();
+        const defaults = (this.#defaults && subscribe !== undefined) || undefined;
+        const since = this.#owner.since();
+        answer = await this.#owner.request<JoinAnswer>("dialogue:join", { subscribe, defaults, since }, this.#times);
       } while (this.#doubtful && !this.ended);
       return answer;
     } finally {
       this.#asked = false;
     }
+  }
+
+  /** The names that a join asks for; `undefined` where the app wants the room's defaults alone. */
+  #subscribe(): string[] | undefined {
+    if (this.#defaults && this.#named.size === 0) return undefined;
+    const names = new Set([...this.subscriptions, ...this.#named]);
+    return [...names].filter((event) => !this.#unknown.has(event));
+  }
+
+  #lack(event: string): void {
+    if (this.#unknown.has(event)) return;
+    this.#unknown.add(event);
+    if (this.#named.has(event)) this.#owner.lacks(event);
   }
 
   #become(state: RoomState, refusal?: DialogueError): void {

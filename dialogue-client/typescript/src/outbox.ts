@@ -1,11 +1,15 @@
+import { throwIfAborted } from "./abortable.js";
 import { Deferred } from "./deferred.js";
 import { DialogueError } from "./error.js";
-import { concernOf, type RequestBody, type Requester } from "./request.js";
+import { concernOf, jsonOf, type RequestBody, type Requester } from "./request.js";
 import { isUnanswered, retryDelay } from "./retry.js";
 import type { Receipt, TriggerOptions } from "./room.js";
 
 /** For how long a trigger may be sent again, in milliseconds. The server knows a key for two minutes. */
 const MOST_MS = 100_000;
+
+/** A message of more characters may be why a connection is lost: a proxy, or an older server, has a limit that it does not say. */
+const LONG = 65_536;
 
 /** How much an outbox takes, and for how long. */
 export interface OutboxLimits {
@@ -18,7 +22,11 @@ export interface OutboxLimits {
 interface Entry {
   readonly body: RequestBody & { readonly event: string };
   readonly answer: Deferred<Receipt>;
+  /** Whether a connection may be lost because of its length. */
+  readonly isLong: boolean;
   inFlight: boolean;
+  /** Whether a connection was lost while it was in flight, and it is long. */
+  isSuspect: boolean;
   /** Why the server did not take it in, the last time. */
   refusal?: DialogueError | undefined;
   /** The user as whom it was sent, where the server may have taken it in: keys are each user's own. */
@@ -30,7 +38,10 @@ interface Entry {
  * client is not in the room.
  *
  * A trigger whose answer was lost is sent again where that cannot double it:
- * the event is stored, so that the server tells it by its key.
+ * the event is stored, so that the server tells it by its key. A long one may be
+ * why the connection was lost: it is sent again alone, so that no other is lost
+ * with it. Where the server does not say how long a message may be, it fails if
+ * the connection is lost again.
  */
 export class Outbox {
   readonly #requester: Requester;
@@ -54,18 +65,14 @@ export class Outbox {
   async add(fields: RequestBody & { readonly event: string }, options: TriggerOptions): Promise<Receipt> {
     const concern = concernOf(fields);
     const { signal } = options;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     if (this.#entries.size >= this.#limits.size) {
       throw new DialogueError("LIMIT_EXCEEDED", `\`${this.#limits.size}\` events wait: await some`, concern);
     }
-    let body: Entry["body"];
-    try {
-      // What is sent again must be what was sent, whatever the app does to its objects.
-      body = JSON.parse(JSON.stringify({ ...fields, key: options.key ?? newKey() }));
-    } catch (cause) {
-      throw new DialogueError("INVALID_REQUEST", "the payload is no JSON", { ...concern, cause });
-    }
-    const entry: Entry = { body, answer: new Deferred(), inFlight: false };
+    const json = jsonOf({ ...fields, key: options.key ?? newKey() });
+    // What is sent again must be what was sent, whatever the app does to its objects.
+    const body: Entry["body"] = JSON.parse(json);
+    const entry: Entry = { body, isLong: json.length > LONG, answer: new Deferred(), inFlight: false, isSuspect: false };
     const timeoutMs = Math.min(options.timeoutMs ?? this.#limits.timeoutMs, MOST_MS);
     const deadline = setTimeout(() => {
       const what = entry.sentBy === undefined ? "sent" : "acknowledged";
@@ -118,7 +125,9 @@ export class Outbox {
   #flush(): void {
     for (const entry of this.#entries) {
       if (!this.#open || this.#pause || this.#inFlight >= this.#window) return;
+      if (entry.isSuspect && this.#inFlight > 0) return;
       if (!entry.inFlight) this.#send(entry);
+      if (entry.isSuspect) return;
     }
   }
 
@@ -145,7 +154,13 @@ export class Outbox {
     this.#inFlight--;
     entry.inFlight = false;
     const delay = retryDelay(error);
-    const repeatable = isUnanswered(error) ? this.#stored.includes(entry.body.event) : delay !== undefined;
+    const isStored = this.#stored.includes(entry.body.event);
+    const isLost = error.code === "DISCONNECTED" && entry.isLong;
+    // An ephemeral event that comes later than newer ones is worse than none.
+    const isLate = error.code === "RATE_LIMITED" && !isStored;
+    const isTooLong = isLost && entry.isSuspect && this.#requester.maxMessageBytes === Infinity;
+    const repeatable = isUnanswered(error) ? isStored && !isTooLong : delay !== undefined && !isLate;
+    entry.isSuspect ||= isLost;
     if (this.#ended || !repeatable || this.#requester.state === "disconnected") {
       this.#reject(entry, error);
     } else if (!isUnanswered(error)) {
@@ -168,7 +183,7 @@ export class Outbox {
   }
 }
 
-/** A key that no other trigger has. Not by `randomUUID`, which pages without TLS do not have. */
+/** A key that no other trigger of the user has. It is no secret, and React Native has no `crypto`. */
 function newKey(): string {
-  return crypto.getRandomValues(new Uint32Array(4)).join("-");
+  return Array.from({ length: 3 }, () => Math.random().toString(36).slice(2)).join("-");
 }

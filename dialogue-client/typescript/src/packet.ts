@@ -28,8 +28,8 @@ const text: Check = (value) => typeof value === "string";
 const KINDS: { readonly [fields: string]: Check } = {
   "roomId event from clientId userId epoch code message id name roomName next": text,
   "seq prev retryAfterMs reconnectAfterMs": Number.isSafeInteger,
-  expiresAt: Number.isInteger,
-  "subscriptions stored": each(text),
+  "expiresAt expiresInMs maxMessageBytes": Number.isInteger,
+  "subscriptions stored unknownEvents": each(text),
   events: each(is("dialogue:event")),
   rooms: each(is("dialogue:roomCreated")),
   room: is("dialogue:roomCreated"),

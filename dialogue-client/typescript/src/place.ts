@@ -39,6 +39,11 @@ export class Place {
     for (const name of names) this.#seen.set(name, Math.max(this.#seen.get(name) ?? 0, after));
   }
 
+  /** Follows the names that are new since it came here. */
+  add(names: readonly string[]): void {
+    this.follow(names.filter((name) => !this.#seen.has(name)), this.seq);
+  }
+
   /** Judges a stored event: moves on to it, or back to where something is missing. */
   take({ event, epoch, seq = 0, prev = 0 }: EventMessage): Verdict {
     if (epoch !== this.epoch) return "foreign";
@@ -76,5 +81,12 @@ export class Place {
   told(from: number, to: number): void {
     this.seq = Math.max(this.seq, to);
     for (const [name, seen] of this.#seen) if (seen >= from) this.#seen.set(name, Math.max(seen, to));
+  }
+
+  /** The names whose events were missed, if the log ends there and a join brings none of them. */
+  missed({ epoch, seq, last }: Position & Partial<End>): string[] {
+    const names = [...this.#seen.keys()];
+    if (epoch !== this.epoch || seq < this.seq || !last) return names;
+    return names.filter((name) => last[name]! > this.#seen.get(name)!);
   }
 }

@@ -4,7 +4,17 @@ import { countable } from "./timer.js";
 /** How long to wait before asking again what has failed for now, in milliseconds; `undefined` where asking again is no use. */
 export function retryDelay(error: DialogueError): number | undefined {
   if (!/^(RATE_LIMITED|STORE_UNAVAILABLE|DRAINING|TIMEOUT)$/.test(error.code)) return undefined;
-  return countable(error.retryAfterMs ?? 250 + Math.random() * 500);
+  return countable(error.retryAfterMs ?? pauseMs());
+}
+
+/** How long to wait where the server does not say it, in milliseconds. */
+export function pauseMs(): number {
+  return 250 + Math.random() * 500;
+}
+
+/** How many times as long as usual to wait for an answer, after one that came too late: its link may be slow. */
+export function moreTimes(times: number): number {
+  return Math.min(2 * times, 8);
 }
 
 /** Whether a failure leaves open what the server did, or would have said. */

@@ -11,19 +11,25 @@ export interface Receipt {
   readonly epoch?: Epoch;
   /** The event's position in it. */
   readonly seq?: number;
+  /**
+   * Set if the server had already stored the event under this key: from another
+   * trigger, or from this one, if its first answer was lost and the client sent
+   * it again.
+   */
+  readonly duplicate?: true;
 }
 
 /** How to trigger an event. */
 export interface TriggerOptions {
   /**
-   * What tells this trigger from others of the same user and room, for two
-   * minutes, where the event is stored: 1 to 128 bytes. An app that makes it again
-   * by itself gives the same. Default: a random one.
+   * The idempotency key of a stored event, 1 to 128 bytes. For two minutes, the
+   * server stores one event for each key of a user in a room. An app that triggers
+   * the same event again by itself gives the same key. Default: a random one.
    */
   readonly key?: string | undefined;
-  /** How long it may take in all, in milliseconds. Default: the client's `triggerTimeoutMs`. */
+  /** How long the trigger may take, in milliseconds. Default: the client's `triggerTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
-  /** Gives it up. What was sent may have been triggered. */
+  /** Gives the trigger up. If it was sent, the event may have been triggered. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -58,26 +64,33 @@ export interface TypedRoom<R extends RoomContract> {
   /** The room's name, for people. */
   readonly roomName: string;
   /**
-   * The events that came with the join, newest first; empty where the room
-   * sends none. They stay what they are unless {@link onReset} is called: then
-   * they are those of the new join. What is in here is not handed to handlers as
-   * well.
+   * The newest stored events that this client has received, newest first: those
+   * that came with the join, and those that came since, up to 100, or as many as
+   * came with the join if that is more. When {@link onReset} is called, these are the events
+   * of the new join. A handler is not called for events that were in here when it was
+   * registered. Each event makes a new array.
    */
   readonly history: readonly MessageOf<R>[];
 
   /** The events that this client receives, as the server said last. `"*"` is all of them, where a room lists none. */
   readonly subscriptions: readonly (EventName<R> | "*")[];
 
-  /** How far the client is in the room. */
+  /** Whether the client is in the room. */
   readonly state: RoomState;
 
-  /** Calls a handler with each new {@link state}; where it is `"denied"`, with the server's refusal. */
+  /**
+   * Calls a handler with each new {@link state}; where it is `"denied"`, with the
+   * server's refusal, and where it is `"left"` since the server has ended the
+   * connection, with that.
+   */
   onState(handler: Handler<[state: RoomState, refusal?: DialogueError]>): Unsubscribe;
 
   /**
-   * Calls a handler when the room starts anew, since the server cannot tell all
-   * that was missed: its log is another one, or goes back less far. By then
-   * `history` is that of the new join; what comes later is handed to handlers.
+   * Calls a handler when events may be missing: the room has another log, the server
+   * does not keep all that was missed, or more events are missing than the client
+   * fetches and the server replays. The client fetches up to 10,000; then it joins
+   * the room again, and the server replays up to 1,000, or 256 KB. By then `history` holds the events of the new join. Handlers get the
+   * events after those.
    */
   onReset(handler: Handler<[]>): Unsubscribe;
 
@@ -102,32 +115,43 @@ export interface TypedRoom<R extends RoomContract> {
    * consumer; one more, and the iteration throws `LIMIT_EXCEEDED` after them, so
    * that none is missing unnoticed: read on with {@link getHistory} after the
    * last one's `seq`, and iterate anew. For the same reason it throws `MISSED`
-   * where {@link onReset} is called, unless the events are ephemeral.
+   * where {@link onReset} is called and events of that name were missed.
    */
   events<E extends EventName<R>>(event: E, options?: EventsOptions): AsyncIterableIterator<MessageOf<R, E>>;
 
   /**
    * Triggers an event, with `meta` beside its payload if given.
    *
-   * It waits, in order, while the client is not in the room, and is sent again
-   * where the server refuses for now (`RATE_LIMITED`, `STORE_UNAVAILABLE`,
-   * `DRAINING`): then what was sent behind it may come before it. Where its answer is lost, it is sent again if the event is stored,
-   * which the server does but once. An ephemeral one would be doubled, and fails.
+   * While the client is not in the room, triggers wait, in order. A trigger that
+   * the server refuses for now (`RATE_LIMITED`, `STORE_UNAVAILABLE`, `DRAINING`) is
+   * sent again; triggers that were sent behind it may come before it then. An
+   * ephemeral event that is `RATE_LIMITED` fails instead: it would come after newer
+   * ones. Where the answer is lost, a stored event is sent again, and the server
+   * stores it once. An ephemeral event fails: sent again, it might come twice.
    *
-   * @returns Once the server has validated and, where the event has a history, stored it.
-   * @throws DialogueError `VALIDATION_FAILED` with its issues, `EVENT_NOT_ALLOWED`, `EVENT_DENIED`, `NOT_IN_ROOM`;
-   * `LIMIT_EXCEEDED` where too many wait; what the server refuses for now, if it still does at the end of
-   * `triggerTimeoutMs`; with `TIMEOUT` and `DISCONNECTED`, the event may have been triggered or not.
+   * @returns When the server has accepted the event, and stored it if it has a history.
+   * @throws DialogueError `VALIDATION_FAILED` with its issues; `EVENT_NOT_ALLOWED`, `EVENT_DENIED`, `NOT_IN_ROOM`;
+   * `INVALID_REQUEST` for a payload that JSON cannot hold, such as a `Map`, `NaN` or a `Uint8Array`, and `TOO_LARGE`
+   * for one that is longer than the server takes: neither is sent; `LIMIT_EXCEEDED` where too many wait; the server's
+   * refusal for now, if it still refuses after `triggerTimeoutMs`. After `TIMEOUT` and `DISCONNECTED`, the event may
+   * have been triggered or not.
    */
   trigger<E extends TriggerName<R>>(event: E, ...args: TriggerArguments<R["triggers"][E]>): Promise<Receipt>;
 
-  /** Receives one more event from the server's answer on. */
+  /**
+   * Receives one more event from the server's answer on.
+   *
+   * @throws DialogueError `EVENT_NOT_ALLOWED` if the room does not have the event.
+   */
   subscribe(event: EventName<R>): Promise<void>;
 
   /** Receives every event of the room from now on. */
   subscribeAll(): Promise<void>;
 
-  /** Receives an event no longer. */
+  /**
+   * Stops receiving an event. From then on, the client joins the room after a lost connection with the events that are
+   * left, and not with the room's defaults.
+   */
   unsubscribe(event: EventName<R>): Promise<void>;
 
   /** A page of stored events of one name: `{ before: seq, limit: 20 }`, `{ after: seq }` or `{ start: 0, end: 20 }`. */
@@ -140,15 +164,21 @@ export interface TypedRoom<R extends RoomContract> {
   getHistory<E extends EventName<R>>(event: E, start?: number, end?: number): Promise<MessageOf<R, E>[]>;
 
   /**
-   * Leaves the room and drops its handlers. To come back, join it again, which
-   * gives a new room. Resolves if the client was not in the room any more.
+   * Undoes one `join` of this room: call it once for each. The last call leaves
+   * the room and drops its handlers, and resolves when the server has answered. It
+   * also resolves if the client was not in the room any more. To come back, join
+   * the room again, which gives a new object.
+   *
+   * Requests about different rooms have no order among themselves. Await this
+   * before the join of another room where the order matters, as in a game whose
+   * players are in one room at a time.
    */
   leave(): Promise<void>;
 }
 
-/** What a room offers besides {@link TypedRoom} where its events are not known: payload types that the caller names. */
+/** What a room offers besides {@link TypedRoom} where its events are not known: the caller names the types of payloads, which are not checked. */
 export interface OpenRoom {
-  /** Calls a handler for each event of one name, with a payload that is taken to be a `T`. */
+  /** Calls a handler for each event of one name. The payload is typed as `T`, which is not checked. */
   on<T>(event: string, handler: Handler<[message: EventMessage<T>]>): Unsubscribe;
 
   /** A page of stored events of one name, with payloads that are taken to be a `T`. */

@@ -1,14 +1,13 @@
-import { abortable } from "./abortable.js";
+import { abortable, throwIfAborted } from "./abortable.js";
 import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { JoinOptions } from "./join-arguments.js";
-import { JoinedRoom, type RoomOwner } from "./joined-room.js";
+import { type Holders, JoinedRoom, type RoomOwner } from "./joined-room.js";
 import type { End } from "./place.js";
 
 interface Joining {
-  room: Promise<JoinedRoom>;
-  /** How many callers wait for it. */
-  waiting: number;
+  readonly room: Promise<JoinedRoom>;
+  readonly holders: Holders;
 }
 
 /** The rooms that a client has joined, is joining or is leaving: at most one object per room id. */
@@ -33,15 +32,18 @@ export class Rooms {
 
   /** The room of this id: the joined one, the one that is being joined, or a new one. */
   async join(roomId: string, { subscribe, signal }: JoinOptions = {}): Promise<JoinedRoom> {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const joined = this.get(roomId);
-    if (joined) return joined;
-    const joining = this.#joining.get(roomId) ?? this.#begin(roomId, subscribe);
-    joining.waiting++;
+    if (joined) {
+      joined.holders.count++;
+      return joined;
+    }
+    const { room, holders } = this.#joining.get(roomId) ?? this.#begin(roomId, subscribe);
+    holders.count++;
     try {
-      return await abortable(joining.room, signal);
+      return await abortable(room, signal);
     } catch (error) {
-      joining.waiting--;
+      holders.count--;
       throw error;
     }
   }
@@ -77,39 +79,40 @@ export class Rooms {
     if (room && !room.doubt()) room.retire();
   }
 
-  /** Forgets every room, without telling the server. */
-  clear(): void {
-    for (const room of this.#rooms.values()) room.retire();
+  /** Forgets every room, without telling the server; `reason` is why, where the server wants it so. */
+  clear(reason?: DialogueError): void {
+    for (const room of this.#rooms.values()) room.retire("left", reason);
     this.#joining.clear();
     this.#leaving.clear();
   }
 
   #begin(roomId: string, subscribe: readonly string[] | undefined): Joining {
-    const room = this.#enter(roomId, subscribe).finally(() => {
+    const holders = { count: 0 };
+    const room = this.#enter(roomId, subscribe, holders).finally(() => {
       if (this.#joining.get(roomId) === joining) this.#joining.delete(roomId);
     });
-    const joining: Joining = { room, waiting: 0 };
+    const joining: Joining = { room, holders };
     this.#joining.set(roomId, joining);
     room.then(
       (unwanted) => {
-        if (joining.waiting === 0) void unwanted.leave();
+        if (holders.count === 0) void unwanted.leave();
       },
       () => {},
     );
     return joining;
   }
 
-  async #enter(roomId: string, subscribe: readonly string[] | undefined): Promise<JoinedRoom> {
+  async #enter(roomId: string, subscribe: readonly string[] | undefined, holders: Holders): Promise<JoinedRoom> {
     // Events of the old membership still come in until the server has answered the leave.
     const leaving = this.#leaving.get(roomId);
     if (leaving) await leaving.catch(() => {});
-    const room = new JoinedRoom(roomId, subscribe, this.#owner);
+    const room = new JoinedRoom(roomId, subscribe, holders, this.#owner);
     this.#rooms.set(roomId, room);
     try {
       await room.enter();
     } catch (error) {
       // The server may have let the client in.
-      if ((error as DialogueError).code === "TIMEOUT") void room.leave();
+      if ((error as DialogueError).code === "TIMEOUT") void room.quit();
       else room.retire();
       throw error;
     }

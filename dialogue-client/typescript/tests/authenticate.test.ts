@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { createDialogueClient, type DialogueClient, type DialogueClientOptions, type DialogueError } from "../src/index.js";
 import { ExampleServer } from "./support/example-server.js";
+import { HostileServer, welcome } from "./support/hostile-server.js";
 import { inSeconds, login, reached } from "./support/login.js";
 import { next, nextEvent } from "./support/next.js";
 import { Proxy } from "./support/proxy.js";
@@ -46,7 +47,8 @@ describe("new credentials", () => {
     const ann = await connect({ auth: login("ann", end) });
     const { id } = ann;
     const later = inSeconds(60);
-    expect(await ann.authenticate(login("ann", later))).toEqual({ expiresAt: later * 1_000 });
+    const expiry = { expiresAt: later * 1_000, expiresInMs: expect.any(Number) };
+    expect(await ann.authenticate(login("ann", later))).toEqual(expiry);
     await reached(end + 0.5);
     expect(await ann.listRooms()).toHaveLength(2);
     expect(ann).toMatchObject({ connected: true, id, userId: "ann" });
@@ -56,7 +58,7 @@ describe("new credentials", () => {
     const later = inSeconds(60);
     const auth = vi.fn().mockResolvedValueOnce(login("ann")).mockResolvedValueOnce(login("ann", later));
     const ann = await connect({ auth });
-    expect(await ann.authenticate()).toEqual({ expiresAt: later * 1_000 });
+    expect(await ann.authenticate()).toMatchObject({ expiresAt: later * 1_000 });
     expect(auth).toHaveBeenCalledTimes(2);
   });
 
@@ -139,6 +141,21 @@ describe("new credentials", () => {
     await expect(authenticating).rejects.toMatchObject({ code: "UNAUTHENTICATED", cause });
   });
 
+  test("authenticate_with_credentials_that_no_connection_can_present_rejects_and_keeps_the_last_ones", async () => {
+    const hostile = await HostileServer.start();
+    const ann = await connect({ url: hostile.url, auth: { token: "short" } });
+    // With `{"token":""}` and `40`, one byte more than 65,500.
+    await expect(ann.authenticate({ token: "x".repeat(65_487) })).rejects.toMatchObject({
+      code: "TOO_LARGE",
+      size: 65_501,
+      limit: 65_500,
+    });
+    await ann.authenticate({ token: "x".repeat(65_486) });
+    const again = connected(ann);
+    hostile.drop();
+    await again;
+  });
+
   test("without a connection are for the next one", async () => {
     const ann = await connect({ auth: login("ann") });
     const closed = lost(ann);
@@ -164,6 +181,23 @@ describe("credentials that are about to expire", () => {
     expect(auth).toHaveBeenCalledTimes(4);
   });
 
+  test.each([
+    ["ahead", 3_600_000],
+    ["behind", -3_600_000],
+  ])("renew-clock: are renewed in time, once, by a device whose clock is an hour %s", async (_, off) => {
+    const end = inSeconds(2);
+    const auth = vi.fn().mockReturnValueOnce(login("ann", end)).mockReturnValue(login("ann", inSeconds(60)));
+    const expired = reached(end + 0.5);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + off });
+    onTestFinished(() => void vi.useRealTimers());
+    const ann = await connect({ auth });
+    const { id } = ann;
+    await expired;
+    expect(await ann.listRooms()).toHaveLength(2);
+    expect(ann).toMatchObject({ connected: true, id });
+    expect(auth).toHaveBeenCalledTimes(2);
+  });
+
   test("are renewed from the first connection on", async () => {
     const end = inSeconds(1);
     const auth = vi.fn().mockReturnValueOnce(login("ann", end)).mockImplementation(() => login("ann"));
@@ -175,7 +209,7 @@ describe("credentials that are about to expire", () => {
   });
 
   test("and cannot be had are reported, and the connection is opened again when they have expired", async () => {
-    const end = inSeconds(1);
+    const end = inSeconds(2);
     const auth = vi
       .fn()
       .mockReturnValueOnce(login("ann", end))
@@ -204,6 +238,30 @@ describe("credentials that are about to expire", () => {
     await ann.authenticate(login("ann", inSeconds(1)));
     expect(await failed(ann)).toMatchObject({ code: "TOKEN_EXPIRED" });
   });
+});
+
+/** Connects to a server whose credentials always last that long; returns when `auth` was called. */
+async function renewing(expiry: object) {
+  const hostile = await HostileServer.start();
+  const lasting = { expiresAt: undefined, expiresInMs: undefined, ...expiry };
+  hostile.welcomes.push({ ...welcome(), ...lasting });
+  hostile.answers.set("dialogue:authenticate", Array.from({ length: 100 }, () => ({ ok: true, ...lasting })));
+  const calls: number[] = [];
+  await connect({ url: hostile.url, auth: () => (calls.push(performance.now()), {}) });
+  return calls;
+}
+
+test("renew-short: credentials that last as short as the ones before are renewed once a second at most", async () => {
+  const calls = await renewing({ expiresInMs: 100 });
+  await vi.waitFor(() => expect(calls.length).toBeGreaterThanOrEqual(4), { timeout: 10_000 });
+  // The first renewal is due at once; the timers of Node may be a millisecond early.
+  for (const at of [2, 3]) expect(calls[at]! - calls[at - 1]!).toBeGreaterThan(998);
+});
+
+test("credentials_with_expires_at_alone_are_not_renewed", async () => {
+  const calls = await renewing({ expiresAt: Date.now() + 1_000 });
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  expect(calls).toHaveLength(1);
 });
 
 /** Gives credentials that expire, then none when they are to be renewed, and good ones from then on. */
@@ -238,10 +296,14 @@ describe("credentials that expire", () => {
   ])("and %s leave the client disconnected", async (_, renewable, reconnection) => {
     const credentials = login("ann", inSeconds(1));
     const ann = await connect({ auth: renewable ? () => credentials : credentials, reconnection });
+    const room = await ann.join("lounge");
+    const ended = vi.fn();
+    room.onState((state, error) => ended(state, error?.code));
     const [error, reason] = [failed(ann), lost(ann)];
     expect(await error).toMatchObject({ code: "TOKEN_EXPIRED" });
     expect(await reason).toBe("io server disconnect");
-    expect(ann.state).toBe("disconnected");
+    expect(ann).toMatchObject({ state: "disconnected", error: { code: "TOKEN_EXPIRED" } });
+    expect(ended.mock.calls).toEqual([["left", "TOKEN_EXPIRED"]]);
   });
 
   test("leave a client disconnected that disconnects when it hears of it", async () => {

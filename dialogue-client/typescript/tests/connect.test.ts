@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { createDialogueClient, type DialogueClient, DialogueError } from "../src/index.js";
 import { ExampleServer } from "./support/example-server.js";
+import { HostileServer } from "./support/hostile-server.js";
 import { next } from "./support/next.js";
 import { Proxy } from "./support/proxy.js";
 
@@ -29,7 +30,9 @@ describe("a client that is not told to connect", () => {
     proxy.refuse();
     const tried = new Promise<void>((resolve) => (proxy.onLink = resolve));
     const reported = vi.fn();
-    client = createDialogueClient({ url: proxy.url, reconnectionDelayMs: 20, reconnectionDelayMaxMs: 50 });
+    const delays = { reconnectionDelayMs: 20, reconnectionDelayMaxMs: 50 };
+    // Polling, on which it might settle, has no connection to cut: the server would keep its member for a while.
+    client = createDialogueClient({ url: proxy.url, transports: ["websocket"], ...delays });
     client.onError(reported);
     await tried;
     expect(client.state).toBe("connecting");
@@ -100,6 +103,16 @@ test.each(["websocket", "polling"] as const)("one transport alone will do: %s", 
   client = createDialogueClient({ url: server.url, transports: [transport] });
   await client.connect();
   expect(await client.listRooms()).toMatchObject([{ id: "general" }]);
+});
+
+test.each(["websocket", "polling"] as const)("a server under a prefix is reached by its `path`: %s", async (transport) => {
+  const nested = await HostileServer.start("/app/api/ws");
+  client = createDialogueClient({ url: nested.url, path: "/app/api/ws", transports: [transport] });
+  await client.connect();
+  expect(client.userId).toBe("ann");
+  const elsewhere = createDialogueClient({ url: nested.url, transports: [transport], reconnection: false, autoConnect: false });
+  elsewhere.onError(() => {});
+  await expect(elsewhere.connect()).rejects.toMatchObject({ code: "DISCONNECTED" });
 });
 
 test("a `ws://` url is as good as an `http://` one", async () => {
@@ -249,6 +262,31 @@ describe("credentials", () => {
     await connecting;
     expect(client.userId).toBe("ann");
     expect(auth).toHaveBeenCalledTimes(1);
+  });
+
+  test.each(["websocket", "polling"] as const)("auth-limit: that are longer than the server takes are not sent, and not tried again: %s", async (transport) => {
+    const head = '40{"userId":"ann","token":""}'.length;
+    const auth = vi.fn(() => ({ userId: "ann", token: "x".repeat(65_501 - head) }));
+    client = createDialogueClient({ url: server.url, auth, transports: [transport], reconnectionDelayMs: 10, reconnectionDelayMaxMs: 10 });
+    const error = await next<DialogueError>((handler) => client!.onError(handler));
+    client.onError(() => {});
+    expect(error).toMatchObject({ code: "TOO_LARGE", size: 65_501, limit: 65_500 });
+    expect(client).toMatchObject({ state: "disconnected", error });
+    await expect(client.connect()).rejects.toMatchObject({ code: "TOO_LARGE" });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(auth).toHaveBeenCalledTimes(2);
+    auth.mockReturnValue({ userId: "ann", token: "x".repeat(65_500 - head) });
+    await client.connect();
+    expect(client.userId).toBe("ann");
+  });
+
+  test("auth-limit: that are longer than the server says when it opens the transport are not sent either", async () => {
+    const proxy = await Proxy.start(server.url);
+    onTestFinished(() => proxy.stop());
+    proxy.edit = (text) => [text.replace(/"maxPayload":\d+/, '"maxPayload":100')];
+    client = createDialogueClient({ url: proxy.url, auth: { userId: "x".repeat(100) }, autoConnect: false, transports: ["websocket"] });
+    client.onError(() => {});
+    await expect(client.connect()).rejects.toMatchObject({ code: "TOO_LARGE", limit: 100 });
   });
 
   test("that come too late are reported, and asked for again by a client that keeps trying", async () => {

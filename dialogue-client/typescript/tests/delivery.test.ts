@@ -124,20 +124,18 @@ describe("coming back", () => {
     expect(heard).toEqual(["before", "missed", "later"]);
   });
 
-  test("resume-history: a recovery leaves the history as it was", async () => {
+  test("resume-history: a recovery adds to the history, and is no reset", async () => {
     await start("chat");
     const { say } = await writer();
     await say("old");
     const { client, room, heard, hears } = await reader();
-    const { history } = room;
     const brought = vi.fn();
     client.onHistory(brought);
     proxy.refuse();
     await say("missed");
     proxy.admit();
     await hears("missed");
-    expect(room.history).toBe(history);
-    expect(history).toMatchObject([{ data: { text: "old" } }]);
+    expect(room.history).toMatchObject([{ data: { text: "missed" } }, { data: { text: "old" } }]);
     expect(brought).not.toHaveBeenCalled();
     expect(heard).toEqual(["missed"]);
   });
@@ -209,7 +207,7 @@ describe("coming back", () => {
     await say("later");
     await hears("later");
     expect(heard).toEqual(["before", "reset", "later"]);
-    expect(room.history[0]).toMatchObject({ data: { text: tooMany.at(-1) } });
+    expect(room.history.slice(0, 2)).toMatchObject([{ data: { text: "later" } }, { data: { text: tooMany.at(-1) } }]);
   });
 
   test("rejoin-refused-for-now: a join that is refused for a while is asked again", async () => {
@@ -277,6 +275,28 @@ describe("coming back", () => {
     await vi.waitFor(() => expect(room.state).toBe("left"));
     expect(states).toEqual(["left"]);
     expect(client.getRoom("general")).toBeUndefined();
+  });
+
+  test("dismissed-client: a client that the server disconnects has left its rooms, and all say why", async () => {
+    await start("chat");
+    const { client, room } = await reader();
+    const [reported, told, ended] = [vi.fn(), vi.fn(), vi.fn()];
+    client.onError(reported);
+    client.onState((state, error) => told(state, error?.code));
+    room.onState((state, error) => ended(state, error?.code));
+    const gone = lost(client);
+    const error = { code: "DISCONNECTED", message: "the server ended the connection" };
+    proxy.disconnect();
+    expect(await gone).toBe("io server disconnect");
+    expect(client).toMatchObject({ state: "disconnected", error });
+    expect(room.state).toBe("left");
+    expect(reported).toHaveBeenCalledExactlyOnceWith(expect.objectContaining(error));
+    expect(told.mock.calls).toEqual([["disconnected", "DISCONNECTED"]]);
+    expect(ended.mock.calls).toEqual([["left", "DISCONNECTED"]]);
+    expect(client.getRoom("general")).toBeUndefined();
+    await client.connect();
+    expect(client.error).toBeUndefined();
+    expect((await client.join("general")).state).toBe("joined");
   });
 
   test("draining: a server that stops is left alone for as long as it asks", async () => {
@@ -477,7 +497,7 @@ describe("gaps", () => {
     await say("later");
     await hears("later");
     expect(heard).toEqual(["reset", "later"]);
-    expect(room.history[0]).toMatchObject({ data: { text: tooMany.at(-1) } });
+    expect(room.history.slice(0, 2)).toMatchObject([{ data: { text: "later" } }, { data: { text: tooMany.at(-1) } }]);
   });
 
   test("ephemeral: events without a place are handed over as they come", async () => {

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { Deferred } from "../src/deferred.js";
 import { ErrorChannel } from "../src/error-channel.js";
 import { DialogueError, type EventMessage } from "../src/index.js";
@@ -7,13 +7,14 @@ import { Rooms } from "../src/rooms.js";
 
 /** A server that answers when the test says so. */
 function rooms() {
-  const sent: { name: string; body: unknown; answer: Deferred<unknown> }[] = [];
+  const sent: { name: string; body: unknown; times: number | undefined; answer: Deferred<unknown> }[] = [];
   const requester: Requester = {
     state: "connected",
     userId: "ann",
-    request: <Answer>(name: string, body?: object) => {
+    maxMessageBytes: Infinity,
+    request: <Answer>(name: string, body?: object, times?: number) => {
       const answer = new Deferred<unknown>();
-      sent.push({ name, body, answer });
+      sent.push({ name, body, times, answer });
       return answer.promise as Promise<Answer>;
     },
   };
@@ -48,9 +49,9 @@ test("an event that comes before the join is answered reaches handlers that are 
   all.receive(message(2));
   sent[0]!.answer.resolve(joined([message(1)]));
   const room = await opened;
+  expect(room.history.map(({ seq }) => seq)).toEqual([1]);
   all.receive(message(3));
   await macrotask();
-  expect(room.history.map(({ seq }) => seq)).toEqual([1]);
   expect(seen).toEqual([2, 3]);
 });
 
@@ -94,6 +95,81 @@ test("two joins of one room at once send one request and give the same room", as
   expect(first).toBe(second);
   expect(await all.join("general")).toBe(first);
   expect(sent).toHaveLength(1);
+});
+
+test("a room that was joined twice is left when it is left twice", async () => {
+  const { rooms: all, sent } = rooms();
+  const joins = [all.join("general"), all.join("general")];
+  sent[0]!.answer.resolve(joined());
+  const [room] = await Promise.all(joins);
+  await all.join("general");
+  const heard = vi.fn();
+  room!.on("message", heard);
+  await room!.leave();
+  await room!.leave();
+  expect(room!.state).toBe("joined");
+  await macrotask();
+  all.receive(message(1));
+  expect(heard).toHaveBeenCalledTimes(1);
+  void room!.leave();
+  expect(room!.state).toBe("left");
+  expect(sent.map(({ name }) => name)).toEqual(["dialogue:join", "dialogue:leave"]);
+  sent[1]!.answer.resolve({});
+  // It is over: leaving it again is not to leave the next one.
+  const again = all.join("general");
+  await vi.waitFor(() => expect(sent).toHaveLength(3));
+  sent[2]!.answer.resolve(joined());
+  const next = await again;
+  await room!.leave();
+  expect(next.state).toBe("joined");
+});
+
+test("a join that is given up is none that has to be left", async () => {
+  const { rooms: all, sent } = rooms();
+  const aborted = new AbortController();
+  const joins = [all.join("general"), all.join("general", { signal: aborted.signal })] as const;
+  aborted.abort("enough");
+  await expect(joins[1]).rejects.toBe("enough");
+  sent[0]!.answer.resolve(joined());
+  const room = await joins[0];
+  void room.leave();
+  expect(room.state).toBe("left");
+});
+
+test("a signal that can do no more than React Native's is enough", async () => {
+  const { rooms: all, sent } = rooms();
+  const { signal } = new AbortController();
+  Object.defineProperty(signal, "throwIfAborted", { value: undefined });
+  const joining = all.join("general", { signal });
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  const [triggered, page] = [room.trigger("message", 1, undefined, { signal }), room.getHistory("message", { start: 0, signal })];
+  await macrotask();
+  sent[1]!.answer.resolve({});
+  sent[2]!.answer.resolve({ events: [], seq: 0 });
+  expect(await triggered).toEqual({});
+  expect(await page).toEqual({ events: [], seq: 0 });
+});
+
+test("a room's history goes on with the stored events that come, up to 100, or as many as the join has brought", async () => {
+  for (const brought of [1, 150]) {
+    const { rooms: all, sent } = rooms();
+    const joining = all.join("general");
+    const events = Array.from({ length: brought }, (_, index) => message(brought - index));
+    sent[0]!.answer.resolve(joined(events));
+    const room = await joining;
+    await macrotask();
+    const atFirst = room.history;
+    let inHistory = false;
+    room.on("message", (message) => (inHistory = room.history[0] === message));
+    for (let seq = brought + 1; seq <= brought + 120; seq++) all.receive({ ...message(seq), prev: seq - 1 });
+    all.receive({ event: "typing", roomId: "general", data: null, from: "ann", timestamp: 0 });
+    const newest = brought + 120;
+    const most = Math.max(brought, 100);
+    expect(room.history.map(({ seq }) => seq)).toEqual(Array.from({ length: most }, (_, index) => newest - index));
+    expect(inHistory).toBe(true);
+    expect(atFirst).toEqual(events);
+  }
 });
 
 test("a refused join fails for both, and the next one asks again", async () => {
@@ -142,6 +218,39 @@ test("a room is joined again with the subscriptions that it had", async () => {
     name: "dialogue:join",
     body: { roomId: "general", subscribe: ["message", "typing"] },
   });
+});
+
+test.each(["INTERNAL", "LIMIT_EXCEEDED", "ROOM_FULL"])("rejoin_that_is_refused_with_%s_is_asked_for_again", async (code) => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { rooms: all, sent, reported } = rooms();
+  const joining = all.join("general");
+  sent[0]!.answer.resolve(joined());
+  const room = await joining;
+  void all.rejoin();
+  await vi.advanceTimersByTimeAsync(0);
+  sent[1]!.answer.reject(new DialogueError(code as "INTERNAL", "for now"));
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(room.state).toBe("rejoining");
+  expect(reported).toHaveLength(1);
+  sent[2]!.answer.resolve(joined());
+  await vi.advanceTimersByTimeAsync(0);
+  expect(room.state).toBe("joined");
+});
+
+test("rejoin_whose_answer_comes_too_late_is_asked_for_with_more_time", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { rooms: all, sent } = rooms();
+  const joining = all.join("general");
+  sent[0]!.answer.resolve(joined());
+  await joining;
+  void all.rejoin();
+  for (const times of [1, 2, 4, 8, 8]) {
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(sent.at(-1)).toMatchObject({ name: "dialogue:join", times });
+    sent.at(-1)!.answer.reject(new DialogueError("TIMEOUT", "late"));
+  }
 });
 
 test("a room that is left while it waits for a subscription to be joined again is not joined", async () => {

@@ -129,7 +129,7 @@ describe("trigger-repeated: a stored event whose answer is lost", () => {
     const receipt = await say(room, "once");
     await say(room, "later");
     await hears(2);
-    expect(receipt.seq).toBe(1);
+    expect(receipt).toMatchObject({ seq: 1, duplicate: true });
     expect(heard).toEqual(["once", "later"]);
   });
 
@@ -174,7 +174,9 @@ test("trigger-key: an event that the app triggers again with the same key is sto
   const { room, heard, hears } = await stage();
   const options = { key: "order 7" };
   const first = await room.trigger("message", message("once"), undefined, options);
-  expect(await room.trigger("message", message("once"), undefined, options)).toEqual(first);
+  expect(first).not.toHaveProperty("duplicate");
+  const again = await room.trigger("message", message("once"), undefined, options);
+  expect(again).toEqual({ ...first, duplicate: true });
   await say(room, "later");
   await hears(2);
   expect(heard).toEqual(["once", "later"]);
@@ -236,6 +238,104 @@ describe("trigger-refused-for-now: an event that is refused", () => {
     const { room } = await stage();
     await expect(say(room, "")).rejects.toMatchObject({ code: "VALIDATION_FAILED" });
   });
+});
+
+describe("trigger-limited: an ephemeral event that is limited", () => {
+  test("fails, and nothing waits behind it", async () => {
+    const { room, heard, hears } = await stage();
+    refuseAnswers({ code: "RATE_LIMITED", retryAfterMs: 10_000 });
+    const limited = room.trigger("typing", { isTyping: true });
+    const behind = say(room, "behind");
+    await expect(limited).rejects.toMatchObject({ code: "RATE_LIMITED", event: "typing", retryAfterMs: 10_000 });
+    await behind;
+    await hears(2);
+    expect(heard).toEqual(["typing", "behind"]);
+  });
+
+  test("is not sent after newer ones", async () => {
+    const { room, heard, hears } = await stage();
+    const triggered = await Promise.allSettled(
+      Array.from({ length: 300 }, () => room.trigger("typing", { isTyping: true })),
+    );
+    const sent = triggered.filter(({ status }) => status === "fulfilled");
+    expect(sent.length).toBeLessThan(300);
+    await say(room, "last");
+    await hears(sent.length + 1);
+    expect(heard).toEqual([...sent.map(() => "typing"), "last"]);
+  });
+});
+
+describe("a message that is longer than the server takes", () => {
+  const long = "x".repeat(1_100_000);
+
+  test("fails before it is sent, and what is behind it is delivered on the same connection", async () => {
+    const { writer, room, heard, hears } = await stage();
+    const gone = vi.fn();
+    writer.onDisconnect(gone);
+    const [before, tooLong, behind] = [say(room, "before"), say(room, long), say(room, "behind")];
+    await expect(tooLong).rejects.toMatchObject({
+      code: "TOO_LARGE",
+      size: expect.closeTo(1_100_000, -3),
+      limit: 1_000_000,
+      roomId: "general",
+      event: "message",
+    });
+    await Promise.all([before, behind]);
+    await hears(2);
+    expect(heard).toEqual(["before", "behind"]);
+    expect(gone).not.toHaveBeenCalled();
+  });
+
+  test("by one byte fails, and one of the limit itself is one that the server answers", async () => {
+    const { writer, room } = await stage();
+    const gone = vi.fn();
+    writer.onDisconnect(gone);
+    const options = { key: "k" };
+    const triggered = (length: number) =>
+      room.trigger("message", message("x".repeat(length)), undefined, options).catch((error: unknown) => error);
+    const { size, limit } = (await triggered(1_000_000)) as { size: number; limit: number };
+    const most = 1_000_000 - (size - limit);
+    expect(await triggered(most)).toMatchObject({ code: "VALIDATION_FAILED" });
+    expect(await triggered(most + 1)).toMatchObject({ code: "TOO_LARGE", size: limit + 1 });
+    // Characters that take several bytes count as such.
+    const wide = "\u20ac".repeat(400_000);
+    await expect(say(room, wide)).rejects.toMatchObject({ code: "TOO_LARGE" });
+    expect(gone).not.toHaveBeenCalled();
+  });
+
+  test("is sent twice where the server does not say how much that is, and what is behind it is delivered", async () => {
+    proxy.edit = (text) => [text.replace(/,"maxMessageBytes":\d+/, "")];
+    const { writer, room, heard, hears } = await stage();
+    let links = 0;
+    proxy.onLink = () => links++;
+    // An event that cannot be sent again is not lost along with it.
+    let typing: Promise<unknown> | undefined;
+    writer.onDisconnect(() => (typing ??= room.trigger("typing", { isTyping: true })));
+    const [before, tooLong, ...behind] = [say(room, "before"), say(room, long), say(room, "one"), say(room, "two")];
+    // One that is long, too, is not taken for the cause, and gets its answer.
+    const innocent = say(room, "y".repeat(100_000)).catch((error: unknown) => error);
+    await expect(tooLong).rejects.toMatchObject({ code: "DISCONNECTED", event: "message" });
+    await Promise.all([before, ...behind]);
+    await typing;
+    await hears(4);
+    expect(heard.filter((what) => what !== "typing")).toEqual(["before", "one", "two"]);
+    expect(await innocent).toMatchObject({ code: "VALIDATION_FAILED" });
+    expect(links).toBe(2);
+  });
+});
+
+test("trigger-long: a long message within the server's limit is sent again after each lost connection", async () => {
+  const { writer, room } = await stage();
+  let cuts = 0;
+  proxy.edit = (text) => {
+    if (!isAnswer(text) || !text.includes("VALIDATION_FAILED") || ++cuts > 3) return [text];
+    proxy.cut();
+    return [];
+  };
+  // It is longer than the event may be, and not than a message.
+  await expect(say(room, "x".repeat(100_000))).rejects.toMatchObject({ code: "VALIDATION_FAILED" });
+  expect(cuts).toBe(4);
+  expect(writer.state).toBe("connected");
 });
 
 describe("a trigger without a connection", () => {

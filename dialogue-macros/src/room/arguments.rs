@@ -84,7 +84,7 @@ impl Arguments {
             "events" => self.list(key, input, true, errors)?,
             "server_events" => self.list(key, input, false, errors)?,
             "subscribe" => {
-                let listed: Vec<Path> = arguments::list(input)?;
+                let listed = arguments::events(key, input)?;
                 self.subscribe = match &*listed {
                     [all] if all.is_ident("all") => Subscribe::All,
                     _ => Subscribe::Listed(listed),
@@ -137,7 +137,7 @@ impl Arguments {
         from_clients: bool,
         errors: &mut Errors,
     ) -> syn::Result<()> {
-        for path in arguments::list::<Path>(input)? {
+        for path in arguments::events(key, input)? {
             if path.is_ident("any") {
                 if from_clients {
                     self.any = true;

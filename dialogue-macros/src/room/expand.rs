@@ -160,6 +160,15 @@ impl Room<'_> {
                 impl __p::#name<__p::Other<#n>> for #module::Room {}
             }
         });
+        // An event is passed by value: that a reference is none is all there is to say of it.
+        let references = (!any).then(|| {
+            quote! {
+                #[diagnostic::do_not_recommend]
+                impl<E: ?::core::marker::Sized> __p::Carries<&E> for #module::Room {}
+                #[diagnostic::do_not_recommend]
+                impl<E: ?::core::marker::Sized> __p::Accepts<&E> for #module::Room {}
+            }
+        });
         let carries_any = any.then(|| {
             quote! {
                 impl<E: __p::Event> __p::Carries<E> for #module::Room {}
@@ -167,7 +176,7 @@ impl Room<'_> {
                 impl __p::CarriesAny for #module::Room {}
             }
         });
-        quote!(#(#listed)* #(#others)* #carries_any)
+        quote!(#(#listed)* #(#others)* #references #carries_any)
     }
 
     fn distinct_events(&self, pattern: &Pattern) -> TokenStream {
@@ -219,12 +228,14 @@ pub(crate) fn handlers_inside(handlers: &[Handler]) -> TokenStream {
             pub(super) struct #attached;
 
             #[doc(hidden)]
-            #[allow(clippy::needless_update)]
+            #[allow(clippy::needless_update, dead_code)]
             pub(super) const __HANDLERS: ::dialogue::__private::Handlers<
                 <#attached as ::dialogue::__private::Attachment>::App,
                 <#attached as ::dialogue::__private::Attachment>::Room,
             > = {
                 use ::dialogue::__private as __p;
+                type __App = <#attached as __p::Attachment>::App;
+                type __Room = <#attached as __p::Attachment>::Room;
                 #table
             };
         }
@@ -234,6 +245,7 @@ pub(crate) fn handlers_inside(handlers: &[Handler]) -> TokenStream {
 /// Says whose handlers they are, where app and room mean what they meant to the user.
 pub(crate) fn handlers_beside(module: &Ident, app: &Type, room: &TokenStream) -> TokenStream {
     let attached = attached();
+    let runs = quote_spanned!(app.span()=> const _: () = __p::runs_handlers::<#app, #room>(););
     quote! {
         impl __p::Attachment for #module::#attached {
             type App = #app;
@@ -242,6 +254,7 @@ pub(crate) fn handlers_beside(module: &Ident, app: &Type, room: &TokenStream) ->
         impl __p::Serve<#app> for #room {
             const HANDLERS: __p::Handlers<#app, Self> = #module::__HANDLERS;
         }
+        #runs
     }
 }
 

@@ -6,7 +6,10 @@ use syn::{
     Attribute, FnArg, GenericParam, Ident, Item, ItemFn, Path, ReturnType, Type, spanned::Spanned,
 };
 
-use crate::{arguments::skip, errors::Errors};
+use crate::{
+    arguments::{skip, text},
+    errors::Errors,
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -59,6 +62,37 @@ impl Kind {
         };
         Self::ALL.into_iter().find(|kind| name == kind.name())
     }
+
+    /// Whether an attribute is none, and was meant to be one: what `dialogue` does not have, and what
+    /// other frameworks call handlers.
+    fn is_meant(path: &Path) -> bool {
+        const MEANT: [&str; 18] = [
+            "after",
+            "after_each",
+            "after_join",
+            "before_each",
+            "before_event",
+            "before_leave",
+            "before_trigger",
+            "handler",
+            "join",
+            "leave",
+            "on_event",
+            "on_join",
+            "on_joined",
+            "on_leave",
+            "on_left",
+            "on_message",
+            "on_trigger",
+            "triggered",
+        ];
+        let mut segments = path.segments.iter().map(|segment| &segment.ident);
+        match (segments.next(), segments.next(), segments.next()) {
+            (Some(name), None, _) => MEANT.iter().any(|meant| name == meant),
+            (Some(first), Some(_), None) => first == "dialogue" && Self::of(path).is_none(),
+            _ => false,
+        }
+    }
 }
 
 pub(crate) struct Handler {
@@ -67,6 +101,8 @@ pub(crate) struct Handler {
     awaited: bool,
     /// The `#[cfg]`s that it is under.
     conditions: Vec<Attribute>,
+    /// What its first argument refers to.
+    context: Type,
     /// What its second argument refers to.
     about: Type,
 }
@@ -114,6 +150,12 @@ fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<Kind> {
             } else {
                 kinds.push(kind);
             }
+            return false;
+        }
+        if Kind::is_meant(attribute.path()) {
+            let known = Kind::ALL.map(|kind| format!("`#[{}]`", kind.name())).join(", ");
+            let name = text(attribute.path());
+            errors.at(attribute, format!("`#[{name}]` is no handler of a room; there are {known}"));
             return false;
         }
         if attribute.path().is_ident("cfg_attr")
@@ -187,9 +229,10 @@ fn handler(kind: Kind, function: &ItemFn, errors: &mut Errors) -> Option<Handler
     let FnArg::Typed(context) = context else {
         return refuse(errors, context, "is a free function");
     };
-    if !matches!(&*context.ty, Type::Reference(context) if context.mutability.is_none()) {
-        return refuse(errors, &context.ty, "takes its context by `&`");
-    }
+    let context = match &*context.ty {
+        Type::Reference(context) if context.mutability.is_none() => (*context.elem).clone(),
+        other => return refuse(errors, other, "takes its context by `&`"),
+    };
     let FnArg::Typed(about) = about else {
         return refuse(errors, about, "is a free function");
     };
@@ -215,6 +258,7 @@ fn handler(kind: Kind, function: &ItemFn, errors: &mut Errors) -> Option<Handler
         name: name.clone(),
         awaited: signature.asyncness.is_some(),
         conditions: conditions.collect(),
+        context,
         about: (*about.elem).clone(),
     })
 }
@@ -276,7 +320,10 @@ impl Handler {
             Kind::On | Kind::Before => return None,
         };
         let conditions = &self.conditions;
-        let call = self.call(Ident::to_token_stream);
+        let client = &self.about;
+        let call = self.call(
+            |about| quote_spanned!(client.span()=> <#client as __p::Takes<__p::Client<__App>>>::take(#about)),
+        );
         Some(quote_spanned! {self.name.span()=>
             #(#conditions)*
             #field: __p::Option::Some(#call),
@@ -291,9 +338,13 @@ impl Handler {
         let cx = Ident::new("__cx", name.span());
         let about = Ident::new("__about", self.about.span());
         let typed = typed(&about);
+        let context = &self.context;
+        let typed_cx = quote_spanned! {context.span()=>
+            <#context as __p::Takes<__p::Context<__App, __Room>>>::take(#cx)
+        };
         let wait = self.awaited.then(|| quote_spanned!(name.span()=> .await));
         quote_spanned! {name.span()=>
-            |#cx, #about| __p::Box::pin(async move { #name(#cx, #typed) #wait })
+            |#cx, #about| __p::Box::pin(async move { #name(#typed_cx, #typed) #wait })
         }
     }
 }

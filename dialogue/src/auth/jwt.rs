@@ -7,7 +7,7 @@ use std::{
 };
 
 use jsonwebtoken::{DecodingKey, Validation, errors::ErrorKind};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::{Deny, Identity};
 
@@ -50,6 +50,7 @@ const SHORTEST_SECRET: usize = 32;
 /// for an elliptic curve; `EdDSA` for Ed25519. A token without `exp` is refused, and so is one with
 /// an `aud` where no audience is named, or with a `crit` header, which lists extensions that must be
 /// understood: none is.
+#[must_use = "a verifier does nothing until `verify`"]
 pub struct JwtVerifier<Claims> {
     key: DecodingKey,
     validation: Validation,
@@ -206,14 +207,47 @@ impl<Claims: DeserializeOwned> JwtVerifier<Claims> {
 pub struct JwtClaims {
     /// The user's id.
     pub sub: String,
-    /// When the token ends, in seconds since the Unix epoch.
+    /// When the token ends, in seconds since the Unix epoch. A token may say it with a fraction
+    /// (RFC 7519, 2), which is left out.
+    #[serde(deserialize_with = "whole_seconds")]
     pub exp: u64,
-    /// When it was made, in seconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it was made, in seconds since the Unix epoch, without a fraction.
+    #[serde(
+        default,
+        deserialize_with = "whole_seconds_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub iat: Option<u64>,
     /// All other claims.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A time in a token: RFC 7519 calls it a `NumericDate`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumericDate {
+    Whole(u64),
+    WithFraction(f64),
+}
+
+impl NumericDate {
+    fn seconds<E: serde::de::Error>(self) -> Result<u64, E> {
+        match self {
+            Self::Whole(seconds) => Ok(seconds),
+            Self::WithFraction(seconds) => {
+                Duration::try_from_secs_f64(seconds).map(|time| time.as_secs()).map_err(E::custom)
+            }
+        }
+    }
+}
+
+fn whole_seconds<'de, D: Deserializer<'de>>(date: D) -> Result<u64, D::Error> {
+    NumericDate::deserialize(date)?.seconds()
+}
+
+fn whole_seconds_if_any<'de, D: Deserializer<'de>>(date: D) -> Result<Option<u64>, D::Error> {
+    Option::<NumericDate>::deserialize(date)?.map(NumericDate::seconds).transpose()
 }
 
 impl Identity for JwtClaims {

@@ -71,6 +71,7 @@ impl Document {
                 "ok": { "const": true },
                 "epoch": { "type": "string" },
                 "seq": { "type": "integer" },
+                "duplicate": { "const": true },
             },
         });
         let refusal = json!({

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     App, Carries, Dialogue, Event, Hosts, JoinError, Rate, Room, SendError, Sends, SubscribeError,
-    room::RoomEvent,
+    protocol::Authenticated, room::RoomEvent,
 };
 
 /// One connection and who it belongs to. Cheap to clone.
@@ -141,10 +141,14 @@ impl<A: App> Client<A> {
         self.0.proof.read().unwrap_or_else(PoisonError::into_inner).expires_at
     }
 
-    /// The same as clients are told it: in milliseconds since the Unix epoch.
-    pub(crate) fn expires_at_millis(&self) -> Option<u64> {
-        let since = self.expires_at()?.duration_since(UNIX_EPOCH).ok()?;
-        u64::try_from(since.as_millis()).ok()
+    /// The same as clients are told it, at this moment.
+    pub(crate) fn expiry(&self) -> Authenticated {
+        let expires_at = self.expires_at();
+        let since = |start| {
+            let since = expires_at?.duration_since(start).unwrap_or_default();
+            u64::try_from(since.as_millis()).ok()
+        };
+        Authenticated { expires_at: since(UNIX_EPOCH), expires_in_ms: since(SystemTime::now()) }
     }
 
     /// Replaces the identity by another one of the same user.

@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,16 +18,24 @@ use super::{
     intake::Intake,
     outgoing::Outgoing,
     rate::{Meter, Pace},
+    refusals::{Limit, Refusals, Source},
     tally::Tally,
 };
 use crate::Rate;
 
 /// An IPv6 /48 has the limits of this many addresses, because one customer of a provider may own all of its
 /// 65,536 /64 networks.
-const ADDRESSES_PER_NETWORK: u32 = 4;
-/// For how long the clients of an address are read more slowly after one has sent too much: no longer, for
-/// the others have to answer heartbeats.
-const MAX_SHARED_DEBT: Duration = Duration::from_secs(2);
+pub(crate) const ADDRESSES_PER_NETWORK: u32 = 4;
+/// Number of requests of one session that are served at once by connections of its own: a poll, an upload,
+/// and an upgrade. Further ones count towards their address.
+const REQUESTS_PER_SESSION: usize = 3;
+/// Memory that a connection takes while it serves an upload: hyper's buffers and what the server keeps beside
+/// them. A poll is not charged, so that a client can always read what waits for it.
+const REQUEST_BYTES: usize = 40_000;
+/// For how long the clients of an address are read more slowly after one has sent too much: up to this part
+/// of the time that the others have to answer heartbeats, and at most [`MOST_SHARED_DEBT`].
+const MAX_SHARED_DEBT: u32 = 10;
+const MOST_SHARED_DEBT: Duration = Duration::from_secs(2);
 /// Minimum time that the server keeps the state of an address after its last connection opened.
 const MIN_ADDRESS_LIFETIME: Duration = Duration::from_mins(1);
 /// Number of addresses from which on the server removes idle ones.
@@ -55,27 +63,29 @@ impl Crowd {
         Self { present: Arc::default(), most, total }
     }
 
-    /// Counts one more connection, or returns `None` at a limit.
-    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
+    /// Counts one more connection. Fails with the limit that is reached.
+    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Result<Place, Limit> {
         let Present { addresses, networks, total } = &*self.present;
         let count = |n: usize| n.checked_add(1).filter(|n| *n <= self.total);
-        total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).ok()?;
+        total
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count)
+            .map_err(|_| Limit::Connections)?;
         let mut place = Place { present: self.present.clone(), address: None, network: None };
         if let Some(address) = address {
             let (address, network) = (host(address), network(address));
             if !addresses.add(address, self.most) {
-                return None;
+                return Err(Limit::ConnectionsPerAddress);
             }
             place.address = Some(address);
             if let Some(network) = network {
                 if !networks.add(network, self.most.saturating_mul(ADDRESSES_PER_NETWORK as usize))
                 {
-                    return None;
+                    return Err(Limit::ConnectionsPerAddress);
                 }
                 place.network = Some(network);
             }
         }
-        Some(place)
+        Ok(place)
     }
 
     /// How many addresses have connections.
@@ -106,7 +116,7 @@ pub(crate) fn host(address: IpAddr) -> IpAddr {
 }
 
 /// The /48 of an IPv6 address.
-fn network(address: IpAddr) -> Option<IpAddr> {
+pub(crate) fn network(address: IpAddr) -> Option<IpAddr> {
     address.to_canonical().is_ipv6().then(|| prefix(address, 48))
 }
 
@@ -134,6 +144,8 @@ pub(crate) struct Address {
     budget: Arc<Budget>,
     /// The part of the budget that memberships may take.
     kept: Arc<Budget>,
+    /// The third of it that requests of sessions may take, besides one poll of each.
+    requests: Arc<Budget>,
     connects: Pace,
     triggers: Pace,
     creations: Pace,
@@ -154,9 +166,11 @@ impl Address {
         let rate = |rate: Option<Rate>| Pace::new(rate.map(|rate| rate.times(times)));
         let bytes = limits.address_bytes.saturating_mul(times as usize);
         let budget = Budget::new(bytes, parent);
+        let most_debt = (limits.heartbeat_timeout / MAX_SHARED_DEBT).min(MOST_SHARED_DEBT);
         Self {
             // What members send and receive has the other half.
             kept: Budget::new(bytes / 2, Some(budget.clone())),
+            requests: Budget::new(bytes / 3, Some(budget.clone())),
             budget,
             connects: rate(limits.connects_per_address),
             triggers: rate(limits.triggers_per_address),
@@ -164,11 +178,11 @@ impl Address {
             answers: Meter::new(limits.answers_per_address.map(|rate| rate.times(times))),
             incoming: Arc::new(Meter::with_debt(
                 limits.incoming_per_address.map(|rate| rate.times(times)),
-                MAX_SHARED_DEBT,
+                most_debt,
             )),
             ends: Arc::new(Meter::with_debt(
                 limits.incoming_per_address.map(|_| ends()),
-                MAX_SHARED_DEBT,
+                most_debt,
             )),
             network,
             last: Mutex::new(Instant::now()),
@@ -216,10 +230,11 @@ pub(crate) struct Transports {
     /// Shared by transports without a known address. It has no limits; the process's budget applies.
     unknown: Arc<Address>,
     limits: Limits,
+    refusals: Arc<Refusals>,
 }
 
 impl Transports {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, refusals: Arc<Refusals>) -> Self {
         let mut unbounded = limits.clone();
         (unbounded.address_bytes, unbounded.connects_per_address) = (usize::MAX, None);
         (unbounded.triggers_per_address, unbounded.answers_per_address) = (None, None);
@@ -234,21 +249,24 @@ impl Transports {
             process: Budget::new(limits.total_bytes, None),
             unknown: Arc::new(Address::new(&unbounded, 1, None)),
             limits: limits.clone(),
+            refusals,
         }
     }
 
-    /// Opens a transport, or returns `None` at a limit. `size` is the size of its request's head in
+    /// Opens a transport. Fails with the limit that is reached. `size` is the size of its request's head in
     /// bytes. The server keeps the head as long as the transport.
-    pub(crate) fn open(&self, address: Option<IpAddr>, size: usize) -> Option<Transport> {
-        let place = self.crowd.enter(address)?;
-        let address = address.map_or_else(|| self.unknown.clone(), |address| self.address(address));
+    pub(crate) fn open(&self, source: Source, size: usize) -> Result<Transport, Limit> {
+        let place = self.crowd.enter(source.address)?;
+        let address =
+            source.address.map_or_else(|| self.unknown.clone(), |address| self.address(address));
         let outgoing = Outgoing::new(&self.limits, address.budget.clone(), self.process.clone());
-        let account = Account::open(Holding::new(address.kept.clone()), size)?;
+        let account =
+            Account::open(Holding::new(address.kept.clone()), size).ok_or(Limit::AddressBytes)?;
         let own = Meter::new(self.limits.incoming);
         let shared = address.levels().map(|level| level.incoming.clone());
         let meters = std::iter::once(Arc::new(own)).chain(shared).collect();
         let intake = Intake::new(meters, address.ends.clone());
-        Some(Transport(Arc::new(Opened {
+        Ok(Transport(Arc::new(Opened {
             _place: place,
             account,
             intake: Arc::new(intake),
@@ -260,6 +278,9 @@ impl Transports {
             process: self.process.clone(),
             early: AtomicUsize::new(0),
             named: Mutex::default(),
+            served: Arc::default(),
+            source,
+            refusals: self.refusals.clone(),
         })))
     }
 
@@ -345,9 +366,82 @@ struct Opened {
     early: AtomicUsize,
     /// The session id, and the map to remove it from.
     named: Mutex<Option<(Sid, Weak<Names>)>>,
+    served: Arc<Served>,
+    source: Source,
+    refusals: Arc<Refusals>,
+}
+
+/// Counts one request of a session until it is dropped.
+pub(crate) struct SessionPlace {
+    served: Arc<Served>,
+    cost: Cost,
+}
+
+/// Requests of one session that are served.
+#[derive(Default)]
+struct Served {
+    number: AtomicUsize,
+    /// Whether a poll is among them that is not charged.
+    poll: AtomicBool,
+}
+
+/// What a request of a session costs while it is served.
+enum Cost {
+    Nothing,
+    Poll,
+    Memory(#[expect(dead_code, reason = "held")] Holding),
+}
+
+impl SessionPlace {
+    /// The connection is the session's WebSocket from here on, whose memory is not counted.
+    pub(crate) fn upgraded(&mut self) {
+        self.cost = Cost::Nothing;
+    }
+}
+
+impl Drop for SessionPlace {
+    fn drop(&mut self) {
+        if matches!(self.cost, Cost::Poll) {
+            self.served.poll.store(false, Ordering::Relaxed);
+        }
+        self.served.number.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Transport {
+    /// Counts the request that opens the session.
+    pub(crate) fn take_first_place(&self) -> Option<SessionPlace> {
+        self.count()
+    }
+
+    /// Counts one more request of the session, or returns `None` if it has enough. Fails if the memory of its
+    /// address is used up, unless it is the only `poll`.
+    pub(crate) fn take_place(&self, poll: bool) -> Result<Option<SessionPlace>, Limit> {
+        let Some(mut place) = self.count() else { return Ok(None) };
+        if poll && !place.served.poll.swap(true, Ordering::Relaxed) {
+            place.cost = Cost::Poll;
+            return Ok(Some(place));
+        }
+        let mut memory = Holding::new(self.0.address.requests.clone());
+        if !memory.set_whole(REQUEST_BYTES) {
+            return Err(Limit::AddressBytes);
+        }
+        place.cost = Cost::Memory(memory);
+        Ok(Some(place))
+    }
+
+    fn count(&self) -> Option<SessionPlace> {
+        let served = self.0.served.clone();
+        let count = |n: usize| (n < REQUESTS_PER_SESSION).then_some(n + 1);
+        served.number.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).ok()?;
+        Some(SessionPlace { served, cost: Cost::Nothing })
+    }
+
+    /// Counts a refusal, and warns of it.
+    fn refuse(&self, limit: Limit) {
+        self.0.refusals.note(limit, self.0.source);
+    }
+
     /// Checks the rate limits of a CONNECT: of the transport, its address and the server.
     pub(crate) fn check_connect(&self) -> Result<(), RateLimited> {
         self.0.connects.check()?;
@@ -356,24 +450,28 @@ impl Transport {
 
     /// Checks the rate limits of an authentication: of the address and the server.
     pub(crate) fn check_authenticate(&self) -> Result<(), RateLimited> {
-        self.0.address.check(|address| &address.connects)?;
-        self.0.connects_in_all.check()
+        let own = self.0.address.check(|address| &address.connects);
+        own.inspect_err(|_| self.refuse(Limit::ConnectsPerAddress))?;
+        self.0.connects_in_all.check().inspect_err(|_| self.refuse(Limit::ConnectsInAll))
     }
 
     /// Checks the rate limit of room creations and deletions of its address.
     pub(crate) fn check_creation(&self) -> Result<(), RateLimited> {
-        self.0.address.check(|address| &address.creations)
+        let checked = self.0.address.check(|address| &address.creations);
+        checked.inspect_err(|_| self.refuse(Limit::CreationsPerAddress))
     }
 
     /// Checks the rate limits of a trigger: of the address and the server.
     pub(crate) fn check_trigger(&self) -> Result<(), RateLimited> {
-        self.0.address.check(|address| &address.triggers)?;
-        self.0.triggers_in_all.check()
+        let own = self.0.address.check(|address| &address.triggers);
+        own.inspect_err(|_| self.refuse(Limit::TriggersPerAddress))?;
+        self.0.triggers_in_all.check().inspect_err(|_| self.refuse(Limit::TriggersInAll))
     }
 
     /// Checks the byte rate of answers to the address.
     pub(crate) fn check_answers(&self) -> Result<(), RateLimited> {
-        self.0.address.check_answers()
+        let checked = self.0.address.check_answers();
+        checked.inspect_err(|_| self.refuse(Limit::AnswersPerAddress))
     }
 
     /// Charges an answer to the byte rate of the address.
@@ -428,19 +526,23 @@ mod tests {
         Some(text.parse().unwrap())
     }
 
+    fn from(address: &str) -> Source {
+        Source { address: ip(address), forwarded: false }
+    }
+
     #[test]
     fn connection_over_the_limit_of_its_address_is_rejected_until_another_closes() {
         let crowd = Crowd::new(2, 100);
         let v4 = ip("192.0.2.1");
         let (first, _second) = (crowd.enter(v4).unwrap(), crowd.enter(v4).unwrap());
-        assert!(crowd.enter(v4).is_none());
-        assert!(crowd.enter(ip("::ffff:192.0.2.1")).is_none());
-        assert!(crowd.enter(ip("192.0.2.2")).is_some());
+        assert_eq!(crowd.enter(v4).err(), Some(Limit::ConnectionsPerAddress));
+        assert!(crowd.enter(ip("::ffff:192.0.2.1")).is_err());
+        assert!(crowd.enter(ip("192.0.2.2")).is_ok());
         drop(first);
-        assert!(crowd.enter(v4).is_some());
+        assert!(crowd.enter(v4).is_ok());
         let _v6 = ["2001:db8::1", "2001:db8::2"].map(|one| crowd.enter(ip(one)).unwrap());
-        assert!(crowd.enter(ip("2001:db8::3")).is_none());
-        assert!(crowd.enter(ip("2001:db8:0:1::3")).is_some());
+        assert!(crowd.enter(ip("2001:db8::3")).is_err());
+        assert!(crowd.enter(ip("2001:db8:0:1::3")).is_ok());
         assert_eq!(crowd.len(), 2);
     }
 
@@ -450,11 +552,11 @@ mod tests {
         let of = |network: u32, n: u32| ip(&format!("2001:db8:0:{network:x}::{n}"));
         let places: Vec<_> = (0..5).flat_map(|network| (0..2).map(move |n| (network, n))).collect();
         let entered: Vec<_> =
-            places.iter().filter_map(|(network, n)| crowd.enter(of(*network, *n))).collect();
+            places.iter().filter_map(|(network, n)| crowd.enter(of(*network, *n)).ok()).collect();
         assert_eq!(entered.len(), 8);
-        assert!(crowd.enter(ip("2001:db8:1::1")).is_some(), "another network");
+        assert!(crowd.enter(ip("2001:db8:1::1")).is_ok(), "another network");
         drop(entered);
-        assert!(crowd.enter(of(9, 9)).is_some());
+        assert!(crowd.enter(of(9, 9)).is_ok());
         assert_eq!(crowd.present.total.load(Ordering::Relaxed), 0);
     }
 
@@ -462,7 +564,7 @@ mod tests {
     fn connection_over_the_total_limit_is_rejected_for_every_address() {
         let crowd = Crowd::new(10, 2);
         let _held = [crowd.enter(ip("192.0.2.1")).unwrap(), crowd.enter(None).unwrap()];
-        assert!(crowd.enter(ip("192.0.2.2")).is_none());
+        assert!(crowd.enter(ip("192.0.2.2")).is_err());
         assert_eq!(crowd.len(), 1);
     }
 
@@ -471,8 +573,8 @@ mod tests {
         let mut limits = Limits::default();
         (limits.connects, limits.connects_in_all) = (None, None);
         limits.connects_per_address = Some(Rate::new(2, Duration::from_hours(1)));
-        let transports = Transports::new(&limits);
-        let open = |address: &str| transports.open(ip(address), 0).unwrap();
+        let transports = Transports::new(&limits, Arc::default());
+        let open = |address: &str| transports.open(from(address), 0).unwrap();
         for allowed in [true, true, false] {
             assert_eq!(open("192.0.2.1").check_connect().is_ok(), allowed);
         }
@@ -488,8 +590,8 @@ mod tests {
     #[test]
     fn byte_budget_of_an_address_is_shared_by_its_connections() {
         let limits = Limits { address_bytes: 100_000, ..Limits::default() };
-        let transports = Transports::new(&limits);
-        let open = |address: &str| transports.open(ip(address), 0).unwrap();
+        let transports = Transports::new(&limits, Arc::default());
+        let open = |address: &str| transports.open(from(address), 0).unwrap();
         let mut first = open("192.0.2.1").holding();
         let mut second = open("192.0.2.1").holding();
         assert!(first.set(80_000));
@@ -500,9 +602,19 @@ mod tests {
     }
 
     #[test]
+    fn address_that_sent_too_much_is_read_again_within_two_seconds() {
+        for (timeout, most) in [(Duration::from_hours(1), 2), (Duration::from_secs(10), 1)] {
+            let limits = Limits { heartbeat_timeout: timeout, ..Limits::default() };
+            let address = Address::new(&limits, 1, None);
+            let limited = address.incoming.pay_and_check(usize::MAX / 2).unwrap_err();
+            assert!(limited.retry_after.as_millis() <= 1_000 * most, "{limited:?}");
+        }
+    }
+
+    #[test]
     fn transport_is_found_by_session_id_until_it_is_dropped() {
-        let transports = Transports::new(&Limits::default());
-        let (sid, transport) = (Sid::new(), transports.open(None, 0).unwrap());
+        let transports = Transports::new(&Limits::default(), Arc::default());
+        let (sid, transport) = (Sid::new(), transports.open(Source::default(), 0).unwrap());
         assert!(transports.find(sid).is_none());
         transports.name(sid, &transport);
         assert!(transports.find(sid).is_some());

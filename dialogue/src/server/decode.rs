@@ -8,7 +8,7 @@ use super::{Limits, gateway::Frame};
 use crate::{
     depth::{Excess, check_containers},
     issues,
-    protocol::{ErrorCode, Failure},
+    protocol::{ErrorCode, Failure, InRoom, event},
 };
 
 pub(crate) fn invalid(message: impl Into<String>) -> Failure {
@@ -50,6 +50,30 @@ impl<'a> Request<'a> {
         Some(Self { name, payload })
     }
 
+    /// The id of the room that a message is about, if it is about one.
+    pub(crate) fn room_of(frame: &'a Frame) -> Option<Cow<'a, str>> {
+        /// A request to create a room.
+        #[derive(Deserialize)]
+        struct Creation<'a> {
+            #[serde(borrow)]
+            id: Cow<'a, str>,
+        }
+
+        let request = Self::split(frame.text()?)?;
+        match &*request.name {
+            event::CREATE_ROOM => Some(request.decode::<Creation<'_>>().ok()?.id),
+            event::TRIGGER
+            | event::JOIN
+            | event::LEAVE
+            | event::SUBSCRIBE
+            | event::SUBSCRIBE_ALL
+            | event::UNSUBSCRIBE
+            | event::GET_HISTORY
+            | event::DELETE_ROOM => Some(request.decode::<InRoom<'_>>().ok()?.room_id),
+            _ => None,
+        }
+    }
+
     /// Whether the payload is an object.
     pub(crate) fn has_object(&self) -> bool {
         self.payload.starts_with('{')
@@ -63,7 +87,7 @@ impl<'a> Request<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Request;
+    use super::{Frame, Request};
 
     #[test]
     fn a_message_is_a_name_and_a_payload() {
@@ -78,6 +102,33 @@ mod tests {
         // What is no JSON, or more than one payload, is found out with the payload.
         for text in [r#"["a",]"#, r#"["a",1,2]"#, r#"["a",{]"#] {
             assert!(Request::split(text).is_some_and(|request| request.decode::<u8>().is_err()));
+        }
+    }
+
+    #[test]
+    fn room_of_a_message_is_found_wherever_its_id_is_and_however_it_is_escaped() {
+        let room_of = |text: &str| {
+            let frame = Frame::new(text.to_owned(), None);
+            Request::room_of(&frame).map(std::borrow::Cow::into_owned)
+        };
+        for text in [
+            r#"["dialogue:trigger",{"event":"a","data":{"roomId":"x"},"roomId":"r"}]"#,
+            r#"["dialogue:join",{"roomId":"\u0072"}]"#,
+            r#"["dialogue:createRoom",{"name":"x","id":"r"}]"#,
+            r#"["dialogue:deleteRoom",{"roomId":"r"}]"#,
+            r#"["dialogue:getHistory",{"roomId":"r","after":1}]"#,
+        ] {
+            assert_eq!(room_of(text).as_deref(), Some("r"), "{text}");
+        }
+        for text in [
+            r#"["dialogue:listRooms",{"roomId":"r"}]"#,
+            r#"["dialogue:authenticate",{"roomId":"r"}]"#,
+            r#"["unknown",{"roomId":"r"}]"#,
+            r#"["dialogue:join",{"roomId":1}]"#,
+            r#"["dialogue:join",{"roomId":"r"]"#,
+            "nonsense",
+        ] {
+            assert_eq!(room_of(text), None, "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::Router;
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{self, TcpListener, ToSocketAddrs};
 
 use tower::Layer;
 use tower_http::cors::CorsLayer;
@@ -16,14 +16,16 @@ use super::{
     AnyRoom, Client, ClientId, Cors, DialogueLayer, Limits, RateLimited, RateLimiter, RoomConfig,
     UserRooms,
     clients::Clients,
+    connections::Connections,
     crowd::Transports,
     document::Document,
     exposure::Warned,
     gateway::{Endpoint, Gateway, socketio},
     hook::{self, BoxFuture},
-    listener,
+    layer, listener,
     origin::{Gate, Proxies},
     rate::{Meter, Meters},
+    refusals::Refusals,
     rooms::{
         announce::Announcer,
         erased::Keyed,
@@ -77,6 +79,8 @@ pub(crate) struct Inner<A: App> {
     limits: Limits,
     gate: Gate,
     proxies: Proxies,
+    /// Where Socket.IO is.
+    path: String,
     endpoint: Endpoint,
     gateway: Gateway,
     store: Arc<AnyStore>,
@@ -91,6 +95,7 @@ pub(crate) struct Inner<A: App> {
     history: Option<RateLimiter>,
     /// Of credentials that others could read.
     warned: Warned,
+    refusals: Arc<Refusals>,
     stop: Stop,
 }
 
@@ -124,6 +129,7 @@ pub struct Builder<A: App> {
     proxies: Vec<String>,
     store: Option<NewStore>,
     publish_contract: bool,
+    path: String,
 }
 
 /// A store that has not been told how long its calls may take.
@@ -181,13 +187,25 @@ impl<A: App> Builder<A> {
         self
     }
 
+    /// Sets the path of Socket.IO. Clients have an option of the same name. Default: `/socket.io`.
+    ///
+    /// Everything at and below the path is Socket.IO's: with `/api`, no route `/api/..` of the app is reached.
+    /// It moves Socket.IO alone: what is under `/dialogue/` stays there. To move both, nest the layer in a
+    /// router of your own; see [`Dialogue::layer`].
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
     /// Opens the app's rooms. Nothing listens yet.
     ///
-    /// Fails where origins or proxies are none, and where clients may trigger an event that holds a
-    /// recursive `#[serde(untagged)]` enum without a [`depth`](crate::EventSpec::depth) that is small
-    /// enough.
+    /// Fails where the path, a heartbeat, origins or proxies are not valid, and where clients may trigger an
+    /// event that holds a recursive `#[serde(untagged)]` enum without a [`depth`](crate::EventSpec::depth) that
+    /// is small enough.
     pub async fn build(self) -> Result<Dialogue<A>, Error> {
-        let Self { app, limits, cors, proxies, store, publish_contract } = self;
+        let Self { app, limits, cors, proxies, store, publish_contract, path } = self;
+        layer::check_path(&path)?;
+        limits.check()?;
         let mut declared = A::rooms().iter().map(|entry| name::check_declared(&entry.spec));
         declared.try_for_each(|checked| checked).map_err(Error::Name)?;
         A::direct().iter().try_for_each(name::check_event).map_err(Error::Name)?;
@@ -198,7 +216,14 @@ impl<A: App> Builder<A> {
             untagged::check(event, &limits)?;
         }
         let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
-        let transports = Transports::new(&limits);
+        if gate.is_same_origin() && !proxies.is_empty() {
+            tracing::info!(
+                "pages of the host that `X-Forwarded-Host` or else `Host` names may connect: have the proxies \
+                 pass one of them as the client sent it"
+            );
+        }
+        let refusals = Arc::<Refusals>::default();
+        let transports = Transports::new(&limits, refusals.clone());
         let history = limits.history.map(RateLimiter::new);
         let answers = Meters::new(limits.answers);
         let store = match store {
@@ -208,7 +233,7 @@ impl<A: App> Builder<A> {
         let store = Arc::new(store);
         let (hub, clients) = (Hub::new(&limits, store.clone()), Clients::new());
         let dialogue = Dialogue(Arc::new_cyclic(|inner| {
-            let (endpoint, gateway) = Gateway::open(inner, &limits);
+            let (endpoint, gateway) = Gateway::open(inner, &limits, &path);
             Inner {
                 app,
                 contract,
@@ -216,6 +241,7 @@ impl<A: App> Builder<A> {
                 limits,
                 gate,
                 proxies,
+                path,
                 endpoint,
                 gateway,
                 store,
@@ -226,6 +252,7 @@ impl<A: App> Builder<A> {
                 answers,
                 history,
                 warned: Warned::default(),
+                refusals,
                 stop: Stop::new(),
             }
         }));
@@ -277,7 +304,8 @@ impl<A: App> Dialogue<A> {
     pub fn builder(app: A) -> Builder<A> {
         let (limits, cors) = (Limits::default(), Cors::any());
         let (proxies, store) = (Vec::new(), None);
-        Builder { app, limits, cors, proxies, store, publish_contract: true }
+        let path = layer::DEFAULT_PATH.to_owned();
+        Builder { app, limits, cors, proxies, store, publish_contract: true, path }
     }
 
     /// The app: its fields are the shared state.
@@ -435,7 +463,14 @@ impl<A: App> Dialogue<A> {
         address: impl ToSocketAddrs,
         routes: Router,
     ) -> Result<(), Error> {
-        self.serve_on(TcpListener::bind(address).await?, routes).await
+        let mut addresses = Vec::new();
+        let bound = async {
+            addresses.extend(net::lookup_host(address).await?);
+            TcpListener::bind(&*addresses).await
+        };
+        let bound = bound.await;
+        let tcp = bound.map_err(|error| Error::Listen { addresses, error })?;
+        self.serve_on(tcp, routes).await
     }
 
     /// Serves the app on a listener that is already bound.
@@ -446,7 +481,11 @@ impl<A: App> Dialogue<A> {
     pub async fn serve_on(&self, tcp: TcpListener, routes: Router) -> Result<(), Error> {
         // Around the routes, not on each of them: there is one endpoint.
         let service = self.layer().layer(routes.with_state(()));
-        let Inner { limits, proxies, stop, .. } = &*self.0;
+        let Inner { limits, proxies, refusals, stop, .. } = &*self.0;
+        let connections = Connections::new(limits, refusals.clone());
+        if let Ok(address) = tcp.local_addr() {
+            tracing::info!("listening on http://{address}");
+        }
         let told_twice = async {
             listener::told_to_end().await;
             tokio::select! {
@@ -455,7 +494,7 @@ impl<A: App> Dialogue<A> {
             }
         };
         tokio::select! {
-            () = listener::serve(tcp, service, limits, proxies, stop) => {}
+            () = listener::serve(tcp, service, limits, proxies, &connections, stop) => {}
             () = told_twice => tracing::warn!("told to end once more; not waiting"),
         }
         Ok(())
@@ -483,8 +522,9 @@ impl<A: App> Dialogue<A> {
     /// # }
     /// ```
     ///
-    /// Load balancers learn of it at `/dialogue/ready`, which is answered 200 until then, and 503 from
-    /// then on.
+    /// Load balancers learn of it at `/dialogue/ready`, which is answered 200 until then, and 503 with
+    /// `draining` from then on. It is also answered 503, with `store unavailable`, while
+    /// [the store says](crate::store::Store::ready) that it cannot store events.
     pub async fn stop(&self, deadline: Duration) -> bool {
         stop::stop(self, deadline).await
     }
@@ -501,6 +541,20 @@ impl<A: App> Dialogue<A> {
     ///
     /// Add routes and fallbacks before the layer: a [`Router::fallback`] that comes after it
     /// answers in its place.
+    ///
+    /// Under a prefix, nest a router with the layer as a service. [`Router::nest`] does not work: it makes routes of
+    /// the router, each with a layer of its own, which knows no session of the others.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use dialogue::{App, Dialogue};
+    /// # fn serve<A: App>(chat: Dialogue<A>, routes: Router) -> Router {
+    /// use tower::Layer;
+    ///
+    /// // Clients connect with the path `/app/socket.io`, and import `/app/dialogue/client.js`.
+    /// Router::new().nest_service("/app", chat.layer().layer(routes))
+    /// # }
+    /// ```
     pub fn layer(&self) -> DialogueLayer<A> {
         DialogueLayer::new(self.clone(), self.0.endpoint.clone())
     }
@@ -511,6 +565,7 @@ impl<A: App> Dialogue<A> {
         self.0.clients.count_into(&mut stats);
         stats.addresses = self.0.transports.addresses();
         stats.stored = self.0.store.in_memory();
+        stats.refused = self.0.refusals.count();
         stats
     }
 
@@ -545,6 +600,11 @@ impl<A: App> Dialogue<A> {
         &self.0.gate
     }
 
+    /// Where Socket.IO is.
+    pub(crate) fn path(&self) -> &str {
+        &self.0.path
+    }
+
     pub(crate) fn proxies(&self) -> &Proxies {
         &self.0.proxies
     }
@@ -561,6 +621,10 @@ impl<A: App> Dialogue<A> {
     /// What a user's answers may weigh, over all its connections.
     pub(crate) fn answers_of(&self, user_id: &Arc<str>) -> Arc<Meter> {
         self.0.answers.of(user_id)
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     pub(crate) fn warned(&self) -> &Warned {
@@ -615,4 +679,7 @@ pub struct Stats {
     pub queued: usize,
     /// Events that the store keeps in memory: all of them, if it is [`Memory`].
     pub stored: usize,
+    /// How often the server refused something over a limit of an address or of all, since it was built:
+    /// connections and their requests, and triggers, creations and answers over a rate of their address.
+    pub refused: u64,
 }

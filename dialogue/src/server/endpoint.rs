@@ -1,11 +1,11 @@
 //! Requests of Socket.IO's: which transport they are of, and what each brings and takes.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -17,14 +17,18 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::{
     Limits,
+    connections::Serving,
     crowd::{Transport, Transports},
     gateway::EndpointService,
     head,
+    listener::IsWebSocket,
     websocket::WebSocket,
 };
 
 /// What the answer to the request that opens a transport may have, in bytes.
 const OPENING: usize = 65_536;
+/// How much later than the transport the server ends a connection that does not answer the transport's heartbeat.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// What a request asks for.
 #[derive(Clone, Copy)]
@@ -39,6 +43,8 @@ pub(crate) enum Asked {
     WebSocket(Option<Sid>),
     /// Nothing that there is.
     Wrong,
+    /// A WebSocket, without the header that says so.
+    NoUpgrade,
 }
 
 impl Asked {
@@ -60,7 +66,7 @@ impl Asked {
             (Some("websocket"), &Method::GET, sid)
                 if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) =>
             {
-                Self::WebSocket(sid)
+                if upgrades(request) { Self::WebSocket(sid) } else { Self::NoUpgrade }
             }
             _ => Self::Wrong,
         }
@@ -76,7 +82,7 @@ impl Asked {
         match *self {
             Self::Poll(sid) | Self::Upload(sid) => Some(sid),
             Self::WebSocket(sid) => sid,
-            Self::Open | Self::Wrong => None,
+            Self::Open | Self::Wrong | Self::NoUpgrade => None,
         }
     }
 }
@@ -111,6 +117,7 @@ pub(crate) fn upgrade<S>(
     mut endpoint: EndpointService<S>,
     limits: &Limits,
     transport: Transport,
+    serving: Option<Arc<Serving>>,
     mut request: Request,
     end: Option<impl Future<Output = ()> + Send + 'static>,
 ) -> Response
@@ -121,11 +128,17 @@ where
     let accept = accept.map(derive_accept_key).unwrap_or_default();
     let upgraded = hyper::upgrade::on(&mut request);
     let write_time = limits.write_time;
+    // The transport has its own timer for these, and says why the connection ends.
+    let heartbeat_time = write_time.max(limits.heartbeat_timeout + MARGIN);
+    let is_websocket = request.extensions().get::<IsWebSocket>().cloned();
     tokio::spawn(async move {
         let stream = match upgraded.await {
             Ok(upgraded) => TokioIo::new(upgraded),
             Err(error) => return tracing::trace!(%error, "a connection broke"),
         };
+        if let Some(is_websocket) = is_websocket {
+            is_websocket.set();
+        }
         let (outgoing, held) = (transport.outgoing().clone(), transport.holding());
         let intake = transport.intake().clone();
         // The transport's own are its request's, which stays as long as the connection.
@@ -133,14 +146,16 @@ where
         let (told, opened) = oneshot::channel();
         let told = end.is_some().then_some(told);
         let stream = WebSocket::new(stream, outgoing, held, intake, write_time, told);
+        let stream = stream.heartbeat_time(heartbeat_time);
         if let Some(Err(error)) = endpoint.call((stream, request.map(drop))).now_or_never() {
             tracing::debug!(%error, "a WebSocket is not taken");
         }
-        // Without a word, it was dropped before the client went on by it.
-        if let Some(end) = end
-            && opened.await.is_err()
-        {
-            end.await;
+        let Some(end) = end else { return };
+        match (opened.await, serving) {
+            (Ok(()), Some(serving)) => serving.upgraded(),
+            (Ok(()), None) => {}
+            // Without a word, it was dropped before the client went on by it.
+            (Err(_), _) => end.await,
         }
     });
     let headers = [
@@ -163,6 +178,21 @@ pub(crate) fn unknown() -> Response {
 pub(crate) fn wrong() -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (StatusCode::BAD_REQUEST, json, r#"{"code":"3","message":"Bad request"}"#).into_response()
+}
+
+/// The answer to a request for a WebSocket that lacks what makes it one. Proxies drop it that are not told to pass it
+/// on.
+pub(crate) fn no_upgrade() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json"), (header::UPGRADE, "websocket")];
+    let error = r#"{"code":"3","message":"a WebSocket needs HTTP/1.1 and the header `Upgrade: websocket`: does a proxy drop it?"}"#;
+    (StatusCode::UPGRADE_REQUIRED, json, error).into_response()
+}
+
+/// Whether a request asks for a WebSocket, in the only version of HTTP that can.
+fn upgrades(request: &Request) -> bool {
+    let upgrade = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    let asked = upgrade.is_some_and(|value| value.trim().eq_ignore_ascii_case("websocket"));
+    asked && request.version() == Version::HTTP_11
 }
 
 /// Whether a head is longer than it may be.

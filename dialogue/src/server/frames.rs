@@ -10,6 +10,8 @@ const MAX_HEADER: usize = 14;
 /// Length of a payload from which on it is large, in bytes.
 pub(super) const LARGE: usize = 4_096;
 
+/// The packet with which a client answers a heartbeat.
+const PONG: u8 = b'3';
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CONTROL: u8 = 8;
@@ -96,7 +98,7 @@ pub(super) struct Incoming {
     /// How many bytes of the frame's payload are still to come.
     left: u64,
     last: bool,
-    control: bool,
+    opcode: u8,
     mask: [u8; 4],
     /// How many bytes of the payload there were.
     at: usize,
@@ -107,6 +109,8 @@ pub(super) struct Incoming {
     seen: Seen,
     /// Number of frames that ended since it was last asked for.
     frames: usize,
+    /// Number of answers to heartbeats since it was last asked for.
+    answers: usize,
     packet: Packets,
 }
 
@@ -125,8 +129,9 @@ impl Incoming {
             }
             let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
             let (payload, rest) = bytes.split_at(length);
-            if !self.control {
+            if !self.is_control() {
                 self.message += length;
+                self.answers += usize::from(self.is_answer(payload));
                 if self.packet.wants_more() {
                     let (mask, at) = (self.mask, self.at);
                     let unmasked = payload.iter().enumerate();
@@ -138,7 +143,7 @@ impl Incoming {
             }
             self.at += length;
             self.left -= length as u64;
-            if !self.control {
+            if !self.is_control() {
                 self.seen.longest = self.seen.longest.max(self.at);
             }
             bytes = rest;
@@ -163,6 +168,21 @@ impl Incoming {
         std::mem::take(&mut self.frames)
     }
 
+    fn is_control(&self) -> bool {
+        self.opcode >= CONTROL
+    }
+
+    /// Whether these next bytes of a payload are an answer to a heartbeat.
+    fn is_answer(&self, payload: &[u8]) -> bool {
+        let is_short = self.opcode == TEXT && self.last && self.at == 0 && self.left == 1;
+        is_short && payload == [PONG ^ self.mask[0]]
+    }
+
+    /// The number of answers to heartbeats since the last call.
+    pub(super) fn take_answers(&mut self) -> usize {
+        std::mem::take(&mut self.answers)
+    }
+
     /// Reads a header; returns whether a payload follows.
     fn begin(&mut self, bytes: &mut &[u8]) -> bool {
         while let [byte, rest @ ..] = *bytes {
@@ -171,11 +191,11 @@ impl Incoming {
             self.known += 1;
             let Some(header) = header(&self.header[..self.known]) else { continue };
             (self.known, self.at, self.left) = (0, 0, header.payload);
-            (self.last, self.control) = (header.last, header.opcode >= CONTROL);
+            (self.last, self.opcode) = (header.last, header.opcode);
             self.mask = header.mask.unwrap_or_default();
-            self.fragmented |= !self.control && !self.last;
-            self.seen.fragments += usize::from(self.fragmented && !self.control);
-            self.seen.large += usize::from(self.left > LARGE as u64 && !self.control);
+            self.fragmented |= !self.is_control() && !self.last;
+            self.seen.fragments += usize::from(self.fragmented && !self.is_control());
+            self.seen.large += usize::from(self.left > LARGE as u64 && !self.is_control());
             if header.opcode == TEXT {
                 self.packet = Packets::default();
             } else if header.opcode == BINARY {
@@ -195,7 +215,7 @@ impl Incoming {
             return;
         }
         self.frames += 1;
-        if self.last && !self.control {
+        if self.last && !self.is_control() {
             (self.message, self.fragmented) = (0, false);
         }
     }
@@ -268,6 +288,25 @@ mod tests {
             }
             bytes = &bytes[bytes.len() - rest..];
         }
+    }
+
+    #[test]
+    fn answers_to_heartbeats_are_counted_and_nothing_else_is() {
+        let mut incoming = Incoming::default();
+        let all = [
+            masked(TEXT, true, b"3"),
+            masked(TEXT, true, b"2"),
+            masked(TEXT, true, b"33"),
+            masked(TEXT, false, b"3"),
+            masked(0, true, b"3"),
+            masked(BINARY, true, b"3"),
+            masked(9, true, b"3"),
+            masked(TEXT, true, b"3"),
+        ];
+        for byte in all.concat() {
+            assert!(follow(&mut incoming, &[byte]));
+        }
+        assert_eq!((incoming.take_answers(), incoming.take_answers()), (2, 0));
     }
 
     #[test]

@@ -18,7 +18,6 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Bytes;
 use dashmap::DashSet;
 use serde::Serialize;
 use socketioxide::{
@@ -118,9 +117,10 @@ impl From<SocketDisconnectReason> for DisconnectReason {
     }
 }
 
-/// A message as it came: `["name", payload]` in JSON, and the acknowledgement it asks for.
+/// A message as it came: `["name", payload]` in JSON, and the acknowledgement it asks for. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Frame {
-    value: Value,
+    text: Option<Arc<str>>,
     pub(crate) ack: Option<i64>,
 }
 
@@ -128,18 +128,18 @@ impl Frame {
     /// A message that came over no transport.
     #[cfg(any(test, feature = "bench"))]
     pub(crate) fn new(text: String, ack: Option<i64>) -> Self {
-        Self { value: Value::Str(text.into(), None), ack }
+        Self { text: Some(text.into()), ack }
     }
 
     /// A message that arrived, copied: it is a slice of a buffer that was read at once, which stays for as
     /// long as any of its slices.
     fn arrived(value: &Value, ack: Option<i64>) -> Self {
-        let value = match value {
-            Value::Str(text, None) => Value::Str(text.as_str().to_owned().into(), None),
+        let text = match value {
+            Value::Str(text, None) => Some(text.as_str().into()),
             // Whatever it says, it is refused.
-            Value::Str(..) | Value::Bytes(_) => Value::Bytes(Bytes::new()),
+            Value::Str(..) | Value::Bytes(_) => None,
         };
-        Self { value, ack }
+        Self { text, ack }
     }
 
     /// What it holds, in bytes.
@@ -151,24 +151,12 @@ impl Frame {
 
     /// The JSON text; none if the message has binary attachments.
     pub(crate) fn text(&self) -> Option<&str> {
-        match &self.value {
-            Value::Str(text, None) => Some(text.as_str()),
-            Value::Str(_, Some(_)) | Value::Bytes(_) => None,
-        }
+        self.text.as_deref()
     }
 
     fn len(&self) -> usize {
-        match &self.value {
-            Value::Str(text, attachments) => {
-                text.len() + attachments.iter().flatten().map(bytes_len).sum::<usize>()
-            }
-            Value::Bytes(bytes) => bytes.len(),
-        }
+        self.text().map_or(0, str::len)
     }
-}
-
-fn bytes_len(bytes: impl AsRef<[u8]>) -> usize {
-    bytes.as_ref().len()
 }
 
 /// One connection, as the rest of the server sees it.
@@ -391,7 +379,7 @@ impl Drop for Seat {
 /// the idle ones too; most requests fit.
 const READ_BUFFER: usize = 1_024;
 
-/// The layer that answers `/socket.io/`.
+/// The layer that answers Socket.IO's requests.
 pub(crate) type Endpoint = SocketIoLayer;
 /// What [`Endpoint`] makes of the service below.
 pub(crate) type EndpointService<S> = SocketIoService<S>;
@@ -401,11 +389,18 @@ pub(crate) struct Gateway(SocketIo);
 
 impl Gateway {
     /// Sets up the endpoint. Sessions hold `inner` only while they live.
-    pub(crate) fn open<A: App>(inner: &Weak<Inner<A>>, limits: &Limits) -> (Endpoint, Self) {
+    pub(crate) fn open<A: App>(
+        inner: &Weak<Inner<A>>,
+        limits: &Limits,
+        path: &str,
+    ) -> (Endpoint, Self) {
         let parser = ParserConfig::common()
             .max_incoming_binary_buf_size(limits.attachment_bytes)
             .max_incoming_binaries(limits.attachments);
         let (layer, io) = SocketIo::builder()
+            .req_path(path.to_owned())
+            .ping_interval(limits.heartbeat_interval)
+            .ping_timeout(limits.heartbeat_timeout)
             .max_payload(limits.payload as u64)
             .ws_max_message_size(limits.payload)
             .ws_max_frame_size(limits.payload)

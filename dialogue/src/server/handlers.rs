@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::{Client, Context, hook::BoxFuture};
-use crate::{__private::Lists, App, Deny, Event, EventMessage, Room};
+use crate::{__private::Lists, App, Deny, Event, EventMessage, Hosts, Room};
 
 type BeforeFn<A, R> = for<'a> fn(
     &'a Context<A, R>,
@@ -71,6 +71,37 @@ pub trait Serve<A: App>: Room {
 pub trait Attachment {
     type App: App;
     type Room: Room;
+}
+
+/// The app runs the handlers of a room's module: it lists the room.
+#[diagnostic::on_unimplemented(
+    message = "the handlers of room `{R}` would never run: app `{Self}` does not list it",
+    label = "does not list the room",
+    note = "list the room's module in `#[dialogue::app(rooms(..))]` of `{Self}`"
+)]
+pub trait Runs<R: Room> {}
+
+#[diagnostic::do_not_recommend]
+impl<A: Hosts<R>, R: Room> Runs<R> for A {}
+
+pub const fn runs_handlers<A: Runs<R>, R: Room>() {}
+
+/// The argument that a handler is given, as the type that it names: a `Context` or a `Client` of the
+/// module's app.
+#[diagnostic::on_unimplemented(
+    message = "this handler is given `&{Given}`, and takes `&{Self}`",
+    label = "expected `{Given}`",
+    note = "the app is the one of the module's attribute: `app = ..`"
+)]
+pub trait Takes<Given> {
+    fn take(given: &Given) -> &Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<Given> Takes<Given> for Given {
+    fn take(given: &Given) -> &Self {
+        given
+    }
 }
 
 /// The payload of a `#[before]` handler.

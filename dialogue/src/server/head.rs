@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Uri},
+    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
 };
 
 /// How many bytes a head has, about.
@@ -41,6 +41,28 @@ pub(crate) fn copy(request: &mut Request) {
         }
     }
     *request.headers_mut() = copies;
+}
+
+/// Maximum length of a header of a request of a session.
+const MAX_SHORT: usize = 256;
+
+/// Keeps what a session's transport reads of a request, and copies it. The session has the head of the request
+/// that opened it.
+pub(crate) fn shorten(request: &mut Request) {
+    const READ: [HeaderName; 6] = [
+        header::CONTENT_TYPE,
+        header::CONTENT_LENGTH,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::SEC_WEBSOCKET_KEY,
+        header::SEC_WEBSOCKET_VERSION,
+    ];
+    let headers = request.headers();
+    let read = READ.into_iter().filter_map(|name| headers.get(&name).map(|value| (name, value)));
+    let read = read.filter(|(_, value)| value.len() <= MAX_SHORT);
+    let read = read.map(|(name, value)| (name, value.clone())).collect();
+    *request.headers_mut() = read;
+    copy(request);
 }
 
 #[cfg(test)]

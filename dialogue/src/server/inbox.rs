@@ -4,7 +4,6 @@
 //! connection is idle; this queue takes nothing until the first request.
 
 use std::{
-    collections::VecDeque,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
@@ -18,6 +17,7 @@ use super::{
     budget::Holding,
     gateway::{DisconnectReason, Frame},
     hook::BoxFuture,
+    order::{Order, Place, Scope},
 };
 
 /// How many requests of one connection are handled in a row before there is a pause. Whoever reads what
@@ -26,6 +26,10 @@ use super::{
 const TURN: usize = 16;
 /// How long the pause is: readers that were not scheduled meanwhile are, then.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
+/// Maximum number of requests of one connection that are handled at once, each about another room.
+const MOST_AT_ONCE: usize = 16;
+/// What a request that is handled beside another one takes, in bytes, besides its message.
+const BESIDE: usize = 8_192;
 
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
@@ -37,19 +41,16 @@ pub(crate) struct Inbox {
 }
 
 struct Queue {
-    frames: VecDeque<Frame>,
-    /// What the frames hold, and the request that is being handled: against the budget of the client's
-    /// address, too.
-    bytes: usize,
-    current: usize,
+    order: Order,
+    /// What the request weighs that the transport handles.
+    in_place: usize,
+    /// What waits and what is handled: against the budget of the client's address, too.
     held: Holding,
     worker: Worker,
     /// A request that the transport began, and that has to wait for something.
-    begun: Option<BoxFuture<'static, ()>>,
+    begun: Option<(Place, BoxFuture<'static, ()>)>,
     /// What authentication proved ends at another time than the session knows.
     renewed: bool,
-    /// When the session began with the request that it handles.
-    session_began: Option<Instant>,
     recent: Recent,
     /// Whether nothing more is taken on.
     sealed: bool,
@@ -64,6 +65,8 @@ enum Worker {
     Starting,
     /// The session, or it is about to.
     Session,
+    /// The session, which waits for another one that it may handle beside those.
+    Beside,
     /// Nobody: the session waits for one.
     Nobody,
     /// Whoever brought it, in place.
@@ -89,9 +92,9 @@ pub(crate) trait Session: Send + Sync {
 
 /// What a session does next.
 pub(crate) enum Next {
-    Request(Frame),
+    Request(Place, Frame),
     /// A request that the transport began.
-    Begun(BoxFuture<'static, ()>),
+    Begun(Place, BoxFuture<'static, ()>),
     /// Nothing, but what authentication proved ends at another time.
     Renewed,
     /// Nothing for a moment: many were handled in a row.
@@ -132,6 +135,7 @@ impl Inbox {
     /// Takes a request on; after [`Inbox::close`], drops it. If the session waits for one, it is handled
     /// here, as far as that needs no waiting: no task has to be woken for it.
     pub(crate) fn push(&self, frame: Frame) -> Result<(), Untaken> {
+        let now = Instant::now();
         let mut queue = self.lock();
         if queue.closed.is_some() {
             return Ok(());
@@ -139,30 +143,46 @@ impl Inbox {
         if queue.sealed {
             return Err(Untaken::Draining);
         }
-        let now = Instant::now();
-        if queue.worker != Worker::Nobody || queue.recent.is_enough(now) {
-            let (bytes, current) = (queue.bytes + frame.weight(), queue.current);
-            let behind = !queue.frames.is_empty();
-            if queue.frames.len() >= self.max_frames
-                || (behind && bytes > self.max_bytes)
-                || !queue.held.set(bytes + current)
-            {
-                return Err(Untaken::Overflow);
-            }
-            queue.bytes = bytes;
-            queue.frames.push_back(frame);
-            queue.wake(&self.ready);
+        if queue.worker == Worker::Nobody && !queue.recent.is_enough(now) {
+            queue.worker = Worker::Transport;
+            queue.in_place = frame.weight();
+            queue.charge();
+            drop(queue);
+            self.handle(&frame, now);
             return Ok(());
         }
-        queue.worker = Worker::Transport;
-        queue.handles(frame.weight());
+        self.has_room(&queue, &frame)?;
         drop(queue);
-        self.handle(frame, now);
+        // It may be long, and is read without the lock.
+        let scope = Scope::of(&frame);
+        let mut queue = self.lock();
+        if queue.closed.is_some() {
+            return Ok(());
+        }
+        if queue.sealed {
+            return Err(Untaken::Draining);
+        }
+        self.has_room(&queue, &frame)?;
+        let bytes = queue.bytes() + frame.weight();
+        if !queue.held.set(bytes) {
+            return Err(Untaken::Overflow);
+        }
+        queue.order.push(scope, frame);
+        queue.wake(&self.ready);
         Ok(())
     }
 
+    /// Whether one more may wait: besides the request that would be handled if all were about one room.
+    fn has_room(&self, queue: &Queue, frame: &Frame) -> Result<(), Untaken> {
+        let order = &queue.order;
+        let waiting = order.len() + order.running().saturating_sub(1);
+        let bytes = order.bytes() + order.running_bytes(1) + frame.weight();
+        let full = waiting >= self.max_frames || (waiting > 0 && bytes > self.max_bytes);
+        if full { Err(Untaken::Overflow) } else { Ok(()) }
+    }
+
     /// Handles a request as far as that needs no waiting; the session does what is left.
-    fn handle(&self, frame: Frame, start: Instant) {
+    fn handle(&self, frame: &Frame, start: Instant) {
         /// Lets the session go on, whatever happens.
         struct Turn<'a>(&'a Inbox, Instant);
 
@@ -170,11 +190,12 @@ impl Inbox {
             fn drop(&mut self) {
                 let mut queue = self.0.lock();
                 queue.worker = Worker::Nobody;
+                queue.in_place = 0;
                 // What is left of it, the session notes.
                 if queue.begun.is_none() {
                     queue.recent.note(self.1, Instant::now());
-                    queue.handles(0);
                 }
+                queue.charge();
                 if queue.has_next() {
                     queue.wake(&self.0.ready);
                 }
@@ -184,18 +205,20 @@ impl Inbox {
         let turn = Turn(self, start);
         // Without a session, nobody wants the request.
         let Some(session) = self.session.get().and_then(Weak::upgrade) else { return };
-        match session.begin(frame) {
+        match session.begin(frame.clone()) {
             Ok(mut begun) => {
                 if (&mut begun).now_or_never().is_none() {
-                    self.lock().begun = Some(begun);
+                    let scope = Scope::of(frame);
+                    let mut queue = self.lock();
+                    let place = queue.order.note(scope, frame.weight(), start);
+                    queue.begun = Some((place, begun));
                 }
             }
             Err(frame) => {
+                let scope = Scope::of(&frame);
                 let mut queue = self.lock();
                 if !queue.closed.is_some_and(DisconnectReason::is_servers) {
-                    queue.bytes += frame.weight();
-                    queue.frames.push_front(frame);
-                    queue.handles(0);
+                    queue.order.push_front(scope, frame);
                 }
             }
         }
@@ -207,7 +230,7 @@ impl Inbox {
         let mut queue = self.lock();
         queue.sealed = true;
         let idle = matches!(queue.worker, Worker::Starting | Worker::Nobody);
-        idle && queue.frames.is_empty() && queue.begun.is_none()
+        idle && queue.order.is_empty() && queue.begun.is_none()
     }
 
     /// Ends the queue; the first reason stays, unless the server wants no more. What a client sent
@@ -215,10 +238,8 @@ impl Inbox {
     pub(crate) fn close(&self, reason: DisconnectReason) {
         let mut queue = self.lock();
         if reason.is_servers() {
-            queue.frames = VecDeque::new();
-            queue.bytes = 0;
-            let current = queue.current;
-            queue.handles(current);
+            queue.order.clear();
+            queue.charge();
             queue.closed = queue.closed.filter(|first| first.is_servers());
         }
         queue.closed.get_or_insert(reason);
@@ -234,19 +255,48 @@ impl Inbox {
         queue.wake(&self.ready);
     }
 
-    /// The next request, as soon as there is one, or why the connection ended.
+    /// The next request, as soon as there is one, or why the connection ended. All requests before it are
+    /// done.
     pub(crate) async fn next(&self) -> Next {
+        self.wait_for(Worker::Nobody).await
+    }
+
+    /// The next request that may be handled beside those that are handled already, as soon as there is one.
+    pub(crate) async fn beside(&self) -> Next {
+        self.wait_for(Worker::Beside).await
+    }
+
+    async fn wait_for(&self, idle: Worker) -> Next {
         loop {
-            if let Some(next) = self.lock().next(Instant::now()) {
+            if let Some(next) = self.lock().next(Instant::now(), idle) {
                 return next;
             }
             self.ready.notified().await;
         }
     }
 
+    /// Notes that a request is done.
+    pub(crate) fn done(&self, place: Place) {
+        let mut queue = self.lock();
+        queue.done(place, Instant::now());
+        if !queue.order.is_empty() {
+            queue.wake(&self.ready);
+        }
+    }
+
+    /// Whether no request is handled and none waits that the connection would still handle.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let queue = self.lock();
+        queue.order.running() == 0 && (queue.order.is_empty() || queue.closed.is_some())
+    }
+
     /// The next request, if one waits: after the end, too.
     pub(crate) fn rest(&self) -> Option<Frame> {
-        self.lock().pop()
+        let mut queue = self.lock();
+        let frame = queue.order.pop();
+        queue.in_place = frame.as_ref().map_or(0, Frame::weight);
+        queue.charge();
+        frame
     }
 
     /// Resolves when the server ends the connection.
@@ -272,8 +322,9 @@ impl Inbox {
         self.lock().closed.is_some()
     }
 
+    /// Number of requests that wait.
     pub(crate) fn len(&self) -> usize {
-        self.lock().frames.len()
+        self.lock().order.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -285,73 +336,91 @@ impl Inbox {
 impl Queue {
     fn new(held: Holding) -> Self {
         Self {
-            frames: VecDeque::new(),
-            bytes: 0,
-            current: 0,
+            order: Order::default(),
+            in_place: 0,
             held,
             worker: Worker::default(),
             begun: None,
             renewed: false,
-            session_began: None,
             recent: Recent::default(),
             sealed: false,
             closed: None,
         }
     }
 
-    fn next(&mut self, now: Instant) -> Option<Next> {
+    /// What comes next. Without anything, the session is `idle` from now on.
+    fn next(&mut self, now: Instant, idle: Worker) -> Option<Next> {
         if self.worker == Worker::Transport {
             return None;
         }
-        if let Some(began) = self.session_began.take() {
-            self.recent.note(began, now);
-            self.handles(0);
+        if idle == Worker::Nobody && self.begun.is_none() {
+            while let Some(place) = self.order.first_running() {
+                self.done(place, now);
+            }
         }
-        let next = if let Some(begun) = self.begun.take() {
-            Some(Next::Begun(begun))
+        let next = if let Some((place, begun)) = self.begun.take() {
+            Some(Next::Begun(place, begun))
         } else if let Some(reason) = self.closed {
             Some(Next::Last(reason))
         } else if std::mem::take(&mut self.renewed) {
             Some(Next::Renewed)
-        } else if !self.frames.is_empty() && std::mem::take(&mut self.recent.enough) {
-            Some(Next::Pause)
         } else {
-            self.pop().map(Next::Request)
+            self.next_request(now)
         };
-        if matches!(next, Some(Next::Begun(_) | Next::Request(_))) {
-            self.session_began = Some(now);
+        if next.is_none() {
+            self.order.shrink();
         }
-        self.worker = if next.is_some() { Worker::Session } else { Worker::Nobody };
+        self.worker = if next.is_some() { Worker::Session } else { idle };
         next
     }
 
-    /// Notes what the request holds that is being handled.
-    fn handles(&mut self, weight: usize) {
-        self.current = weight;
-        self.held.set_anyway(self.bytes + weight);
+    fn next_request(&mut self, now: Instant) -> Option<Next> {
+        let running = self.order.running();
+        if running >= MOST_AT_ONCE || !self.order.has_next() {
+            return None;
+        }
+        if std::mem::take(&mut self.recent.enough) {
+            return Some(Next::Pause);
+        }
+        // Without memory for it, it waits until another one is done.
+        let bytes = self.bytes() + BESIDE;
+        if running > 0 && !self.held.set(bytes) {
+            return None;
+        }
+        let (place, frame) = self.order.begin(now)?;
+        self.charge();
+        Some(Next::Request(place, frame))
+    }
+
+    fn done(&mut self, place: Place, now: Instant) {
+        if let Some(began) = self.order.done(place) {
+            self.recent.note(began, now);
+            self.charge();
+        }
+    }
+
+    /// Size of what waits and of what is handled, in bytes.
+    fn bytes(&self) -> usize {
+        let beside = self.order.running().saturating_sub(1) * BESIDE;
+        self.order.bytes() + self.in_place + self.order.running_bytes(0) + beside
+    }
+
+    /// Charges what there is.
+    fn charge(&mut self) {
+        self.held.set_anyway(self.bytes());
     }
 
     fn has_next(&self) -> bool {
         let closed = self.closed.is_some();
-        closed || self.renewed || self.begun.is_some() || !self.frames.is_empty()
+        closed || self.renewed || self.begun.is_some() || !self.order.is_empty()
     }
 
     /// Has the session go on, unless the transport is about something, and will.
     fn wake(&mut self, session: &Notify) {
-        if self.worker == Worker::Nobody {
+        if matches!(self.worker, Worker::Nobody | Worker::Beside) {
             self.worker = Worker::Session;
             session.notify_one();
         }
-    }
-
-    fn pop(&mut self) -> Option<Frame> {
-        let frame = self.frames.pop_front()?;
-        self.bytes -= frame.weight();
-        self.handles(frame.weight());
-        if self.frames.is_empty() {
-            self.frames = VecDeque::new();
-        }
-        Some(frame)
     }
 }
 
@@ -434,8 +503,8 @@ mod tests {
     fn next(inbox: &Inbox) -> String {
         match inbox.next().now_or_never() {
             None => "nothing".to_owned(),
-            Some(Next::Request(frame)) => frame.text().unwrap_or_default().to_owned(),
-            Some(Next::Begun(begun)) => {
+            Some(Next::Request(_, frame)) => frame.text().unwrap_or_default().to_owned(),
+            Some(Next::Begun(_, begun)) => {
                 let done = begun.now_or_never().is_some();
                 format!("begun, {}", if done { "done" } else { "not done" })
             }
@@ -571,5 +640,74 @@ mod tests {
         push(&inbox, "a");
         assert_eq!(*script.handled.lock().unwrap(), ["panic", "a"]);
         assert_eq!(next(&inbox), "nothing");
+    }
+
+    fn trigger(inbox: &Inbox, room: &str) -> Result<(), Untaken> {
+        let text = format!(r#"["dialogue:trigger",{{"roomId":"{room}"}}]"#);
+        inbox.push(Frame::new(text, None))
+    }
+
+    /// Which requests the session may handle beside those that it handles.
+    fn beside(inbox: &Inbox) -> Vec<Place> {
+        let next = || match inbox.beside().now_or_never()? {
+            Next::Request(place, _) => Some(place),
+            _ => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_of_other_rooms_are_handled_beside_one_that_waits() {
+        let (inbox, _script) = waiting();
+        push(&inbox, "wait");
+        assert_eq!(next(&inbox), "begun, not done");
+        for room in ["a", "a", "b"] {
+            assert!(trigger(&inbox, room).is_ok());
+        }
+        // What is about no room holds up the others.
+        assert!(beside(&inbox).is_empty());
+        let first = inbox.next().now_or_never().is_some();
+        assert!(first && !inbox.is_at_rest());
+        let other = beside(&inbox);
+        assert_eq!((other.len(), inbox.len()), (1, 1));
+        inbox.done(other[0]);
+        assert!(beside(&inbox).is_empty(), "the room's first is not done");
+        assert!(!inbox.seal());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_are_handled_at_once_count_as_waiting_but_for_one() {
+        let limits = Limits { waiting_requests: 4, ..Limits::default() };
+        let inbox = Inbox::new(&limits, unbounded());
+        for room in ["a", "b", "c", "d"] {
+            assert!(trigger(&inbox, room).is_ok());
+        }
+        assert!(trigger(&inbox, "e").is_err());
+        assert!(inbox.next().now_or_never().is_some());
+        assert_eq!(beside(&inbox).len(), 3);
+        assert!(trigger(&inbox, "e").is_ok());
+        assert!(trigger(&inbox, "f").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_most_so_many_requests_are_handled_at_once_and_within_the_budget() {
+        let inbox = Inbox::new(&Limits::default(), unbounded());
+        (0..2 * MOST_AT_ONCE).for_each(|room| assert!(trigger(&inbox, &room.to_string()).is_ok()));
+        let first = inbox.next().now_or_never();
+        assert!(matches!(first, Some(Next::Request(..))));
+        assert_eq!(beside(&inbox).len(), MOST_AT_ONCE - 1);
+
+        let budget = Budget::new(3 * BESIDE, None);
+        let inbox = Inbox::new(&Limits::default(), Holding::new(budget.clone()));
+        (0..MOST_AT_ONCE).for_each(|room| assert!(trigger(&inbox, &room.to_string()).is_ok()));
+        assert!(inbox.next().now_or_never().is_some());
+        let others = beside(&inbox);
+        assert!((1..=3).contains(&others.len()), "{}", others.len());
+        assert!(budget.held() <= 3 * BESIDE);
+        inbox.done(others[0]);
+        assert_eq!(beside(&inbox).len(), 1, "there is memory for another one");
+        inbox.close(DisconnectReason::ServerClosed);
+        drop(inbox);
+        assert_eq!(budget.held(), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     future,
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
 
@@ -16,6 +16,7 @@ use axum::{
 use tower::{Layer, Service, service_fn};
 
 use super::{
+    connections::Serving,
     crowd::Transport,
     document::Document,
     endpoint::{self, Asked},
@@ -23,8 +24,9 @@ use super::{
     head,
     hook::BoxFuture,
     polling,
+    refusals::Limit,
 };
-use crate::{App, Dialogue};
+use crate::{App, Dialogue, Error};
 
 /// The TypeScript client, bundled for browsers from `dialogue-client/typescript`.
 static CLIENT: LazyLock<Document> =
@@ -34,12 +36,32 @@ const CONTRACT_PATH: &str = "/dialogue/contract.json";
 const ASYNCAPI_PATH: &str = "/dialogue/asyncapi.json";
 /// Where load balancers ask whether new connections are welcome.
 const READY_PATH: &str = "/dialogue/ready";
-/// What the paths of Socket.IO's requests start with.
-const ENDPOINT_PATH: &str = "/socket.io";
+/// What no path of Socket.IO may start with.
+const OWN_PATH: &str = "/dialogue";
+/// What the paths of Socket.IO's requests start with, unless the app says otherwise.
+pub(crate) const DEFAULT_PATH: &str = "/socket.io";
 
-/// Answers `/socket.io/`, `/dialogue/client.js`, `/dialogue/ready` and, unless the contract
+/// Checks what the paths of Socket.IO's requests are to start with.
+pub(crate) fn check_path(path: &str) -> Result<(), Error> {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let segment = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(unreserved);
+    let segments = path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment));
+    if segments && !starts_with(path, OWN_PATH) {
+        Ok(())
+    } else {
+        Err(Error::Path(path.to_owned()))
+    }
+}
+
+/// Whether a path is another one, or below it.
+fn starts_with(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Answers `/socket.io/`, or where [`Builder::path`](crate::Builder::path) puts it, `/dialogue/client.js`, `/dialogue/ready` and, unless the contract
 /// [is not published](crate::Builder::publish_contract), `/dialogue/contract.json` and
 /// `/dialogue/asyncapi.json`; leaves every other path to the routes below. Made by [`Dialogue::layer`].
+#[must_use = "a layer does nothing until a router has it"]
 pub struct DialogueLayer<A: App> {
     dialogue: Dialogue<A>,
     endpoint: Endpoint,
@@ -96,19 +118,50 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let path = request.uri().path();
-        if path == READY_PATH || document(&self.held, path).is_some() {
-            let held = self.held.clone();
-            let answer = service_fn(move |request| future::ready(Ok(answer(&held, &request))));
-            return Box::pin(typed(self.held.gate().layer.layer(answer).call(request)));
+        if path == READY_PATH {
+            return Box::pin(typed(documents(&self.held, request)));
         }
-        let ours = path.strip_prefix(ENDPOINT_PATH);
-        let ours = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let mut endpoint = self.endpoint.clone();
-        if ours {
+        if starts_with(path, self.held.path()) {
             return Box::pin(typed(connect(&self.held, request, endpoint)));
         }
+        let serving = match Serving::begin(&request, None, false) {
+            Ok(serving) => serving,
+            Err(limit) => {
+                return Box::pin(typed(future::ready(Ok(refuse(&self.held, &request, limit)))));
+            }
+        };
+        if document(&self.held, path).is_some() {
+            let answered = typed(documents(&self.held, request));
+            return Box::pin(async { Ok(until_written(serving, answered.await?)) });
+        }
         let response = Service::<Request>::call(&mut endpoint, request);
-        Box::pin(async { Ok(response.await?.map(Body::new)) })
+        Box::pin(async { Ok(until_written(serving, response.await?.map(Body::new))) })
+    }
+}
+
+/// Answers what Dialogue serves besides Socket.IO.
+fn documents<A: App>(
+    dialogue: &Dialogue<A>,
+    request: Request,
+) -> impl Future<Output = Result<Response, Infallible>> + Send + use<A> {
+    let held = dialogue.clone();
+    let answer = service_fn(move |request| future::ready(Ok(answer(&held, &request))));
+    dialogue.gate().layer.layer(answer).call(request)
+}
+
+/// Refuses a request over a limit.
+fn refuse<A: App>(dialogue: &Dialogue<A>, request: &Request, limit: Limit) -> Response {
+    let source = dialogue.proxies().source(request.headers(), request.extensions());
+    dialogue.refusals().note(limit, source);
+    limit.answer()
+}
+
+/// Counts a connection as serving until the answer is written.
+fn until_written(serving: Option<Arc<Serving>>, answer: Response) -> Response {
+    match serving {
+        Some(serving) => serving.until_written(answer),
+        None => answer,
     }
 }
 
@@ -159,12 +212,19 @@ where
     B::Error: std::error::Error + Send + Sync,
 {
     let now = |response: Response| Box::pin(future::ready(Ok(response)));
+    // Pages of other origins may read why they are refused.
+    let refused = |request, response| {
+        let mut response = Some(response);
+        let answer = move |_: Request| future::ready(Ok(response.take().unwrap_or_default()));
+        Box::pin(dialogue.gate().layer.layer(service_fn(answer)).call(request))
+    };
     let (gate, limits) = (dialogue.gate(), dialogue.limits());
     if endpoint::is_too_long(&request, limits) {
         return now(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response());
     }
-    if !gate.admits(request.headers(), request.uri()) {
-        return now((StatusCode::FORBIDDEN, "pages of this origin may not connect").into_response());
+    let proxied = dialogue.proxies().sent(request.extensions());
+    if let Err(foreign) = gate.admits(request.headers(), request.uri(), proxied) {
+        return now((StatusCode::FORBIDDEN, foreign.to_string()).into_response());
     }
     if !gate.cookies {
         request.headers_mut().remove(header::COOKIE);
@@ -174,36 +234,61 @@ where
         }
     }
     let asked = Asked::of(&request);
+    let open = asked.names().and_then(|sid| dialogue.transports().find(sid));
+    let serving = match Serving::begin(&request, open.as_ref(), matches!(asked, Asked::Poll(_))) {
+        Ok(serving) => serving,
+        Err(limit) => {
+            let answer = refuse(dialogue, &request, limit);
+            return refused(request, answer);
+        }
+    };
     let transport = if asked.opens() {
         if dialogue.stopping().is_draining() {
-            return now(draining());
+            return refused(request, draining());
         }
-        let address = dialogue.proxies().client(request.headers(), request.extensions());
-        let Some(transport) = dialogue.transports().open(address, head::size(&request)) else {
-            return now((StatusCode::TOO_MANY_REQUESTS, "too many connections").into_response());
+        let source = dialogue.proxies().source(request.headers(), request.extensions());
+        let transport = match dialogue.transports().open(source, head::size(&request)) {
+            Ok(transport) => transport,
+            Err(limit) => {
+                let answer = refuse(dialogue, &request, limit);
+                return refused(request, answer);
+            }
         };
+        if let Some(serving) = &serving {
+            serving.opened(&transport);
+        }
         head::copy(&mut request);
         request.extensions_mut().insert(transport.clone());
         Some(transport)
     } else {
-        asked.names().and_then(|sid| dialogue.transports().find(sid))
+        open
     };
     let upload = request.method() == Method::POST;
     let time = limits.request_time;
     let held = dialogue.clone();
-    let answer = move |request| {
-        answer_endpoint(held.clone(), asked, transport.clone(), request, endpoint.clone())
+    let carrying = serving.clone();
+    let answer = move |mut request| {
+        if asked.names().is_some() {
+            head::shorten(&mut request);
+        }
+        let answered = answer_endpoint(
+            held.clone(),
+            asked,
+            transport.clone(),
+            carrying.clone(),
+            request,
+            endpoint.clone(),
+        );
+        async move {
+            if !upload {
+                return answered.await;
+            }
+            let answered = tokio::time::timeout(time, answered).await;
+            answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
+        }
     };
     let answered = gate.layer.layer(service_fn(answer)).call(request);
-    Box::pin(async move {
-        if !upload {
-            return answered.await;
-        }
-        match tokio::time::timeout(time, answered).await {
-            Ok(answered) => answered,
-            Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
-        }
-    })
+    Box::pin(async move { Ok(until_written(serving, answered.await?)) })
 }
 
 /// Answers a request of Socket.IO's.
@@ -211,6 +296,7 @@ async fn answer_endpoint<A, S, B>(
     dialogue: Dialogue<A>,
     asked: Asked,
     transport: Option<Transport>,
+    serving: Option<Arc<Serving>>,
     request: Request,
     mut endpoint: EndpointService<S>,
 ) -> Result<Response, Infallible>
@@ -228,36 +314,42 @@ where
     };
     Ok(match (asked, transport) {
         (Asked::Wrong, _) => endpoint::wrong(),
+        (Asked::NoUpgrade, _) => endpoint::no_upgrade(),
         (Asked::Open, Some(transport)) => {
             endpoint::open(dialogue.transports(), &transport, engine(request)).await
         }
         (Asked::Poll(_), Some(transport)) => {
             polling::admit(&transport).await;
-            polling::poll(&transport, limits.payload, engine(request)).await
+            polling::poll(&transport, engine(request)).await
         }
         (Asked::Upload(_), Some(transport)) => {
             polling::admit(&transport).await;
             engine(polling::upload(&transport, request)).await?
         }
         (Asked::WebSocket(sid), Some(transport)) => {
-            let mut engine = endpoint.clone();
+            let (mut engine, path) = (endpoint.clone(), dialogue.path().to_owned());
             let end = sid.map(|sid| async move {
-                let uri = format!("{ENDPOINT_PATH}/?EIO=4&transport=polling&sid={sid}");
+                let uri = format!("{path}/?EIO=4&transport=polling&sid={sid}");
                 let close = Request::post(uri).body(Body::from("1"));
                 if let Ok(close) = close {
                     let _ = Service::<Request>::call(&mut engine, close).await;
                 }
             });
-            endpoint::upgrade(endpoint, limits, transport, request, end)
+            endpoint::upgrade(endpoint, limits, transport, serving, request, end)
         }
         (_, None) => endpoint::unknown(),
     })
 }
 
-/// Whether new connections are welcome.
+/// Whether new connections are welcome, and events can be stored.
 fn ready<A: App>(dialogue: &Dialogue<A>) -> Response {
     if dialogue.stopping().is_draining() {
         return draining();
+    }
+    if !dialogue.store().is_ready() {
+        // Why is in the log: paths are none of a client's business.
+        let headers = [(header::CACHE_CONTROL, "no-store"), (header::RETRY_AFTER, "1")];
+        return (StatusCode::SERVICE_UNAVAILABLE, headers, "store unavailable").into_response();
     }
     ([(header::CACHE_CONTROL, "no-store")], "ready").into_response()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Rate;
+use crate::{Error, Rate};
 
 /// Resource limits for clients and hooks. The defaults suit a public chat.
 ///
@@ -38,6 +38,12 @@ pub struct Limits {
     pub containers: usize,
     /// The time between opening a transport and being authenticated. Default: 5 s.
     pub handshake_time: Duration,
+    /// Time between two heartbeats of a connection, from 1 ms to 1 h. Clients learn it when they connect.
+    /// Proxies must keep idle connections open for longer. Default: 25 s.
+    pub heartbeat_interval: Duration,
+    /// How long a client may take to answer a heartbeat, from 1 ms to 1 h; then the connection ends with
+    /// [`DisconnectReason::TimedOut`](crate::DisconnectReason::TimedOut). Default: 20 s.
+    pub heartbeat_timeout: Duration,
     /// The time that a client may take to send the body of a poll. Default: 30 s.
     pub request_time: Duration,
     /// Maximum number of open connections. [`serve`](crate::Dialogue::serve),
@@ -46,12 +52,18 @@ pub struct Limits {
     /// Socket.IO transports only, and a further one is answered 429. Default: the hard limit of open files
     /// (at most 1,048,576) minus 64, but at least 64; 16,320 where the system is not Unix.
     pub connections: usize,
-    /// Maximum number of connections of one address, over all transports. IPv6 addresses are counted per
-    /// /64. A further transport through a trusted proxy or `layer` is answered 429; a further direct
-    /// connection is closed as with `connections`. Default: 1,000, or a quarter of `connections` if less.
+    /// Maximum number of Socket.IO sessions of one address, over all transports. A further one is answered 429.
+    /// IPv6 addresses are counted per /64, and an IPv6 /48 has four times as many. A poll of a session that was
+    /// let in is served whatever else the address does. Its uploads, two at once, are served while all uploads of
+    /// the address take at most a third of `address_bytes`, at 40,000 bytes each. [`serve`](crate::Dialogue::serve) and its like
+    /// also serve at most as many requests of other kinds at once (a further one is answered 429), and let twice as
+    /// many connections wait for a request: over that, they close the one that has waited longest. So one address
+    /// holds up to four times as many TCP connections, and those of uploads, which count towards `address_bytes`.
+    /// Default: 1,000, or an eighth of `connections` if less.
     pub connections_per_address: usize,
     /// Maximum memory for the clients of one address, in bytes, besides their connections, which take up to
-    /// 26,000 bytes each. An IPv6 /48 has four times as much. Default: 30,000,000. The server counts:
+    /// 26,000 bytes each, and twice that while they poll. An IPv6 /48 has four times as much. Default:
+    /// 30,000,000. The server counts:
     ///
     /// - the head of a connection's request,
     /// - a membership as 2,500 bytes, the room's id twice, and the names of its subscriptions: 32 bytes each
@@ -59,8 +71,10 @@ pub struct Limits {
     /// - queued outgoing packets, answers that wait for space in the queue, and incoming data that is not
     ///   handled yet, beyond the first 4,096 bytes of each kind and connection.
     ///
-    /// Events that wait for `#[on]` handlers count, too, at least 4,096 bytes each. Heads and memberships may take
-    /// half of it. At the limit, the server rejects connections (429), joins and long answers (`RATE_LIMITED`)
+    /// Events that wait for `#[on]` handlers count, too, at least 4,096 bytes each, and uploads of sessions that
+    /// poll: 40,000 bytes each. Heads and memberships may take half of it, such uploads a third. At the limit, the
+    /// server rejects connections and uploads (429), joins and long answers
+    /// (`RATE_LIMITED`)
     /// and triggers with handlers (`TriggerError::Overloaded`, after [`join_time`](Limits::join_time)), lets
     /// requests wait, sets members aside as slow consumers, or closes connections.
     pub address_bytes: usize,
@@ -80,8 +94,8 @@ pub struct Limits {
     /// server reads from the connection when the debt is paid off. Default: 1,000,000/s, burst 4,000,000.
     pub incoming: Option<Rate>,
     /// The same limit for all connections of one address. An IPv6 /48 has four times as much. With this limit,
-    /// the server also spreads the ends of many connections of one address: 32 end at once, and after them
-    /// 500 in each second. Default: 10,000,000/s, burst 20,000,000.
+    /// the server also spreads the beginnings and ends of many connections of one address: 64 begin and 32 end at
+    /// once, and after them 500 in each second. None waits for more than two seconds. Default: 10,000,000/s, burst 20,000,000.
     pub incoming_per_address: Option<Rate>,
     /// Rate limit of triggers of one connection. Default: 100/s, burst 200.
     pub triggers: Option<Rate>,
@@ -122,8 +136,11 @@ pub struct Limits {
     /// Time after a room's last stored event, after which its members receive `dialogue:position`. So they
     /// detect a gap without another event. Default: 10 s.
     pub quiet_time: Duration,
-    /// Maximum time without progress of a WebSocket, after which the server closes it: the client reads
-    /// nothing of a pending write, or the client's address stays over `address_bytes`. Default: 20 s.
+    /// Maximum time without progress, after which the server closes a connection. A WebSocket progresses while its
+    /// client answers heartbeats, of which one follows 16,384 bytes at the latest (or a longer packet, for which
+    /// the client has a second more per 1,000 bytes), and otherwise while the client reads of a pending write and
+    /// its address is not over `address_bytes`. Another connection of `serve` and its like progresses while the
+    /// client reads of its answer. Default: 20 s.
     pub write_time: Duration,
     /// Maximum number of queued outgoing packets of one connection. On overflow, the room sets the member
     /// aside as a slow consumer: it delivers nothing to the member until the queue has space again, and then
@@ -159,7 +176,8 @@ pub struct Limits {
     /// How long a room that a client created may stay without members. Then the server deletes the room and
     /// its log, unless code has added handlers to the room. Default: 10 min.
     pub empty_time: Duration,
-    /// Subscriptions of one member in a room with `events(any)`. Default: 100.
+    /// Maximum number of subscriptions of one member in a room with `events(any)`. A join may have as many
+    /// besides the room's defaults; names beyond are in the answer as `unknownEvents`. Default: 100.
     pub subscriptions_per_room: usize,
     /// Maximum number of rooms on one page of the room list, and of rooms that the server checks with `sees`
     /// for it. Default: 1,000.
@@ -170,7 +188,8 @@ pub struct Limits {
     /// room list, in bytes. An event counts as its payload, `meta`, sender, room and name plus 256 bytes. One
     /// event or room always fits. Default: 256,000.
     pub page_bytes: usize,
-    /// Maximum number of missed events in a recovery. With more, the client is reset. Default: 1,000.
+    /// Maximum number of missed events in a recovery. With more, the answer to the join says
+    /// `recovered: false`: the Rust client reads them from the history, others start anew. Default: 1,000.
     pub recovery_events: usize,
     /// Maximum size of the missed events in a recovery, in bytes, counted as in `page_bytes`. Default:
     /// 256,000.
@@ -189,9 +208,11 @@ impl Default for Limits {
             depth: 32,
             containers: 20_000,
             handshake_time: Duration::from_secs(5),
+            heartbeat_interval: Duration::from_secs(25),
+            heartbeat_timeout: Duration::from_secs(20),
             request_time: Duration::from_secs(30),
             connections,
-            connections_per_address: (connections / 4).min(1_000),
+            connections_per_address: (connections / 8).min(1_000),
             address_bytes: 30_000_000,
             total_bytes: 512_000_000,
             connects: Some(Rate::per_second(1).burst(10)),
@@ -257,6 +278,21 @@ pub(crate) fn raise_open_file_limit(connections: usize) {
 }
 
 impl Limits {
+    /// Checks what the server cannot do without.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let valid = Duration::from_millis(1)..=Duration::from_hours(1);
+        let heartbeats = [
+            ("heartbeat_interval", self.heartbeat_interval),
+            ("heartbeat_timeout", self.heartbeat_timeout),
+        ];
+        for (limit, value) in heartbeats {
+            if !valid.contains(&value) {
+                return Err(Error::Limit { limit, value, rule: "from 1 ms to 1 h" });
+            }
+        }
+        Ok(())
+    }
+
     /// How many bytes are reserved for a page of history, a list of rooms, or the history of a join.
     pub(crate) fn answer_bytes(&self) -> usize {
         // A small budget fits some answers, too.

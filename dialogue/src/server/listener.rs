@@ -5,7 +5,11 @@ use std::{
     io,
     net::SocketAddr,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -24,15 +28,18 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
+    time::Sleep,
 };
 use tower::{Service, ServiceExt};
 
 use super::{
     Limits,
-    crowd::{Crowd, Place},
+    connections::{Connection, Connections},
     limits,
     origin::Proxies,
+    reserve::{self, Reserve},
     stop::Stop,
 };
 
@@ -40,23 +47,29 @@ use super::{
 /// that finds no place there tries again a second later. The system may allow less (on Linux,
 /// `net.core.somaxconn`); a plain listener has 128.
 const AHEAD: i32 = 4_096;
-/// How long written data may stay unacknowledged before the connection is given up: a window that is
-/// closed for some seconds is no dead client.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+/// How long written data may stay unacknowledged, or a window closed, before the system gives the connection up.
+/// The window of a client or proxy that reads slowly stays closed for minutes where its buffer is large.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_mins(10);
+/// The same, of a connection that the server has closed.
+#[cfg(target_os = "linux")]
+const CLOSING: Duration = Duration::from_secs(20);
 /// How many bytes that were not sent yet the system takes for a connection: what a client does not read
 /// waits where it is counted, and not in the system's memory, which takes megabytes for each.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 131_072;
 /// How long requests that are not Socket.IO's may take to be answered after everything else ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// Number of connections without a place that may read their answer at once. Further connections are sent the answer
+/// and closed immediately.
+const REFUSING: usize = 8;
 /// What a connection hears that finds no place.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nx-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Prepares a listener for realtime connections: 4,096 of them may wait to be accepted (on Unix, as far
-/// as the system allows), as many do after a restart; small packets leave at once; and (on Linux) a
-/// reader that is gone or stuck is disconnected within 30 seconds, where a plain listener would wait for
-/// it without end.
+/// as the system allows), as many do after a restart; small packets leave at once; and (on Linux) the system
+/// gives a connection up whose other end has acknowledged or read nothing for ten minutes.
 ///
 /// ```no_run
 /// # async fn serve(app: axum::Router) -> std::io::Result<()> {
@@ -66,7 +79,8 @@ const BUSY: &[u8] =
 /// ```
 ///
 /// [`Dialogue::serve`](crate::Dialogue::serve) and its like do this themselves, and more: they
-/// bound connections, and the time that a request takes to arrive, which `axum::serve` does not.
+/// bound connections, the time that a request takes to arrive, and the time that its answer waits for a
+/// client that reads nothing ([`Limits::write_time`](crate::Limits::write_time)), which `axum::serve` does not.
 pub fn listen(tcp: TcpListener) -> TapIo<TcpListener, fn(&mut TcpStream)> {
     let_wait(&tcp);
     tcp.tap_io(prepare)
@@ -105,6 +119,7 @@ pub(crate) async fn serve<S>(
     service: S,
     limits: &Limits,
     proxies: &Proxies,
+    connections: &Connections,
     stop: &Stop,
 ) where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send>
@@ -119,35 +134,71 @@ pub(crate) async fn serve<S>(
     http.timer(TokioTimer::new()).header_read_timeout(limits.handshake_time);
     // The most that is read of a head, and read and written at once; hyper takes no less.
     http.max_buf_size(limits.head.max(8_192));
-    let crowd = Crowd::new(limits.connections_per_address, limits.connections);
-    let mut connections = JoinSet::new();
+    let mut reserve = Reserve::new();
+    let mut serving = JoinSet::new();
+    let refusing = Arc::new(Semaphore::new(REFUSING));
     loop {
-        while connections.try_join_next().is_some() {}
+        while serving.try_join_next().is_some() {}
         let (mut stream, address) = tokio::select! {
-            accepted = accept(&tcp) => accepted,
+            accepted = accept(&tcp, &mut reserve, connections) => accepted,
             _ = stop.stopped() => break,
         };
         prepare(&mut stream);
-        let Some(held) = hold(&crowd, proxies, address) else {
-            // It fits into the empty buffer of a new socket; who writes at this moment may miss it.
-            let _ = SockRef::from(&stream).send(BUSY);
+        let Some(held) = hold(connections, proxies, address) else {
+            if let Ok(place) = refusing.clone().try_acquire_owned() {
+                serving.spawn(async move {
+                    reserve::refuse(stream, BUSY).await;
+                    drop(place);
+                });
+            } else {
+                // It fits into the empty buffer of a new socket; who writes at this moment may miss it.
+                let _ = SockRef::from(&stream).send(BUSY);
+            }
             continue;
         };
-        let io = TokioIo::new(Held { stream, _held: held });
+        let (carrier, displaced, delay) = (held.extension(), held.displaced(), held.delay());
+        let is_websocket = IsWebSocket::default();
+        let (write_time, stalled) = (limits.write_time, None);
+        let held = Held {
+            stream,
+            is_websocket: is_websocket.clone(),
+            write_time,
+            stalled,
+            connection: held,
+        };
+        let io = TokioIo::new(held);
         let service = service.clone().map_request(move |mut request: Request<_>| {
             request.extensions_mut().insert(ConnectInfo(address));
+            request.extensions_mut().insert(is_websocket.clone());
+            request.extensions_mut().insert(carrier.clone());
             request.map(Body::new)
         });
+        // A connection that comes late has one answer: who is told to end does not wait for more requests.
+        let mut http = http.clone();
+        http.keep_alive(!stop.is_draining());
         let served = http.serve_connection(io, TowerToHyperService::new(service)).with_upgrades();
         // Those that come later hear that they are not welcome, and not nothing.
         let (early, draining) = (!stop.is_draining(), stop.draining());
-        connections.spawn(async move {
-            let mut served = pin!(served);
+        serving.spawn(async move {
+            let (mut served, mut displaced) = (pin!(served), pin!(displaced));
+            if let Some(delay) = delay {
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = &mut displaced => return,
+                }
+            }
+            // A request that has arrived is answered before the connection makes place for others.
             let done = tokio::select! {
+                biased;
                 done = &mut served => done,
+                () = &mut displaced => return,
                 () = draining, if early => {
                     served.as_mut().graceful_shutdown();
-                    served.await
+                    tokio::select! {
+                        biased;
+                        done = served => done,
+                        () = displaced => return,
+                    }
                 }
             };
             if let Err(error) = done {
@@ -155,7 +206,9 @@ pub(crate) async fn serve<S>(
             }
         });
     }
-    let answered = async { while connections.join_next().await.is_some() {} };
+    // Who comes now is refused by the system, and does not wait for an answer.
+    drop(tcp);
+    let answered = async { while serving.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
         tracing::warn!("some requests were not answered");
     }
@@ -188,11 +241,19 @@ pub(crate) async fn told_to_end() {
 }
 
 /// The next connection. Errors are one connection's own, or pass: too many files are open.
-async fn accept(tcp: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(
+    tcp: &TcpListener,
+    reserve: &mut Reserve,
+    connections: &Connections,
+) -> (TcpStream, SocketAddr) {
     loop {
         match tcp.accept().await {
             Ok(accepted) => return accepted,
             Err(error) if is_connections(&error) => {}
+            Err(error) if reserve::is_out_of_files(&error) => {
+                connections.note_out_of_files();
+                reserve.refuse(tcp, BUSY).await;
+            }
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -206,17 +267,61 @@ fn is_connections(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
 }
 
-/// A place for one more connection. A trusted proxy has as many as it brings: its clients are counted
-/// when they connect.
-fn hold(crowd: &Crowd, proxies: &Proxies, address: SocketAddr) -> Option<Place> {
+/// Counts one more connection. A trusted proxy has as many as it brings: its clients are counted when they
+/// connect.
+fn hold(
+    connections: &Connections,
+    proxies: &Proxies,
+    address: SocketAddr,
+) -> Option<Arc<Connection>> {
     let trusted = proxies.trust(address.ip().to_canonical());
-    crowd.enter((!trusted).then(|| address.ip()))
+    connections.enter((!trusted).then(|| address.ip()))
+}
+
+/// Whether a connection is a WebSocket, which finds out by itself whether its client reads.
+#[derive(Clone, Default)]
+pub(crate) struct IsWebSocket(Arc<AtomicBool>);
+
+impl IsWebSocket {
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A connection and its place, which it holds as a WebSocket, too.
 struct Held {
     stream: TcpStream,
-    _held: Place,
+    is_websocket: IsWebSocket,
+    write_time: Duration,
+    /// The deadline of a blocked write.
+    stalled: Option<Pin<Box<Sleep>>>,
+    connection: Arc<Connection>,
+}
+
+impl Held {
+    /// Fails a write of which the client has read nothing for `write_time`.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() || self.is_websocket.0.load(Ordering::Relaxed) {
+            self.stalled = None;
+            return written;
+        }
+        let time = self.write_time;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Nothing counts any more what the system still keeps of it.
+        let _ = SockRef::from(&self.stream).set_tcp_user_timeout(Some(CLOSING));
+    }
 }
 
 impl AsyncRead for Held {
@@ -235,11 +340,17 @@ impl AsyncWrite for Held {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // hyper flushes when it has written all that it has.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if let Poll::Ready(Ok(())) = flushed {
+            self.connection.written();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -251,7 +362,8 @@ impl AsyncWrite for Held {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
+        self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -4,7 +4,7 @@
 pub(crate) const EVENT_LOG: &str = "dialogue::event";
 
 /// Prints one line per event to standard error, for development: room, event name, sender and number of
-/// recipients. Returns false and does nothing if the process already has a `tracing` subscriber. That
+/// recipients; `duplicate=true` for a trigger whose key was used before. Returns false and does nothing if the process already has a `tracing` subscriber. That
 /// subscriber can show the same lines with the filter `dialogue::event=debug`.
 ///
 /// ```

@@ -1,6 +1,6 @@
 //! The server: connections in, requests routed, events out.
 //!
-//! One way through for a client's trigger: `gateway` (frames in) → `inbox` → `session`, `decode` and
+//! One way through for a client's trigger: `gateway` (frames in) → `inbox` and `order` → `session`, `decode` and
 //! `requests` → `rooms` (membership, validation, `before`, history, fan-out) → the
 //! acknowledgement → `#[on]` handlers. The server's own trigger enters at `rooms`. What leaves waits in
 //! `outgoing`, from where `websocket` and `polling` take it; `crowd` and `budget` count what clients hold.
@@ -10,6 +10,7 @@ pub mod bench;
 mod budget;
 mod client;
 mod clients;
+mod connections;
 mod context;
 mod crowd;
 mod decode;
@@ -31,12 +32,15 @@ mod limits;
 mod listener;
 pub(crate) mod log;
 pub(crate) mod message;
+mod order;
 mod origin;
 mod outgoing;
 mod packet;
 mod polling;
 mod rate;
+mod refusals;
 mod requests;
+mod reserve;
 pub(crate) mod rooms;
 pub(crate) mod schema;
 mod session;
@@ -61,7 +65,7 @@ pub use self::{
     origin::Cors,
     rate::{RateLimited, RateLimiter},
     rooms::{
-        any::AnyRoom,
+        any::{AnyRoom, StoredEvents},
         config::{EventConfig, RoomConfig},
         handle::RoomHandle,
         on::HandlerGuard,

@@ -7,11 +7,12 @@ use std::{
 
 use axum::{
     extract::ConnectInfo,
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header, uri::Authority},
 };
 use ipnet::IpNet;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use super::refusals::Source;
 use crate::Error;
 
 /// Which pages may connect, and read the answers of routes under
@@ -31,6 +32,7 @@ use crate::Error;
 /// 403, on upgrade and polling alike. A request without `Origin` is no page's, and passes: whoever
 /// writes it by hand could write any.
 #[derive(Clone, Debug)]
+#[must_use = "it does nothing until `Builder::cors` takes it"]
 pub struct Cors {
     origins: Origins,
     methods: Vec<String>,
@@ -51,7 +53,8 @@ impl Cors {
     }
 
     /// Pages that this server itself serves: `http` or `https`, with the host and the port that the
-    /// request's `Host` names. Both schemes pass, since a server behind a proxy does not know which one
+    /// request's `Host` names. For requests of the [proxies](crate::Builder::proxies) that the app trusts,
+    /// `X-Forwarded-Host` counts instead, where it is there; a list of hosts in it is refused. Both schemes pass, since a server behind a proxy does not know which one
     /// the page has. With cookies unless [`credentials`](Cors::credentials) says otherwise.
     pub fn same_origin() -> Self {
         Self::of(Origins::Same, true)
@@ -158,33 +161,90 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Whether the page that a request comes from may connect.
-    pub(crate) fn admits(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+    /// Checks whether the page that a request comes from may connect. `proxied` says whether a trusted proxy
+    /// sent the request.
+    pub(crate) fn admits(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        proxied: bool,
+    ) -> Result<(), Foreign> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
-        let Some(origin) = origins.next() else { return true };
+        let Some(origin) = origins.next() else { return Ok(()) };
         if origins.next().is_some() {
-            return false;
+            return Err(Foreign::Other);
         }
         match &self.origins {
-            Allowed::Any => true,
-            Allowed::Listed(allowed) => allowed.contains(origin),
-            Allowed::Same => is_own(origin, headers, uri),
+            Allowed::Any => Ok(()),
+            Allowed::Listed(allowed) if allowed.contains(origin) => Ok(()),
+            Allowed::Listed(_) => Err(Foreign::Other),
+            Allowed::Same => {
+                let (host, by) = requested_host(headers, uri, proxied);
+                let same = host.as_ref().is_some_and(|host| is_of(origin, host));
+                if same { Ok(()) } else { Err(Foreign::Host { host, by }) }
+            }
         }
+    }
+
+    /// Whether only pages of the server's own host may connect.
+    pub(crate) fn is_same_origin(&self) -> bool {
+        matches!(self.origins, Allowed::Same)
     }
 }
 
-/// Whether a page comes from the host that the request is for, over HTTP or HTTPS.
-fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let named = match (hosts.next(), hosts.next()) {
-        // Two hosts are no host: a proxy may have checked one, and mean the other.
-        (Some(_), Some(_)) => return false,
-        (Some(host), None) => host.to_str().ok().and_then(|host| host.parse().ok()),
+/// Why a page may not connect.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(crate) enum Foreign {
+    #[error("pages of this origin may not connect")]
+    Other,
+    #[error("pages of this origin may not connect: {}", compared(host.as_ref(), by))]
+    Host {
+        /// What the request is for.
+        host: Option<Authority>,
+        /// What says so.
+        by: &'static str,
+    },
+}
+
+fn compared(host: Option<&Authority>, by: &str) -> String {
+    match host {
+        Some(host) => format!("the server's host is `{}{}` by `{by}`", host.host(), port(host)),
+        None => format!("`{by}` does not name one host"),
+    }
+}
+
+fn port(host: &Authority) -> String {
+    host.port_u16().map_or_else(String::new, |port| format!(":{port}"))
+}
+
+/// The host that a request is for, and which header says so. A proxy that a client cannot bypass may have
+/// written its own into `Host`, and the client's into `X-Forwarded-Host`. A page cannot set either header of
+/// the requests that matter here: its browser asks for leave first, which another origin does not get.
+fn requested_host(
+    headers: &HeaderMap,
+    uri: &Uri,
+    proxied: bool,
+) -> (Option<Authority>, &'static str) {
+    let forwarded = proxied && headers.contains_key(FORWARDED_HOST);
+    let (name, by) =
+        if forwarded { (FORWARDED_HOST, "X-Forwarded-Host") } else { (header::HOST, "Host") };
+    let mut hosts = headers.get_all(name).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        // Two hosts are no host, and neither is a list: a proxy may have checked one, and mean the other.
+        (Some(_), Some(_)) => None,
+        (Some(host), None) => {
+            let one = host.to_str().ok().filter(|host| !host.contains([',', '@']));
+            one.and_then(|host| host.parse().ok())
+        }
         (None, _) => uri.authority().cloned(),
     };
+    (host, by)
+}
+
+/// Whether a page comes from a host, over HTTP or HTTPS.
+fn is_of(origin: &HeaderValue, host: &Authority) -> bool {
     let page = origin.to_str().ok().filter(|origin| parse_origin(origin).is_some());
-    let page = page.and_then(|origin| origin.parse::<Uri>().ok());
-    let (Some(host), Some(page)) = (named, page) else { return false };
+    let Some(page) = page.and_then(|origin| origin.parse::<Uri>().ok()) else { return false };
     let own_port = match page.scheme_str() {
         Some("http") => 80,
         Some("https") => 443,
@@ -234,11 +294,30 @@ impl Proxies {
         Some(client)
     }
 
+    /// Where a request comes from.
+    pub(crate) fn source(&self, headers: &HeaderMap, extensions: &Extensions) -> Source {
+        Source {
+            address: self.client(headers, extensions),
+            forwarded: !self.sent(extensions) && headers.contains_key(FORWARDED_FOR),
+        }
+    }
+
+    /// Whether a trusted proxy sent a request.
+    pub(crate) fn sent(&self, extensions: &Extensions) -> bool {
+        let socket = extensions.get::<ConnectInfo<SocketAddr>>();
+        socket.is_some_and(|ConnectInfo(socket)| self.trust(socket.ip().to_canonical()))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&address))
     }
 }
 
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// An address, with or without a port.
@@ -293,9 +372,10 @@ mod tests {
         ] {
             let mut headers = headers(&header::ORIGIN, origin);
             headers.insert(header::HOST, HeaderValue::from_static("chat.org"));
-            assert_eq!(listed.admits(&headers, &uri), to_listed, "{origin:?}");
-            assert_eq!(same.admits(&headers, &uri), to_same, "{origin:?}");
-            assert_eq!(any.admits(&headers, &uri), origin.len() < 2, "{origin:?}");
+            let admits = |gate: &Gate| gate.admits(&headers, &uri, false).is_ok();
+            assert_eq!(admits(&listed), to_listed, "{origin:?}");
+            assert_eq!(admits(&same), to_same, "{origin:?}");
+            assert_eq!(admits(&any), origin.len() < 2, "{origin:?}");
         }
         assert!(listed.cookies && same.cookies && !any.cookies);
     }
@@ -306,7 +386,7 @@ mod tests {
         let admits = |origin: &str, hosts: &[&str]| {
             let mut headers = headers(&header::HOST, hosts);
             headers.insert(header::ORIGIN, origin.parse().unwrap());
-            same.admits(&headers, &Uri::from_static("/socket.io/"))
+            same.admits(&headers, &Uri::from_static("/socket.io/"), false).is_ok()
         };
         for (origin, host) in [
             ("http://chat.org", "chat.org"),
@@ -341,8 +421,36 @@ mod tests {
         assert!(!admits("https://chat.org", &[]));
         // HTTP/2 has no `Host`, but the whole address.
         let headers = headers(&header::ORIGIN, &["https://chat.org"]);
-        assert!(same.admits(&headers, &Uri::from_static("https://chat.org/socket.io/")));
-        assert!(!same.admits(&headers, &Uri::from_static("https://evil.org/socket.io/")));
+        let admits = |uri| same.admits(&headers, &Uri::from_static(uri), false).is_ok();
+        assert!(admits("https://chat.org/socket.io/"));
+        assert!(!admits("https://evil.org/socket.io/"));
+    }
+
+    #[test]
+    fn forwarded_host_counts_where_a_trusted_proxy_sends_exactly_one() {
+        let same = Cors::same_origin().build().unwrap();
+        let admits = |forwarded: &[&str], proxied| {
+            let mut headers = headers(&FORWARDED_HOST, forwarded);
+            headers.insert(header::ORIGIN, HeaderValue::from_static("https://chat.org"));
+            headers.insert(header::HOST, HeaderValue::from_static("10.0.0.1:3000"));
+            let admitted = same.admits(&headers, &Uri::from_static("/socket.io/"), proxied);
+            admitted.map_err(|foreign| foreign.to_string())
+        };
+        assert_eq!(admits(&["chat.org"], true), Ok(()));
+        assert_eq!(admits(&["chat.org:443"], true), Ok(()));
+        for (forwarded, proxied, compared) in [
+            (&["chat.org"][..], false, "`10.0.0.1:3000` by `Host`"),
+            (&[], true, "`10.0.0.1:3000` by `Host`"),
+            (&["evil.org"], true, "`evil.org` by `X-Forwarded-Host`"),
+            (&["chat.org, chat.org"], true, "`X-Forwarded-Host` does not name one host"),
+            (&["chat.org,chat.org"], true, "`X-Forwarded-Host` does not name one host"),
+            (&["evil@chat.org"], true, "`X-Forwarded-Host` does not name one host"),
+            (&["chat.org", "chat.org"], true, "`X-Forwarded-Host` does not name one host"),
+            (&[""], true, "`X-Forwarded-Host` does not name one host"),
+        ] {
+            let refused = admits(forwarded, proxied).unwrap_err();
+            assert!(refused.contains(compared), "{forwarded:?}: {refused}");
+        }
     }
 
     #[test]

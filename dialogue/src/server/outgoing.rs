@@ -36,8 +36,9 @@ const PING: &[u8] = &[0x81, 1, b'2'];
 const BATCH_BYTES: usize = 65_536;
 /// Maximum number of bytes that a client may send before its session begins, on either transport.
 pub(super) const MAX_BEFORE_SESSION: usize = 65_536;
-/// Capacity that an empty queue keeps, in entries.
-const IDLE_CAPACITY: usize = 4;
+/// Capacity that an empty queue keeps, in entries of about 90 bytes. One thread fills the queue and another one
+/// empties it: buffers that come and go with each batch make them wait for the allocator.
+const IDLE_CAPACITY: usize = 16;
 
 /// The queue of one transport. Sessions use it one after the other.
 pub(crate) struct Outgoing {
@@ -92,6 +93,8 @@ enum Content {
     Packet(Packet),
     /// Frames that the transport has made itself.
     Frames(Bytes),
+    /// A heartbeat besides the transport's own. It is in no queue, and weighs nothing.
+    Heartbeat,
 }
 
 impl Entry {
@@ -102,6 +105,27 @@ impl Entry {
 
     fn frames(frames: Bytes) -> Self {
         Self { header: [0; 10], header_length: 0, content: Content::Frames(frames) }
+    }
+
+    /// A heartbeat besides the transport's own.
+    pub(super) fn heartbeat() -> Self {
+        let mut header = [0; 10];
+        header[..PING.len()].copy_from_slice(PING);
+        Self { header, header_length: PING.len(), content: Content::Heartbeat }
+    }
+
+    /// Whether the client answers it as a heartbeat.
+    pub(super) fn is_heartbeat(&self) -> bool {
+        match &self.content {
+            Content::Packet(_) => false,
+            Content::Frames(frames) => **frames == *PING,
+            Content::Heartbeat => true,
+        }
+    }
+
+    /// Whether it came from the transport.
+    pub(super) fn is_transports_own(&self) -> bool {
+        matches!(self.content, Content::Frames(_))
     }
 
     fn is_packet(&self) -> bool {
@@ -117,6 +141,7 @@ impl Entry {
                 [header, head, body]
             }
             Content::Frames(frames) => [header, &[], frames],
+            Content::Heartbeat => [header, &[], &[]],
         }
     }
 
@@ -129,6 +154,7 @@ impl Entry {
         match &self.content {
             Content::Packet(packet) => (1, packet.weight()),
             Content::Frames(frames) => (0, frames.len() + ENTRY_OVERHEAD),
+            Content::Heartbeat => (0, 0),
         }
     }
 
@@ -136,7 +162,7 @@ impl Entry {
     pub(super) fn answers_probe(&self) -> bool {
         match &self.content {
             Content::Frames(frames) => texts(frames).any(|text| text == b"3probe"),
-            Content::Packet(_) => false,
+            Content::Packet(_) | Content::Heartbeat => false,
         }
     }
 }
@@ -342,10 +368,12 @@ impl Outgoing {
         let bytes = queue.bytes;
         queue.held.set_anyway(bytes);
         if entries.is_empty() {
-            // Reuse the buffer, unless it is large.
-            let buffer = std::mem::take(entries);
-            if queue.entries.capacity() == 0 && buffer.capacity() <= IDLE_CAPACITY {
-                queue.entries = buffer;
+            // Reuse the buffer, unless it is large. The queue gets it if it has none.
+            if entries.capacity() > IDLE_CAPACITY {
+                *entries = VecDeque::new();
+            }
+            if queue.entries.capacity() == 0 {
+                std::mem::swap(&mut queue.entries, entries);
             }
         }
         drop(queue);

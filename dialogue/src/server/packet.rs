@@ -1,4 +1,4 @@
-//! Socket.IO packets for clients, encoded once for everybody who receives them.
+//! Socket.IO packets for clients, encoded once for all receivers.
 
 use std::sync::{Arc, Weak};
 
@@ -8,13 +8,13 @@ use serde::Serialize;
 use super::budget::Budget;
 use crate::protocol::event;
 
-/// What a body of unknown length is given room for at first, in bytes.
+/// Initial capacity for a body of unknown length, in bytes.
 const INITIAL_CAPACITY: usize = 128;
 /// Estimated overhead of one queue entry, in bytes.
 pub(super) const ENTRY_OVERHEAD: usize = 128;
 
-/// A packet as text, without the frame of a transport. Cheap to clone: everybody to whom it is sent
-/// shares the text.
+/// A packet as text, without the frame of a transport. Cheap to clone: all receivers share the
+/// text.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
     head: Bytes,
@@ -25,7 +25,7 @@ pub(crate) struct Packet {
 #[derive(Clone, Debug)]
 pub(crate) struct Body(Arc<Counted>);
 
-/// A [`Body`] for as long as a packet carries it.
+/// A weak reference to a [`Body`], valid while a packet holds it.
 #[derive(Debug)]
 pub(crate) struct SharedBody(Weak<Counted>);
 
@@ -55,13 +55,13 @@ impl AsRef<[u8]> for Counted {
 }
 
 impl Packet {
-    /// An event with a payload of the protocol's.
+    /// An event whose payload is a type of the protocol.
     pub(crate) fn event(name: &'static str, body: &impl Serialize) -> Self {
         // Bodies are the protocol's own types: string keys, no custom serialisation that fails.
         Self::direct(name, body).expect("the protocol's types are JSON")
     }
 
-    /// An event with a payload of the app's, which may not be JSON.
+    /// An event with a payload of the app. Fails if the payload cannot be written as JSON.
     pub(crate) fn direct(name: &str, body: &(impl Serialize + ?Sized)) -> serde_json::Result<Self> {
         let mut text = Vec::with_capacity(INITIAL_CAPACITY);
         text.extend_from_slice(b"42[");
@@ -90,7 +90,7 @@ impl Packet {
     pub(crate) fn ack(id: i64, body: &impl Serialize) -> Self {
         let mut text = Vec::with_capacity(INITIAL_CAPACITY);
         text.extend_from_slice(format!("43{id}[").as_bytes());
-        // As in `event`.
+        // Cannot fail, as in `Packet::event`.
         serde_json::to_writer(&mut text, body).expect("the protocol's types are JSON");
         text.push(b']');
         Self { head: Bytes::new(), body: text.into() }
@@ -101,7 +101,7 @@ impl Packet {
         Self { head: format!("43{id}[").into(), body: Bytes::from_owner(body) }
     }
 
-    /// Counts the text against the process's budget for as long as anybody holds it.
+    /// Counts the text against the process's budget until the last clone is dropped.
     pub(crate) fn counted(self, process: &Arc<Budget>) -> Self {
         Self { body: count(self.body, process), ..self }
     }
@@ -120,7 +120,7 @@ impl Packet {
         self.len() + ENTRY_OVERHEAD
     }
 
-    /// What an event carries, for the log.
+    /// The payload of an event, for log lines.
     pub(crate) fn payload(&self) -> &str {
         let text = str::from_utf8(&self.body).unwrap_or_default();
         let start = text.find(',').map_or(0, |comma| comma + 1);
@@ -129,10 +129,10 @@ impl Packet {
 }
 
 impl Body {
-    /// Encodes what several packets carry, with the bracket that ends them.
+    /// Encodes a body that several packets share, with the closing bracket.
     pub(crate) fn new(body: &impl Serialize, process: &Arc<Budget>) -> Self {
         let mut text = Vec::with_capacity(INITIAL_CAPACITY);
-        // As in `Packet::event`.
+        // Cannot fail, as in `Packet::event`.
         serde_json::to_writer(&mut text, body).expect("the protocol's types are JSON");
         text.push(b']');
         Self(Arc::new(Counted::new(text, process)))
@@ -157,7 +157,7 @@ impl Counted {
     }
 }
 
-/// Counts a text for as long as anybody holds it.
+/// Counts a text until its last holder drops it.
 pub(super) fn count(text: Bytes, process: &Arc<Budget>) -> Bytes {
     Bytes::from_owner(Counted::new(text.into(), process))
 }

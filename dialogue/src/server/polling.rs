@@ -24,11 +24,13 @@ const SEPARATOR: u8 = 0x1E;
 /// Engine.IO's noop packet, with which socketioxide answers polls while a client upgrades.
 const NOOP: &[u8] = b"6";
 
-/// Answers a poll with socketioxide's own packets (`engine`) and queued packets. The answer has up to
-/// `most` bytes, or one packet if that is longer.
+/// Maximum size of the answer to a poll in bytes, unless one packet is longer: a client answers heartbeats only
+/// between polls.
+const MAX_ANSWER: usize = 16_384;
+
+/// Answers a poll with socketioxide's own packets (`engine`) and queued packets.
 pub(super) async fn poll(
     transport: &Transport,
-    most: usize,
     engine: impl Future<Output = Result<Response, Infallible>>,
 ) -> Response {
     enum Ready {
@@ -42,7 +44,7 @@ pub(super) async fn poll(
         if let Poll::Ready(Ok(response)) = engine.as_mut().poll(cx) {
             return Poll::Ready(Ready::Engine(response));
         }
-        match outgoing.take_packets(most, cx.waker()) {
+        match outgoing.take_packets(MAX_ANSWER, cx.waker()) {
             none if none.is_empty() => Poll::Pending,
             packets => Poll::Ready(Ready::Packets(packets)),
         }
@@ -61,7 +63,8 @@ pub(super) async fn poll(
     if text.split(|byte| *byte == SEPARATOR).any(is_greeting) {
         outgoing.open();
     }
-    let packets = outgoing.take_packets(most.saturating_sub(text.len()), std::task::Waker::noop());
+    let packets =
+        outgoing.take_packets(MAX_ANSWER.saturating_sub(text.len()), std::task::Waker::noop());
     answer(outgoing, text.into(), &packets)
 }
 
@@ -110,7 +113,8 @@ pub(super) fn upload(transport: &Transport, request: Request) -> Request {
     let (transport, mut held) = (transport.clone(), transport.holding());
     let (mut received, mut packets) = (0, Packets::default());
     let mut take = move |chunk: Result<Bytes, axum::Error>| {
-        let chunk = chunk?;
+        // A chunk is a slice of the connection's read buffer, which is larger.
+        let chunk = Bytes::copy_from_slice(&chunk?);
         received += chunk.len();
         let early = !transport.outgoing().was_open();
         if early && transport.count_early(chunk.len()) > MAX_BEFORE_SESSION {

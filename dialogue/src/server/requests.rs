@@ -18,7 +18,7 @@ use super::{
     rooms::{
         hub::Asker,
         live::{Change, Live},
-        membership::{self, Answer},
+        membership::{self, Answer, Asked},
         trigger::publish,
     },
     session::{self, Proven, internal},
@@ -26,8 +26,8 @@ use super::{
 use crate::{
     App, CreateError, DeleteError, JoinError, Meta, SubscribeError, TriggerError, issues, name,
     protocol::{
-        self, Ack, Authenticated, CreateRoom, ErrorCode, Failure, GetHistory, InRoom, Join,
-        ListRooms, Page, RoomCreated, Subscribe, Triggered, event,
+        self, Ack, CreateRoom, ErrorCode, Failure, GetHistory, InRoom, Join, ListRooms, Page,
+        RoomCreated, Subscribe, Triggered, event,
     },
     store::{Key, Part, Query, erased::Unavailable},
 };
@@ -190,7 +190,7 @@ fn event_or_every(room_id: &str, event: &str) -> Result<(), Failure> {
 async fn join<A: App>(
     client: &Client<A>,
     ack: Option<i64>,
-    Join { room_id, subscribe, since }: Join<'_>,
+    Join { room_id, subscribe, defaults, since }: Join<'_>,
 ) -> Result<(), Failure> {
     let answer = ack.map_or(Answer::Events, Answer::Ack);
     if subscribe.as_ref().is_some_and(|names| names.len() > protocol::MAX_NAMES) {
@@ -201,7 +201,7 @@ async fn join<A: App>(
         event_or_every(&room_id, event)?;
     }
     let room = client.dialogue().hub().resolve(&room_id).ok_or_else(|| no_such_room(&room_id))?;
-    membership::join(client, room, subscribe, since.as_ref(), answer)
+    membership::join(client, room, Asked { subscribe, defaults, since }, answer)
         .await
         .map_err(|error| Failure::from(error).in_room(&room_id))
 }
@@ -283,7 +283,8 @@ async fn trigger<A: App>(
         error => Failure::from(error).in_room(&room_id).of_event(&event),
     })?;
     let (epoch, seq) = receipt.position.map(|position| (position.epoch, position.seq)).unzip();
-    acknowledge(client, ack, Triggered { epoch, seq }).await;
+    let duplicate = receipt.duplicate;
+    acknowledge(client, ack, Triggered { epoch, seq, duplicate }).await;
     Ok(())
 }
 
@@ -507,6 +508,6 @@ async fn authenticate<A: App>(
         return Err(Failure::new(ErrorCode::Unauthenticated, message));
     }
     client.renew(identity, expires_at);
-    acknowledge(client, ack, Authenticated { expires_at: client.expires_at_millis() }).await;
+    acknowledge(client, ack, client.expiry()).await;
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! One task per connection: from authentication to the last `left`.
 
 use std::{
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant, SystemTime},
 };
 
+use futures_util::{FutureExt, StreamExt, future::poll_fn, stream::FuturesUnordered};
 use serde::de::DeserializeOwned;
 use tracing::{Instrument, Span};
 
@@ -13,13 +16,14 @@ use super::{
     gateway::{Connection, Frame},
     hook::{self, BoxFuture},
     inbox::{Next, PAUSE, Session},
+    order::Place,
     packet::Packet,
     requests,
     rooms::membership,
 };
 use crate::{
     App, Dialogue, Identity, name,
-    protocol::{Connected, ErrorCode, Failure, event},
+    protocol::{Authenticated, Connected, ErrorCode, Failure, event},
 };
 
 /// After how long a session looks at the clock of the world again.
@@ -106,21 +110,10 @@ pub(crate) async fn run<A: App>(dialogue: Dialogue<A>, connection: Connection, p
             }
         };
         match next {
-            Next::Request(frame) => {
-                let request = async {
-                    // A client that the server ends need not read anything.
-                    tokio::select! {
-                        () = client.connection().caught_up() => {}
-                        () = inbox.ended_by_server() => {}
-                    }
-                    requests::handle(&client, frame).await;
-                };
-                Box::pin(answer(&client, request)).await;
-            }
-            Next::Begun(request) => Box::pin(answer(&client, request)).await,
             Next::Renewed => {}
             Next::Pause => tokio::time::sleep(PAUSE).await,
             Next::Last(reason) => break reason,
+            request => Box::pin(work(&client, request)).await,
         }
     };
     Box::pin(part(&client, reason)).await;
@@ -168,23 +161,87 @@ async fn expire<A: App>(client: &Client<A>) {
     client.end(DisconnectReason::TokenExpired);
 }
 
-/// Handles a request. If the server ends the connection meanwhile, the client is told so at once;
-/// the request's hooks still run to their end, and nobody hears of it.
-async fn answer<A: App>(client: &Client<A>, request: impl Future<Output = ()>) {
-    let connection = client.connection();
-    let close = async {
+/// Handles requests until none is left. If the server ends the connection meanwhile, the client is told so at
+/// once; the hooks of the requests still run to their end, and nobody hears of it.
+async fn work<A: App>(client: &Client<A>, first: Next) {
+    let inbox = &client.connection().inbox;
+    let mut running = FuturesUnordered::new();
+    let mut next = pin!(next_step(client, Some(first)));
+    let mut close = pin!(close(client));
+    let mut ended = false;
+    while !inbox.is_at_rest() {
         tokio::select! {
-            () = connection.inbox.ended_by_server() => {}
-            () = expire(client) => {}
+            biased;
+            // Before anything else begins.
+            () = &mut close => {}
+            Some(place) = running.next() => inbox.done(place),
+            step = &mut next, if !ended => {
+                match step {
+                    // Most are done at once.
+                    Step::Begun(place, mut request) => {
+                        let polled = poll_fn(|cx| Poll::Ready(request.poll_unpin(cx))).await;
+                        match polled {
+                            Poll::Ready(()) => inbox.done(place),
+                            Poll::Pending => running.push(request.map(move |()| place)),
+                        }
+                    }
+                    Step::Renewed => close.set(self::close(client)),
+                    Step::Ended => ended = true,
+                }
+                next.set(next_step(client, None));
+            }
         }
-        connection.close().await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        biased;
-        () = request => {}
-        () = close => {}
     }
+}
+
+/// What a session that handles requests does next.
+enum Step {
+    Begun(Place, BoxFuture<'static, ()>),
+    /// What authentication proved ends at another time.
+    Renewed,
+    /// Nothing more is begun: the connection ended.
+    Ended,
+}
+
+/// The next request, begun once the client has read the answers before it.
+async fn next_step<A: App>(client: &Client<A>, mut first: Option<Next>) -> Step {
+    let inbox = &client.connection().inbox;
+    loop {
+        let next = match first.take() {
+            Some(first) => first,
+            None => inbox.beside().await,
+        };
+        match next {
+            Next::Request(place, frame) => {
+                // A client that the server ends need not read anything.
+                tokio::select! {
+                    () = client.connection().caught_up() => {}
+                    () = inbox.ended_by_server() => {}
+                }
+                if inbox.is_closed_by_server() {
+                    inbox.done(place);
+                    return Step::Ended;
+                }
+                let client = client.clone();
+                let request = async move { requests::handle(&client, frame).await };
+                return Step::Begun(place, Box::pin(request));
+            }
+            Next::Begun(place, request) => return Step::Begun(place, request),
+            Next::Renewed => return Step::Renewed,
+            Next::Pause => tokio::time::sleep(PAUSE).await,
+            Next::Last(_) => return Step::Ended,
+        }
+    }
+}
+
+/// Closes the connection when the server ends it or what authentication proved ends.
+async fn close<A: App>(client: &Client<A>) {
+    tokio::select! {
+        () = client.connection().inbox.ended_by_server() => {}
+        () = expire(client) => {}
+    }
+    client.connection().close().await;
+    std::future::pending::<()>().await;
 }
 
 /// Tells the client who it is, and the app that it is there.
@@ -197,15 +254,18 @@ async fn greet<A: App>(client: &Client<A>) {
     dialogue.add_client(client.clone());
     let id = client.id().to_string();
     let contract = &*dialogue.contract().hash;
+    let Authenticated { expires_at, expires_in_ms } = client.expiry();
     let connected = Connected {
         client_id: (&*id).into(),
         user_id: client.user_id().into(),
-        expires_at: client.expires_at_millis(),
+        expires_at,
+        expires_in_ms,
         contract: client
             .handshake()
             .contract()
             .filter(|built_with| *built_with != contract)
             .map(|_| contract.into()),
+        max_message_bytes: Some(dialogue.limits().payload as u64),
     };
     client.connection().greet(&connected).await;
     client.note_greeted();

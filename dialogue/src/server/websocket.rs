@@ -38,12 +38,20 @@ const MAX_CREDIT: usize = 65_536;
 const MAX_OWN_FRAMES: usize = 65_536;
 /// Maximum number of slices in one vectored write.
 const MAX_SLICES: usize = 48;
+/// Up to how many bytes are copied into one slice, even for a stream with vectored writes.
+const MAX_SHORT: usize = 2_048;
 /// Maximum size of one write to a stream without vectored writes, in bytes.
 const MAX_COPIED: usize = 16_384;
 /// How often a connection over its byte budget checks the budget again.
 const BUDGET_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Number of frames, or of reads of a longer one, after which a connection lets other tasks run.
 const FRAMES_IN_A_ROW: usize = 32;
+/// Maximum number of bytes between two heartbeats, unless a packet is longer: a client that reads 1,000 bytes a
+/// second answers within 16 s. The answers alone say that a client reads. What it has not read may be in the
+/// buffers of a proxy, for minutes.
+const BETWEEN_HEARTBEATS: usize = 16_384;
+/// Number of bytes per second that a client reads at least.
+const MIN_RATE: usize = 1_000;
 /// How long a closed connection may take to write its last frames.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -91,11 +99,32 @@ struct Inner<S> {
     /// Bytes that may be read while a write is blocked.
     credit: usize,
     write_time: Duration,
+    /// How long the client may take to answer the transport's own heartbeats.
+    heartbeat_time: Duration,
     /// The deadline of a blocked write.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Number of bytes after the last heartbeat among what is written or about to be.
+    since_heartbeat: usize,
+    /// Number of bytes that were written after the last heartbeat.
+    unheard: usize,
+    /// Heartbeats that the client has not answered, the oldest first.
+    unanswered: VecDeque<Heartbeat>,
+    /// When the client last answered a heartbeat.
+    answered: Instant,
+    /// Runs out when the oldest heartbeat should have been answered, or before.
+    patience: Option<Pin<Box<Sleep>>>,
     /// socketioxide's task, while it waits to write its own frames.
     writer: Option<Waker>,
     broken: bool,
+}
+
+/// A heartbeat that was written.
+struct Heartbeat {
+    at: Instant,
+    /// How long the client may take to answer it.
+    time: Duration,
+    /// Number of bytes before it, after the heartbeat before that.
+    bytes: usize,
 }
 
 /// State of the upgrade from polling.
@@ -141,11 +170,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
             early: 0,
             credit: 0,
             write_time,
+            heartbeat_time: write_time,
             stalled: None,
+            since_heartbeat: 0,
+            unheard: 0,
+            unanswered: VecDeque::new(),
+            answered: Instant::now(),
+            patience: None,
             writer: None,
             broken: false,
         };
         Self { inner: Some(inner) }
+    }
+
+    /// How long the client may take to answer the transport's own heartbeats. Default: `write_time`.
+    pub(super) fn heartbeat_time(mut self, time: Duration) -> Self {
+        if let Some(inner) = &mut self.inner {
+            inner.heartbeat_time = time;
+        }
+        self
     }
 
     fn inner(&mut self) -> io::Result<&mut Inner<S>> {
@@ -199,17 +242,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
     fn take_next(&mut self, cx: &Context<'_>) -> bool {
         self.outgoing.register(cx.waker());
         self.outgoing.take(&mut self.writing, self.phase == Phase::Open);
+        if self.phase == Phase::Open {
+            self.add_heartbeats();
+        }
         !self.writing.is_empty()
     }
 
+    /// Has the client say how far it reads.
+    fn add_heartbeats(&mut self) {
+        let mut at = 0;
+        while let Some(entry) = self.writing.get(at) {
+            if entry.is_heartbeat() {
+                self.since_heartbeat = 0;
+            } else if self.since_heartbeat > 0
+                && self.since_heartbeat + entry.len() > BETWEEN_HEARTBEATS
+            {
+                self.writing.insert(at, Entry::heartbeat());
+                self.since_heartbeat = 0;
+            } else {
+                self.since_heartbeat += entry.len();
+            }
+            at += 1;
+        }
+        if self.since_heartbeat > BETWEEN_HEARTBEATS {
+            self.writing.push_back(Entry::heartbeat());
+            self.since_heartbeat = 0;
+        }
+    }
+
     fn write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut skip = self.written;
-        let parts = self.writing.iter().flat_map(Entry::parts).filter_map(|part| {
-            let skipped = skip.min(part.len());
-            skip -= skipped;
-            Some(&part[skipped..]).filter(|part| !part.is_empty())
-        });
         let stream = Pin::new(&mut self.stream);
+        // For the system, one short slice is less work than several.
+        let mut short = [0; MAX_SHORT];
+        if let Some(length) = copy_whole(unwritten(&self.writing, self.written), &mut short) {
+            return stream.poll_write(cx, &short[..length]);
+        }
+        let parts = unwritten(&self.writing, self.written);
         if stream.is_write_vectored() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let mut length = 0;
@@ -245,6 +313,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             if self.phase == Phase::Probing && first.answers_probe() {
                 self.phase = Phase::Probed;
             }
+            self.unheard += length;
+            if first.is_heartbeat() {
+                let bytes = std::mem::take(&mut self.unheard);
+                let own = first.is_transports_own();
+                let time = if own { self.heartbeat_time } else { self.write_time };
+                self.unanswered.push_back(Heartbeat { at: Instant::now(), time, bytes });
+            }
             self.written -= length;
             self.writing.pop_front();
         }
@@ -256,14 +331,58 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         }
     }
 
-    /// Ready when the client has read nothing for `write_time`.
+    /// Ready when a heartbeat is not answered in time: the client reads nothing, or too slowly.
+    fn poll_unanswered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(Heartbeat { at, time, bytes }) = self.unanswered.front() else {
+                return Poll::Pending;
+            };
+            let rest = bytes.saturating_sub(BETWEEN_HEARTBEATS) / MIN_RATE;
+            let time = time.saturating_add(Duration::from_secs(rest as u64));
+            let deadline = self.answered.max(*at) + time;
+            let patience =
+                self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+            // That of a long packet may be minutes later.
+            if patience.deadline() > deadline {
+                patience.as_mut().reset(deadline);
+            }
+            ready!(patience.as_mut().poll(cx));
+            // There may have been answers since it was set.
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            patience.as_mut().reset(deadline);
+        }
+    }
+
+    /// Notes answers to heartbeats. Returns how many were expected.
+    fn note_answers(&mut self, answers: usize) -> usize {
+        let expected = answers.min(self.unanswered.len());
+        if expected > 0 {
+            // It has read what was before them, however long its window stays closed.
+            let read: usize =
+                self.unanswered.drain(..expected).map(|heartbeat| heartbeat.bytes).sum();
+            self.credit = self.credit.saturating_add(read).min(MAX_CREDIT);
+            self.answered = Instant::now();
+            if self.unanswered.is_empty() {
+                (self.unanswered, self.patience) = (VecDeque::new(), None);
+            }
+            if let Some(stalled) = &mut self.stalled {
+                stalled.as_mut().reset(self.answered + self.write_time);
+            }
+        }
+        expected
+    }
+
+    /// Ready when the client has read nothing for `write_time`, as far as no answers to heartbeats tell.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let time = self.write_time;
         if self.stalled.is_none() {
             self.credit = self.credit.max(MIN_CREDIT);
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
-        stalled.as_mut().poll(cx)
+        // A window that stays closed says nothing: a proxy opens it when it has sent much of what it holds.
+        if self.unanswered.is_empty() { stalled.as_mut().poll(cx) } else { Poll::Pending }
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -286,6 +405,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => true,
         };
+        if self.poll_unanswered(cx).is_ready() {
+            return self.fail(io::ErrorKind::TimedOut.into());
+        }
         ready!(self.wait_for_turn(cx));
         if let Some(end) = self.end.take() {
             return Poll::Ready(end);
@@ -301,15 +423,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             buffer.put_slice(&std::mem::replace(&mut self.ahead, rest));
             return self.hand_over(buffer, start);
         }
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part));
-        let length = part.filled().len();
-        if read.is_err() || length == 0 {
-            return self.end(cx, read);
-        }
-        buffer.advance(length);
-        if blocked {
+        let stream = Pin::new(&mut self.stream);
+        let read = if blocked {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+            let read = ready!(stream.poll_read(cx, &mut part));
+            let length = part.filled().len();
+            buffer.advance(length);
             self.credit -= length;
+            read
+        } else {
+            ready!(stream.poll_read(cx, buffer))
+        };
+        if read.is_err() || buffer.filled().len() == start {
+            return self.end(cx, read);
         }
         self.hand_over(buffer, start)
     }
@@ -357,7 +483,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         let frames = self.incoming.take_frames();
         // Reading a part of a long frame is work, too.
         self.in_a_row += frames.max(1);
-        let wait = self.intake.received(bytes, frames);
+        let answers = self.incoming.take_answers();
+        // An answer that the server asked for is none of the client's messages.
+        let messages = frames - self.note_answers(answers).min(frames);
+        let wait = self.intake.received(bytes, messages);
         self.pause = wait.map(|wait| Box::pin(tokio::time::sleep(wait)));
         let Seen { longest, fragments, large } = self.incoming.take_seen();
         self.seen.longest = self.seen.longest.max(longest);
@@ -405,6 +534,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         tracing::debug!(why, "closing the connection");
         self.fail(io::Error::new(io::ErrorKind::InvalidData, why))
     }
+}
+
+/// The bytes of `entries` after the first `written` ones, in order.
+fn unwritten(entries: &VecDeque<Entry>, written: usize) -> impl Iterator<Item = &[u8]> {
+    let mut skip = written;
+    entries.iter().flat_map(Entry::parts).filter_map(move |part| {
+        let skipped = skip.min(part.len());
+        skip -= skipped;
+        Some(&part[skipped..]).filter(|part| !part.is_empty())
+    })
+}
+
+/// Copies all parts, or returns `None` if they do not fit. Returns their length.
+fn copy_whole<'a>(parts: impl Iterator<Item = &'a [u8]>, target: &mut [u8]) -> Option<usize> {
+    let mut length = 0;
+    for part in parts {
+        target.get_mut(length..length + part.len())?.copy_from_slice(part);
+        length += part.len();
+    }
+    Some(length)
 }
 
 /// Writes the rest of a closed connection's queue, for up to [`LINGER`].
@@ -517,6 +666,17 @@ mod tests {
 
     const WRITE_TIME: Duration = Duration::from_secs(20);
     const ALMOST: Duration = Duration::from_secs(19);
+    /// As it leaves.
+    const HEARTBEAT: &[u8] = &[0x81, 1, b'2'];
+
+    fn without_heartbeats(mut bytes: &[u8]) -> Vec<u8> {
+        let mut rest = Vec::new();
+        while let Some(at) = bytes.windows(HEARTBEAT.len()).position(|part| part == HEARTBEAT) {
+            rest.extend(&bytes[..at]);
+            bytes = &bytes[at + HEARTBEAT.len()..];
+        }
+        [&rest, bytes].concat()
+    }
 
     /// A connection after the greeting, its queue and session, and the client's end of a pipe. The pipe
     /// buffers `pipe` bytes.
@@ -567,9 +727,12 @@ mod tests {
             expected.extend(b"frame");
         }
         assert!(read(&mut socket).await.is_none(), "the client has sent nothing");
-        let mut left = vec![0; expected.len()];
+        // One before the long packet, and one after it.
+        let mut left = vec![0; expected.len() + 2 * HEARTBEAT.len()];
         client.read_exact(&mut left).await.unwrap();
-        assert_eq!(left, expected);
+        let parts = left.windows(HEARTBEAT.len()).filter(|part| *part == HEARTBEAT).count();
+        assert_eq!(parts, 2);
+        assert_eq!(without_heartbeats(&left), expected);
         assert_eq!(outgoing.bytes(), 0);
     }
 
@@ -617,6 +780,56 @@ mod tests {
         assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
         assert!(outgoing.push(session, packet(1)).is_err());
         assert!(socket.write(b"frame").await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeats_that_are_answered_keep_a_connection_whose_write_is_blocked() {
+        let (mut socket, outgoing, session, mut client) = open(40_000);
+        for _ in 0..10 {
+            outgoing.push(session, packet(10_000)).unwrap();
+        }
+        assert!(read(&mut socket).await.is_none());
+        // Three heartbeats were written. As far as the write goes, the client reads nothing.
+        for _ in 0..2 {
+            advance(ALMOST).await;
+            client.write_all(&frame("3")).await.unwrap();
+            read(&mut socket).await.unwrap().unwrap();
+            assert!(read(&mut socket).await.is_none());
+        }
+        advance(ALMOST).await;
+        assert!(read(&mut socket).await.is_none());
+        advance(Duration::from_secs(2)).await;
+        let given_up = read(&mut socket).await.unwrap().unwrap_err();
+        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeat_that_is_not_answered_in_time_closes_the_connection() {
+        let (mut socket, outgoing, session, _client) = open(1_000_000);
+        for _ in 0..3 {
+            outgoing.push(session, packet(10_000)).unwrap();
+        }
+        assert!(read(&mut socket).await.is_none());
+        assert_eq!(outgoing.bytes(), 0, "everything was written");
+        advance(ALMOST).await;
+        assert!(read(&mut socket).await.is_none());
+        advance(Duration::from_secs(2)).await;
+        let given_up = read(&mut socket).await.unwrap().unwrap_err();
+        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeat_after_a_long_packet_may_be_answered_later() {
+        let (mut socket, outgoing, session, mut client) = open(1_000_000);
+        outgoing.push(session, packet(100_000)).unwrap();
+        assert!(read(&mut socket).await.is_none());
+        // At 1,000 bytes a second.
+        advance(Duration::from_secs(100)).await;
+        assert!(read(&mut socket).await.is_none());
+        client.write_all(&frame("3")).await.unwrap();
+        read(&mut socket).await.unwrap().unwrap();
+        advance(2 * WRITE_TIME).await;
+        assert!(read(&mut socket).await.is_none(), "nothing is unanswered");
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ impl Archive {
         Self(Arc::new(keeper))
     }
 
-    /// Whether the app has either hook. If not, nothing comes of handing events over.
+    /// Whether the app implements `evicted` or `load`. If not, the store need not hand over evicted events.
     pub fn keeps(&self) -> bool {
         self.0.keeps()
     }

@@ -39,7 +39,9 @@ pub async fn check(store: &impl Store) {
     a_log_belongs_to_its_owner_alone(store).await;
     a_creations_log_does_not_begin_by_itself(store).await;
     of_many_creations_at_once_one_is_the_rooms(store).await;
+    log_that_begins_empty_has_one_epoch(store).await;
     many_at_once_get_places_of_their_own(store).await;
+    a_store_that_works_is_ready(store).await;
 }
 
 const NONE: [u64; 0] = [];
@@ -449,6 +451,32 @@ async fn a_creations_log_does_not_begin_by_itself(store: &impl Store) {
     assert_eq!(created, Created::Owned, "nothing keeps the id");
 }
 
+async fn log_that_begins_empty_has_one_epoch(store: &impl Store) {
+    let (room, epoch) = (room(), Epoch::random());
+    let log = LogId::from(room.clone());
+    let begin = async |epoch| store.begin(&log, epoch).await.expect("the log begins");
+    assert_eq!(begin(epoch).await, Head::empty(epoch));
+    if store.is_shared() {
+        let others = (0..16).map(|_| store.begin(&log, Epoch::random()));
+        for head in join_all(others).await {
+            assert_eq!(head.expect("the log has begun"), Head::empty(epoch));
+        }
+        let first = add(store, &room, [("a", 1)]).await;
+        assert_eq!(position(&first[0]).epoch, epoch, "the log goes on");
+    } else {
+        add(store, &room, [("a", 1)]).await;
+    }
+    let head = store.head(&log).await.expect("the head is read");
+    assert_eq!(Some(begin(Epoch::random()).await), head, "a log with events has begun");
+
+    let creation = LogId::new(self::room(), Owner::creation());
+    let head = store.begin(&creation, epoch).await.expect("an answer");
+    assert_eq!(head, Head::empty(epoch));
+    assert_eq!(store.head(&creation).await.expect("the head is read"), None);
+    let other = LogId::new(room, Owner::creation());
+    assert_eq!(store.begin(&other, epoch).await.expect("an answer"), Head::empty(epoch));
+}
+
 async fn of_many_creations_at_once_one_is_the_rooms(store: &impl Store) {
     let room = room();
     let logs: Vec<_> = (0..16).map(|_| LogId::new(room.clone(), Owner::creation())).collect();
@@ -480,4 +508,17 @@ async fn many_at_once_get_places_of_their_own(store: &impl Store) {
         assert_eq!(found, expected, "places are neither shared nor left out");
         assert!(places.iter().all(|at| at.epoch == places[0].epoch));
     }
+}
+
+async fn a_store_that_works_is_ready(store: &impl Store) {
+    let room = room();
+    add(store, &room, [("a", 1)]).await;
+    store.ready().expect("it has just appended");
+    // What a caller may not do says nothing about the store.
+    let theirs = LogId::new(room.clone(), Owner::creation());
+    let events = vec![event(&room, "a", 2)];
+    let batch = Batch { log: theirs, epoch: Epoch::random(), events };
+    assert!(store.append(batch).await.expect_err("it is another's").is_not_owned());
+    store.ready().expect("an append that is rejected is no failure");
+    assert_eq!(position(&add(store, &room, [("a", 3)]).await[0]).seq, 2);
 }

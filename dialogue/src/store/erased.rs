@@ -17,6 +17,8 @@ use crate::{Epoch, server::hook::BoxFuture};
 trait Calls: Send + Sync {
     fn create<'a>(&'a self, log: &'a LogId, epoch: Epoch) -> Called<'a, Created>;
     fn head<'a>(&'a self, log: &'a LogId) -> Called<'a, Option<Head>>;
+    fn begin<'a>(&'a self, log: &'a LogId, epoch: Epoch) -> Called<'a, Head>;
+    fn is_shared(&self) -> bool;
     fn append(&self, batch: Batch) -> Called<'_, Vec<Appended>>;
     fn find<'a>(&'a self, log: &'a LogId, key: &'a Key) -> Called<'a, Option<Before>>;
     fn read<'a>(&'a self, log: &'a LogId, query: &'a Query) -> Called<'a, Page>;
@@ -24,6 +26,7 @@ trait Calls: Send + Sync {
     fn delete<'a>(&'a self, log: &'a LogId) -> Called<'a, ()>;
     fn release(&self, log: &LogId);
     fn attach(&self, archive: Archive);
+    fn ready(&self) -> Result<(), StoreError>;
     fn close(&self) -> BoxFuture<'_, ()>;
     fn in_memory(&self) -> usize;
 }
@@ -37,6 +40,14 @@ impl<S: Store> Calls for S {
 
     fn head<'a>(&'a self, log: &'a LogId) -> Called<'a, Option<Head>> {
         Box::pin(Store::head(self, log))
+    }
+
+    fn begin<'a>(&'a self, log: &'a LogId, epoch: Epoch) -> Called<'a, Head> {
+        Box::pin(Store::begin(self, log, epoch))
+    }
+
+    fn is_shared(&self) -> bool {
+        Store::is_shared(self)
     }
 
     fn append(&self, batch: Batch) -> Called<'_, Vec<Appended>> {
@@ -65,6 +76,10 @@ impl<S: Store> Calls for S {
 
     fn attach(&self, archive: Archive) {
         Store::attach(self, archive);
+    }
+
+    fn ready(&self) -> Result<(), StoreError> {
+        Store::ready(self)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -114,6 +129,14 @@ impl AnyStore {
         self.call("head", log, self.store.head(log)).await
     }
 
+    pub(crate) async fn begin(&self, log: &LogId, epoch: Epoch) -> Result<Head, Unavailable> {
+        self.call("begin", log, self.store.begin(log, epoch)).await
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
     pub(crate) async fn append(&self, batch: Batch) -> Result<Vec<Appended>, Unappended> {
         let (log, count) = (batch.log.clone(), batch.events.len());
         let appended = self.run("append", &log, self.store.append(batch)).await;
@@ -155,6 +178,22 @@ impl AnyStore {
 
     pub(crate) fn attach(&self, archive: Archive) {
         Self::guarded("attach", || self.store.attach(archive));
+    }
+
+    /// Whether events can be appended at the moment.
+    pub(crate) fn is_ready(&self) -> bool {
+        let ready = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.ready()));
+        match ready {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the store is not ready");
+                false
+            }
+            Err(_) => {
+                tracing::error!(call = "ready", "the store panicked");
+                false
+            }
+        }
     }
 
     fn guarded(call: &'static str, what: impl FnOnce()) {

@@ -26,6 +26,7 @@ use crate::RawMessage;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "a history does nothing until events are pushed"]
 pub struct History {
     per_event: usize,
     rooms: usize,
@@ -64,8 +65,8 @@ impl History {
         self
     }
 
-    /// How many rooms to keep events of; at least one. With one more, the room to which nothing was
-    /// pushed for longest goes.
+    /// Maximum number of rooms, at least one. For one more, the history drops the room whose last push is the
+    /// oldest.
     pub fn rooms(mut self, most: usize) -> Self {
         self.rooms = most.max(1);
         self

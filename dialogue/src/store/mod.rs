@@ -42,7 +42,11 @@ pub(crate) use self::{archive::Keeper, weight::weight};
 use crate::{Epoch, Position, RawMessage};
 
 /// For how long a key is remembered: an append with the same key appends nothing.
+/// A step of the system's time should not change that.
 pub const KEY_WINDOW: Duration = Duration::from_mins(2);
+
+/// For how long a log without events keeps its epoch at least, after [`Store::begin`].
+pub const EMPTY_LOG_TIME: Duration = Duration::from_mins(10);
 
 /// An event in a log: its [`position`](crate::EventMessage::position) is always there.
 pub type Stored = Arc<RawMessage>;
@@ -78,6 +82,27 @@ pub trait Store: Send + Sync + 'static {
 
     /// Where a log ends, with a `seq` of 0 if it is empty; `None` if there is none.
     fn head(&self, log: &LogId) -> impl Future<Output = Result<Option<Head>, StoreError>> + Send;
+
+    /// Where a log ends. Where there is none, it begins with this epoch, and with no event.
+    ///
+    /// A [shared](Store::is_shared) store keeps the epoch of a log that begins so for at least
+    /// [`EMPTY_LOG_TIME`], so that all servers tell those who join an empty room the same epoch. No log of a
+    /// [creation](Owner::is_creation) begins here, and none where the room has another owner's: the answer is
+    /// this epoch all the same. Default: the head, or this epoch and a `seq` of 0, and nothing is written.
+    fn begin(
+        &self,
+        log: &LogId,
+        epoch: Epoch,
+    ) -> impl Future<Output = Result<Head, StoreError>> + Send {
+        async move { Ok(self.head(log).await?.unwrap_or_else(|| Head::empty(epoch))) }
+    }
+
+    /// Whether other servers may append to the same logs at the same time. A server then asks for the head of a
+    /// log before a join or a page of history says where it ends, and before it tells members that of a quiet one.
+    /// Default: false.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Appends events to a log: in their order, all or none, and for good when this returns. Says what became
     /// of each.
@@ -137,6 +162,12 @@ pub trait Store: Send + Sync + 'static {
         let _ = archive;
     }
 
+    /// Whether events can be appended at the moment, and why not. While they cannot, `/dialogue/ready` is answered
+    /// 503. It is asked often and must not wait. Default: they can.
+    fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The server stops: nothing else is called after it. Default: does nothing.
     fn close(&self) -> impl Future<Output = ()> + Send {
         async {}
@@ -166,6 +197,13 @@ pub struct Head {
     pub seq: u64,
     /// The `seq` of the last event of each name that it ever had, in no particular order.
     pub last: Vec<(Cow<'static, str>, u64)>,
+}
+
+impl Head {
+    /// Where a log without events ends.
+    pub fn empty(epoch: Epoch) -> Self {
+        Self { epoch, seq: 0, last: Vec::new() }
+    }
 }
 
 /// Events for a room's log.

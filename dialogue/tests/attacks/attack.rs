@@ -63,6 +63,10 @@ pub enum Attack {
     Jobs,
     /// 960 clients that read nothing use up the memory of their address, and send long namespaces.
     NamespacesOverBudget,
+    /// 2,500 connections that were answered begin another request, with 14 KB of its head.
+    NextRequests,
+    /// 900 polling clients have a poll and two uploads each, with heads of 14 KB, and do not finish the uploads.
+    SessionRequests,
 }
 
 /// A finished attack.
@@ -80,7 +84,7 @@ impl Done {
 }
 
 impl Attack {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::UnreadJoins { event: 2_500 },
         Self::UnreadJoins { event: 240_000 },
         Self::UnreadLists,
@@ -109,6 +113,8 @@ impl Attack {
         Self::Unsubscribes,
         Self::Jobs,
         Self::NamespacesOverBudget,
+        Self::NextRequests,
+        Self::SessionRequests,
     ];
 
     /// Creates the rooms and events that the attack needs.
@@ -149,6 +155,8 @@ impl Attack {
             Self::Unsubscribes => unsubscribes(site).await,
             Self::Jobs => jobs(site).await,
             Self::NamespacesOverBudget => namespaces_over_budget(site).await,
+            Self::NextRequests => next_requests(site).await,
+            Self::SessionRequests => session_requests(site).await,
         }
     }
 }
@@ -226,6 +234,43 @@ async fn heads(site: Site) -> Done {
         let (bytes, attacker) = Attacker::with_head(site.address, &padding).await;
         sent += bytes;
         attackers.push(attacker);
+    }
+    Done::new(sent, attackers)
+}
+
+async fn next_requests(site: Site) -> Done {
+    let padding = "x".repeat(14_000);
+    let first = "GET /dialogue/ready HTTP/1.1\r\nhost: x\r\n\r\n";
+    let next = format!("GET / HTTP/1.1\r\nhost: x\r\nx-padding: {padding}");
+    let (mut sent, mut attackers) = (0, Vec::new());
+    for _ in 0..2_500 {
+        let mut attacker = Attacker::bare(site.address).await;
+        sent += attacker.write(first).await;
+        attacker.read_some().await;
+        sent += attacker.write(&next).await;
+        attackers.push(attacker);
+    }
+    Done::new(sent, attackers)
+}
+
+async fn session_requests(site: Site) -> Done {
+    let padding = "x".repeat(14_000);
+    let (mut sent, mut attackers, mut pollers) = (0, Vec::new(), Vec::new());
+    for n in 0..900 {
+        let poller = Poller::connect(site.address, &format!("poller{n}")).await;
+        pollers.push(poller.expect("there is memory for it"));
+    }
+    for poller in pollers {
+        for (method, length) in [("GET", 0), ("POST", 8_000), ("POST", 8_000)] {
+            let head = format!(
+                "{method} {} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nx-padding: {padding}\r\n\r\n{}",
+                poller.path(),
+                "4".repeat(length / 2)
+            );
+            let mut attacker = Attacker::bare(site.address).await;
+            sent += attacker.write(&head).await;
+            attackers.push(attacker);
+        }
     }
     Done::new(sent, attackers)
 }

@@ -68,6 +68,17 @@ impl Attacker {
         (head.len(), attacker)
     }
 
+    /// Opens a connection, and sends nothing.
+    pub async fn bare(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap() }
+    }
+
+    /// Sends bytes as they are; returns how many.
+    pub async fn write(&mut self, text: &str) -> usize {
+        let _ = timeout(Duration::from_secs(2), self.stream.write_all(text.as_bytes())).await;
+        text.len()
+    }
+
     pub async fn connect(address: SocketAddr, user: &str) -> Self {
         let mut attacker = Self::open(address).await;
         attacker.send(&format!(r#"40{{"userId":"{user}"}}"#)).await;
@@ -141,7 +152,10 @@ impl Poller {
         let open = fetch(address, "GET", "/socket.io/?EIO=4&transport=polling", "").await;
         let open: Value = serde_json::from_str(open.strip_prefix('0')?).unwrap();
         let poller = Self { address, session_id: open["sid"].as_str().unwrap().to_owned() };
-        poller.post(&format!(r#"40{{"userId":"{user}"}}"#)).await;
+        let connect = format!(r#"40{{"userId":"{user}"}}"#);
+        if fetch(address, "POST", &poller.path(), &connect).await != "ok" {
+            return None;
+        }
         let mut seen = String::new();
         while !seen.contains("dialogue:connected") {
             seen += &fetch(address, "GET", &poller.path(), "").await;
@@ -149,7 +163,7 @@ impl Poller {
         Some(poller)
     }
 
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("/socket.io/?EIO=4&transport=polling&sid={}", self.session_id)
     }
 

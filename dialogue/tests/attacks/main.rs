@@ -99,6 +99,16 @@ async fn memory_with_long_request_heads_stays_bounded() {
 }
 
 #[tokio::test]
+async fn memory_with_begun_requests_stays_bounded() {
+    assert_held_within_bounds(Attack::NextRequests).await;
+}
+
+#[tokio::test]
+async fn memory_with_three_requests_of_each_session_stays_bounded() {
+    assert_held_within_bounds(Attack::SessionRequests).await;
+}
+
+#[tokio::test]
 async fn memory_with_waiting_requests_stays_bounded() {
     assert_held_within_bounds(Attack::WaitingRequests).await;
 }

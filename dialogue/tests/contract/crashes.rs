@@ -242,6 +242,30 @@ async fn a_server_is_told_to_end_under_load_with_a_stalled_reader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn file_of_a_server_that_was_told_to_end_has_everything_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(folder.path());
+    let server = start(&path).await;
+    let mut link = Follower::new("ann", &["tick"]).connect(server.address).await.unwrap();
+    let tick = json!({ "producer": "ann", "n": 1, "ballast": "" });
+    let tick = json!({ "roomId": "square", "event": "tick", "data": tick });
+    assert_eq!(link.ask("dialogue:trigger", tick).await.unwrap()["ok"], true);
+    // The history is read by other connections to the file than events are stored by.
+    let page = json!({ "roomId": "square", "eventName": "tick" });
+    let page = link.ask("dialogue:getHistory", page).await.unwrap();
+    assert_eq!(page["events"].as_array().unwrap().len(), 1);
+    assert!(server.terminate().await, "the server ended well");
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(&path, database(copy.path())).unwrap();
+    let server = start(&database(copy.path())).await;
+    assert_eq!(log(server.address).await.1.len(), 1);
+    assert!(server.terminate().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_full_under_load_loses_nothing_that_was_acknowledged() {
     let Some(disk) = Disk::mount(40_000_000) else { return };
     let store = Sqlite::open(database(disk.path())).await.unwrap();

@@ -12,21 +12,21 @@ use crate::{
     world::{Server, limits, log, record},
 };
 
-/// What the system takes in that a slow reader does not read.
+/// Receive buffer of a slow reader, in bytes.
 const BUFFER: u32 = 4_096;
-/// What an event weighs: a few are more than everything on the way to a slow reader holds.
+/// Payload size in bytes. A few events fill every buffer between the server and a slow reader.
 const BALLAST: usize = 100_000;
 const EVENTS: u64 = 200;
 
 fn narrow() -> Limits {
     let mut limits = limits();
     limits.outgoing_packets = 8;
-    // Nobody is told by the by.
+    // No `dialogue:position` because the room is quiet.
     limits.quiet_time = Duration::from_hours(1);
     limits
 }
 
-/// One who reads everything at once.
+/// A reader that keeps up.
 struct Good {
     follower: Follower,
     link: Link,
@@ -57,31 +57,31 @@ impl Good {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_stalls_and_comes_back_fetches_what_it_missed() {
+async fn slow_consumer_that_reads_again_fetches_missed_events() {
     let server = Server::start(narrow()).await;
     let square = server.dialogue.room(square::Room);
     let mut slow = Follower::new("slow", &["tick", "tock", "blink"]).buffer(BUFFER);
     let mut link = slow.connect(server.address).await.unwrap();
     let mut good = Good::join(&server).await;
-    // It reads nothing, and nobody waits for it.
+    // `slow` reads nothing, and the flood does not wait for it.
     good.flood(&square, 1..=EVENTS).await;
-    // Then it reads on. The same connection tells it where the log ends.
+    // Then `slow` reads again. The server sends `dialogue:position` on the same connection.
     let log = log(server.address).await;
     let end = (log.0.clone(), EVENTS);
     slow.follow(&mut link, Some(&end)).await.unwrap();
     assert!(slow.fetches > 0);
-    // It is no longer aside.
+    // The room no longer sets `slow` aside.
     good.flood(&square, EVENTS + 1..=EVENTS + 3).await;
     let log = crate::world::log(server.address).await;
     let (end, fetches) = ((log.0.clone(), EVENTS + 3), slow.fetches);
     slow.follow(&mut link, Some(&end)).await.unwrap();
-    assert_eq!(slow.fetches, fetches, "what comes now comes by itself");
+    assert_eq!(slow.fetches, fetches, "later events arrive without a fetch");
     assert_eq!((slow.recoveries, good.follower.fetches), (0, 0));
     record(log, Vec::new(), vec![slow, good.follower]).check();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_trickles_misses_nothing_and_delays_nobody() {
+async fn slow_consumer_that_reads_every_20_ms_misses_no_event() {
     let server = Server::start(narrow()).await;
     let square = server.dialogue.room(square::Room);
     let mut slow = Follower::new("slow", &["tick", "tock", "blink"]).buffer(BUFFER);
@@ -110,7 +110,7 @@ async fn a_reader_that_trickles_misses_nothing_and_delays_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_stalls_for_good_is_gone_and_its_hooks_have_run() {
+async fn client_that_reads_nothing_is_disconnected_and_its_leave_hook_runs() {
     let server = Server::start(narrow()).await;
     let square = server.dialogue.room(square::Room);
     let mut left = server.dialogue.app().left.subscribe();
@@ -118,26 +118,17 @@ async fn a_reader_that_stalls_for_good_is_gone_and_its_hooks_have_run() {
     let link = stalled.connect(server.address).await.unwrap();
     let mut good = Good::join(&server).await;
     good.flood(&square, 1..=EVENTS).await;
-    let gone = async {
-        loop {
-            tokio::select! {
-                who = left.recv() => break who.unwrap(),
-                // Something has to be on its way for the system to notice.
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
-            }
-        }
-    };
-    let who = tokio::time::timeout(Duration::from_mins(1), gone).await;
+    let who = tokio::time::timeout(Duration::from_mins(1), left.recv()).await.unwrap();
     assert_eq!(who.as_deref(), Ok("stalled"));
     assert_eq!(server.dialogue.stats().members, 1);
     drop(link);
 }
 
-/// Memory stays bounded by what may wait for one reader, however much there is for it.
+/// Memory is bounded by the queue limit of a reader, not by the number of events.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_stalled_readers_is_bounded() {
-    // In a process of its own, whose memory is nobody else's.
+    // A separate process, so that its resident memory is the server's alone.
     let server = crate::serve::start("memory").await;
     let mut stalled = Vec::new();
     for n in 0..20 {

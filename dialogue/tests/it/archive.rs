@@ -137,7 +137,7 @@ async fn what_leaves_memory_is_handed_over_in_order_and_read_on_from_there() {
     assert_eq!(page(7, 9).await, (vec![5, 4], true));
     assert_eq!(page(9, 50).await, (vec![3, 2, 1], true));
     assert_eq!(page(12, 50).await, (vec![], true));
-    let stored = server.dialogue.room(board::Room).history::<Note>(4..8).await.unwrap();
+    let stored = server.dialogue.room(board::Room).history::<Note>(4..8).await.unwrap().events;
     assert_eq!(stored.iter().map(|note| note.data.0).collect::<Vec<_>>(), [8, 7, 6, 5]);
     assert_eq!(server.dialogue.stats().stored, 5);
 }
@@ -169,7 +169,7 @@ async fn at_the_seam_nothing_is_missing_and_nothing_is_twice() {
     let room = server.dialogue.room(board::Room);
     let mut reads = 0;
     while !writing.is_finished() || reads < 100 {
-        let read = room.history::<Note>(0..20).await.unwrap();
+        let read = room.history::<Note>(0..20).await.unwrap().events;
         let read: Vec<_> = read.iter().map(|note| note.data.0).collect();
         let expected: Vec<_> = (read[0] - 19..=read[0]).rev().collect();
         assert_eq!(read, expected);
@@ -218,7 +218,8 @@ async fn after_ten_minutes_an_empty_room_is_let_go_of() {
     tokio::time::sleep(std::time::Duration::from_mins(9)).await;
     assert!(app.rows("page:1").is_empty());
     // Used again, it has another ten.
-    assert_eq!(dialogue.room(page::Room { n: 1 }).history::<Note>(0..9).await.unwrap().len(), 1);
+    let kept = dialogue.room(page::Room { n: 1 }).history::<Note>(0..9).await.unwrap();
+    assert_eq!(kept.events.len(), 1);
     tokio::time::sleep(std::time::Duration::from_mins(9)).await;
     assert!(app.rows("page:1").is_empty());
     tokio::time::sleep(std::time::Duration::from_mins(2)).await;

@@ -293,13 +293,31 @@ async fn a_proof_that_ends_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_client_is_told_when_its_proof_ends() {
+async fn connected_client_is_told_when_its_credentials_expire_and_how_long_they_last() {
     let (server, _gone) = vault().await;
     let claims = claims(&json!({ "exp": now() + 60 }));
+    let before = SystemTime::now();
     let mut ann = Peer::reply_only(server.address, &auth(&claims)).await.unwrap();
     let (name, connected) = ann.event().await;
+    assert_eq!(name, "dialogue:connected");
+    assert_expiry(&connected, &claims, before);
+
+    // Credentials that do not expire have neither.
+    let forever = Server::start(Lobby::default()).await;
+    let mut bob = Peer::reply_only(forever.address, r#"{"userId":"bob"}"#).await.unwrap();
+    let (_, connected) = bob.event().await;
+    assert_eq!((&connected["expiresAt"], &connected["expiresInMs"]), (&json!(null), &json!(null)));
+}
+
+/// Checks that an answer has both the time of a token's `exp` and how long that is from a moment between
+/// `before` and now.
+fn assert_expiry(answer: &Value, claims: &Value, before: SystemTime) {
     let ends = claims["exp"].as_u64().unwrap() * 1_000;
-    assert_eq!((&*name, &connected["expiresAt"]), ("dialogue:connected", &json!(ends)));
+    assert_eq!(answer["expiresAt"], ends);
+    let ends = UNIX_EPOCH + Duration::from_millis(ends);
+    let left = |from| u64::try_from(ends.duration_since(from).unwrap().as_millis()).unwrap();
+    let lasts = answer["expiresInMs"].as_u64().unwrap();
+    assert!((left(SystemTime::now())..=left(before)).contains(&lasts), "{answer}");
 }
 
 #[tokio::test]
@@ -309,12 +327,11 @@ async fn credentials_may_be_renewed_in_time() {
         Peer::connect(server.address, &auth(&claims(&json!({ "exp": now() + 2 })))).await.unwrap();
     assert_eq!(ann.join("members").await["code"], "JOIN_DENIED");
     let longer = claims(&json!({ "exp": now() + 60, "role": "vip" }));
+    let before = SystemTime::now();
     let renewed =
         ann.ask("dialogue:authenticate", json!({ "token": signed(&longer, SECRET) })).await;
-    assert_eq!(
-        renewed,
-        json!({ "ok": true, "expiresAt": longer["exp"].as_u64().unwrap() * 1_000 })
-    );
+    assert_eq!(renewed["ok"], true);
+    assert_expiry(&renewed, &longer, before);
     // The whole identity is another one.
     assert_eq!(ann.join("members").await["ok"], true);
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -403,5 +420,21 @@ async fn an_app_may_let_everybody_in_without_a_name() {
     for auth in ["", "{}", r#"{"userId":"ann","token":"x"}"#] {
         let peer = Peer::connect(server.address, auth).await.unwrap();
         assert_eq!(peer.user_id, peer.client_id);
+    }
+}
+
+#[test]
+fn times_of_a_token_with_fractions_count_in_whole_seconds() {
+    let hmac = JwtVerifier::<JwtClaims>::hmac(SECRET).unwrap();
+    let verify = |times: &str| {
+        let claims = serde_json::from_str(&format!(r#"{{"sub":"ann",{times}}}"#)).unwrap();
+        hmac.verify(&signed(&claims, SECRET)).map(|claims| (claims.exp, claims.iat))
+    };
+    let exp = now() + 60;
+    let times = format!(r#""exp":{exp}.5,"iat":1700000000.9,"nbf":1.5"#);
+    assert_eq!(verify(&times), Ok((exp, Some(1_700_000_000))));
+    assert_eq!(verify(r#""exp":1.5"#), Err(JwtError::Expired));
+    for wrong in ["-1.5", "1e300", r#""1""#, "null"] {
+        assert_eq!(verify(&format!(r#""exp":{wrong}"#)), Err(JwtError::Claims), "{wrong}");
     }
 }

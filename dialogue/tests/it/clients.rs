@@ -1,8 +1,12 @@
 //! Clients as the server's own code finds them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use dialogue::{EventMessage, JoinError, RoomConfig, SendError, SubscribeError, TriggerError};
+use dialogue::{
+    AnyRoom, App, Client, Context, Deny, Dialogue, EventMessage, Handshake, JoinError, RoomConfig,
+    SendError, SubscribeError, TriggerError,
+    auth::{ClaimedUser, TrustClientUserId},
+};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -162,6 +166,71 @@ async fn a_client_knows_its_socket_and_how_it_connected() {
     assert_eq!(ann.event().await, ("global".into(), json!({})));
 }
 
+/// An app whose hooks look at the whole server.
+#[derive(Clone, Default)]
+struct Watch(Arc<Mutex<Vec<String>>>);
+
+impl Watch {
+    fn see(&self, hook: &str, dialogue: &Dialogue<Self>) {
+        let clients = dialogue.clients();
+        let users: Vec<&str> = clients.iter().map(Client::user_id).collect();
+        let rooms = dialogue.rooms();
+        let rooms: Vec<&str> = rooms.iter().map(AnyRoom::id).collect();
+        self.0.lock().unwrap().push(format!("{hook}: {users:?} in {rooms:?}"));
+    }
+}
+
+#[dialogue::room("tower", app = Watch, events(Say))]
+mod tower {
+    use super::*;
+
+    #[joined]
+    async fn climb(cx: &Context<Watch, Room>, _: &Client<Watch>) {
+        cx.app().see("room's handler", cx.dialogue());
+        cx.dialogue().io().emit("seen", &json!({})).await.unwrap();
+    }
+}
+
+#[dialogue::app(rooms(tower))]
+impl App for Watch {
+    type Credentials = TrustClientUserId;
+    type Identity = ClaimedUser;
+
+    async fn authenticate(
+        &self,
+        who: TrustClientUserId,
+        handshake: &Handshake,
+    ) -> Result<ClaimedUser, Deny> {
+        who.or_client_id(handshake)
+    }
+
+    async fn connected(&self, client: &Client<Self>) {
+        self.see("connected", client.dialogue());
+    }
+
+    async fn joined(&self, _: &Client<Self>, room: &AnyRoom<Self>) {
+        self.see("joined", room.dialogue());
+    }
+}
+
+#[tokio::test]
+async fn hooks_reach_all_clients_all_rooms_and_the_transport() {
+    let app = Watch::default();
+    let server = Server::start(app.clone()).await;
+    let mut bob = server.connect("bob").await;
+    let _ann = server.join("ann", "tower").await;
+    assert_eq!(bob.event().await, ("seen".into(), json!({})));
+    server.settled(|stats| stats.queued == 0).await;
+    let seen = app.0.lock().unwrap().clone();
+    let rooms = r#"in ["tower"]"#;
+    assert_eq!(seen.len(), 4, "{seen:?}");
+    assert!(seen[0].starts_with("connected: ") && seen[0].ends_with(rooms), "{seen:?}");
+    for (seen, hook) in seen[1..].iter().zip(["connected", "room's handler", "joined"]) {
+        assert!(seen.starts_with(hook) && seen.ends_with(rooms), "{seen}");
+        assert!(seen.contains(r#""ann""#) && seen.contains(r#""bob""#), "{seen}");
+    }
+}
+
 #[tokio::test]
 async fn an_event_may_leave_clients_out() {
     let server = Server::start(Lobby::default()).await;
@@ -187,7 +256,7 @@ async fn an_event_may_leave_clients_out() {
     room.trigger(Say::new("all")).await.unwrap();
     assert_eq!(ann.message().await["data"]["text"], "all");
     let kept = room.history::<Say>(0..3).await.unwrap();
-    let texts: Vec<_> = kept.iter().map(|message| &*message.data.text).collect();
+    let texts: Vec<_> = kept.events.iter().map(|message| &*message.data.text).collect();
     assert_eq!(texts, ["all", "psst", "hush"]);
 }
 

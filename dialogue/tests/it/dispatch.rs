@@ -172,6 +172,9 @@ async fn subscriptions_are_to_names_that_events_can_have() {
     }
     let join = json!({ "roomId": "general", "subscribe": ["message", "wiped"] });
     let answer = ann.ask("dialogue:join", join).await;
+    assert_eq!(answer["unknownEvents"], json!(["wiped"]));
+    let one = json!({ "roomId": "general", "eventName": "wiped" });
+    let answer = ann.ask("dialogue:subscribe", one).await;
     assert_eq!((&answer["code"], &answer["event"]), (&json!("EVENT_NOT_ALLOWED"), &json!("wiped")));
 }
 
@@ -298,7 +301,7 @@ async fn the_server_triggers_into_any_room_it_hosts() {
     let trigger =
         room.trigger(Message::new("edited")).from("api").meta("route", "edits").meta("n", 1);
     // A trigger owns what it needs, so it can go anywhere.
-    let receipt = tokio::spawn(async move { trigger.await }).await.unwrap().unwrap();
+    let receipt = tokio::spawn(trigger).await.unwrap().unwrap();
     assert_eq!(receipt.recipients, 1);
     let message = doc.message().await;
     assert_eq!(message["from"], "api");

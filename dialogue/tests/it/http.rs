@@ -119,7 +119,42 @@ async fn whatever_a_server_refuses_for_want_of_places_is_taken_for_what_it_says_
 
     let server = Server::with_limits(Test::default(), limits).await;
     let (head, _) = fetch(server.address, path, "").await;
-    assert!(head.starts_with("HTTP/1.1 503") && head.contains("nosniff"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 429") && head.contains("nosniff"), "{head}");
+}
+
+#[tokio::test]
+async fn websocket_request_without_upgrade_is_told_what_it_lacks() {
+    let server = server().await;
+    let key = "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
+    let path = "/socket.io/?EIO=4&transport=websocket";
+    for (version, header) in
+        [("1.1", "x: y"), ("1.1", "upgrade: h2c"), ("1.0", "upgrade: websocket")]
+    {
+        let head = format!(
+            "GET {path} HTTP/{version}\r\nhost: x\r\nconnection: close\r\n{key}\r\n{header}\r\n\r\n"
+        );
+        let (head, body) = request(server.address, &head).await;
+        assert!(head.contains(" 426 ") && body.contains("does a proxy drop it?"), "{head}\n{body}");
+    }
+    assert_eq!(server.dialogue.stats().addresses, 0);
+}
+
+#[tokio::test]
+async fn page_of_another_origin_may_read_why_it_is_refused() {
+    let page = "https://page.example.com";
+    let mut limits = unpaced();
+    limits.connections_per_address = 1;
+    let builder = Dialogue::builder(Test::default()).cors(Cors::origins([page]));
+    let server = Server::built(builder.limits(limits), Router::new()).await;
+    let _ann = server.connect("ann").await;
+    let readable = async |origin: &str, status: &str| {
+        let path = "/socket.io/?EIO=4&transport=polling";
+        let (head, _) = fetch(server.address, path, &format!("origin: {origin}\r\n")).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+        head.contains(&format!("access-control-allow-origin: {page}"))
+    };
+    assert!(readable(page, "429").await);
+    assert!(!readable("https://other.example.com", "403").await);
 }
 
 #[tokio::test]

@@ -1,20 +1,30 @@
 //! How much, how often and for how long.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use dialogue::{Dialogue, Limits, Rate};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Notify,
 };
+use tracing::Level;
 
 use crate::{
+    app::Test,
     lobby::{Lobby, Poke, hall, table},
+    log::log,
     peer::{Incoming, Peer},
     polling::{Poller, fetch},
     server::{Server, unpaced},
 };
+
+/// Opens a session that polls.
+const OPEN: &str = "/socket.io/?EIO=4&transport=polling";
 
 fn hourly(times: u32) -> Rate {
     Rate::new(times, Duration::from_hours(1))
@@ -46,6 +56,29 @@ async fn a_connection_triggers_only_so_often() {
     // The server's own code is not limited.
     server.dialogue.room(hall::Room).trigger(Poke).await.unwrap();
     assert_eq!(ann.leave("hall").await["ok"], true);
+}
+
+#[tokio::test]
+async fn greeting_says_the_longest_message_that_the_server_takes() {
+    let mut limits = unpaced();
+    limits.payload = 4_096;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let mut ann = Peer::reply_only(server.address, r#"{"userId":"ann"}"#).await.unwrap();
+    let greeting = loop {
+        let (name, body) = ann.event().await;
+        if name == "dialogue:connected" {
+            break body;
+        }
+    };
+    assert_eq!(greeting["maxMessageBytes"], 4_096);
+    let message = |bytes: usize| {
+        let (head, tail) = (r#"420["dialogue:leave",{"roomId":""#, r#""}]"#);
+        format!("{head}{}{tail}", "x".repeat(bytes - head.len() - tail.len()))
+    };
+    ann.send_text(message(4_096)).await;
+    assert!(matches!(ann.incoming().await, Incoming::Ack(0, _)));
+    ann.try_send_text(message(4_097)).await;
+    assert_eq!(ann.incoming().await, Incoming::Disconnected);
 }
 
 #[tokio::test]
@@ -107,7 +140,7 @@ fn the_defaults_are_those_of_the_protocol() {
         (limits.handshake_time, limits.hook_time),
         (Duration::from_secs(5), Duration::from_secs(5))
     );
-    assert_eq!(limits.connections_per_address, 1_000.min(limits.connections / 4));
+    assert_eq!(limits.connections_per_address, 1_000.min(limits.connections / 8));
     assert_eq!((limits.rooms_per_connection, limits.created_rooms), (100, 10_000));
     assert_eq!((limits.subscriptions_per_room, limits.rooms_per_user), (100, 20));
     assert_eq!((limits.page_events, limits.page_bytes), (100, 256_000));
@@ -141,15 +174,188 @@ async fn an_address_has_only_so_many_connections() {
     let server = Server::with_limits(Lobby::default(), limits).await;
     let first = server.guest("ann").await;
     let second = server.guest("bob").await;
-    let (head, _) = fetch(server.address, "/socket.io/?EIO=4&transport=polling", "").await;
-    assert!(head.is_empty() || head.starts_with("HTTP/1.1 503"), "{head}");
-    assert_eq!((server.dialogue.stats().connections, server.dialogue.stats().addresses), (2, 1));
+    let (head, body) = fetch(server.address, OPEN, "").await;
+    assert!(head.starts_with("HTTP/1.1 429"), "{head}");
+    assert!(head.contains("retry-after: 5"), "{head}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let expected = ("LIMIT_EXCEEDED", "connections_per_address");
+    assert_eq!((&body["code"], &body["limit"]), (&json!(expected.0), &json!(expected.1)));
+    let stats = server.dialogue.stats();
+    assert_eq!((stats.connections, stats.addresses, stats.refused), (2, 1, 1));
     first.close().await;
     server.settled(|stats| stats.connections == 1).await;
-    // Its socket is closed a moment later.
-    while !fetch(server.address, "/", "").await.0.starts_with("HTTP/1.1 404") {}
+    // Its transport ends a moment later.
+    while !fetch(server.address, OPEN, "").await.0.starts_with("HTTP/1.1 200") {}
     drop(second);
-    server.settled(|stats| stats.addresses == 0).await;
+}
+
+#[tokio::test]
+async fn polling_sessions_of_an_address_at_its_limit_are_all_served() {
+    const USERS: usize = 110;
+    let mut limits = unpaced();
+    limits.connections_per_address = USERS;
+    let server = Server::with_limits(Test::default(), limits).await;
+    let mut pollers = Vec::new();
+    for n in 0..USERS {
+        let auth = format!(r#"{{"userId":"user-{n}"}}"#);
+        pollers.push(Poller::connect(server.address, &auth, "").await.unwrap());
+    }
+    // The greeting.
+    for poller in &pollers {
+        poller.poll().await;
+    }
+    let (head, body) = fetch(server.address, OPEN, "").await;
+    assert!(head.starts_with("HTTP/1.1 429") && body.contains("connections_per_address"), "{head}");
+    let before = server.dialogue.stats().refused;
+    for _ in 0..3 {
+        // Each has two requests at once, on two connections.
+        let mut polls = tokio::task::JoinSet::new();
+        for poller in &pollers {
+            let poller = Poller::of(server.address, &poller.session_id);
+            polls.spawn(async move { poller.poll().await });
+        }
+        let asked = pollers.iter().map(|poller| poller.send(r#"427["dialogue:listRooms"]"#));
+        futures_util::future::join_all(asked).await;
+        while let Some(polled) = polls.join_next().await {
+            assert!(polled.unwrap()[0].starts_with("437"));
+        }
+    }
+    let stats = server.dialogue.stats();
+    assert_eq!((stats.connections, stats.refused), (USERS, before));
+}
+
+#[tokio::test]
+async fn upload_is_refused_and_a_poll_served_when_the_memory_of_their_address_is_used_up() {
+    let mut limits = unpaced();
+    // A third of it is what two uploads count.
+    limits.address_bytes = 250_000;
+    let server = Server::with_limits(Test::default(), limits).await;
+    let poller = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    poller.poll().await;
+    poller.send(r#"427["dialogue:listRooms"]"#).await;
+    let path = format!("{OPEN}&sid={}", poller.session_id);
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n4");
+    let mut unfinished = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        unfinished.push(stream);
+    }
+    let refused = async {
+        loop {
+            // Until both have arrived, it is served.
+            let (head, body) = poller.post(r#"427["dialogue:listRooms"]"#).await;
+            if head.starts_with("HTTP/1.1 429") {
+                return body;
+            }
+        }
+    };
+    let body = tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
+    assert!(body.contains(r#""limit":"address_bytes""#), "{body}");
+    assert!(poller.poll().await[0].starts_with("437"));
+}
+
+#[tokio::test]
+async fn connection_that_waits_longest_makes_room_for_a_request_of_a_session() {
+    let mut limits = unpaced();
+    limits.connections_per_address = 1;
+    limits.handshake_time = Duration::from_hours(1);
+    let server = Server::with_limits(Test::default(), limits).await;
+    let poller = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    poller.poll().await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    for stream in &mut idle[..2] {
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    }
+    poller.send(r#"427["dialogue:listRooms"]"#).await;
+    assert!(poller.poll().await[0].starts_with("437"));
+    server.settled(|stats| stats.refused >= 2).await;
+}
+
+#[tokio::test]
+async fn answer_that_is_being_written_is_not_cut_off_for_connections_that_wait() {
+    // More than the buffers of both ends take.
+    const LENGTH: usize = 64_000_000;
+    let mut limits = unpaced();
+    limits.connections_per_address = 1;
+    limits.handshake_time = Duration::from_hours(1);
+    let routes = axum::Router::new().route("/", axum::routing::get(async || vec![1; LENGTH]));
+    let server = Server::with_routes(Test::default(), limits, routes).await;
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    slow.read_exact(&mut [0]).await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    for stream in &mut idle[..2] {
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    }
+    // It counts as one that is served.
+    let (head, _) = fetch(server.address, "/", "").await;
+    assert!(head.starts_with("HTTP/1.1 429"), "{head}");
+    let (mut read, mut buffer) = (0, vec![0; 1_000_000]);
+    while read < LENGTH {
+        let more = slow.read(&mut buffer).await.unwrap();
+        assert!(more > 0, "closed after {read} bytes");
+        read += more;
+    }
+    // Once it is written, the connection waits as others do.
+    for _ in 0..2 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    while slow.read(&mut buffer).await.unwrap() > 0 {}
+}
+
+#[tokio::test]
+async fn request_of_no_session_over_the_limit_of_its_address_is_refused() {
+    let mut limits = unpaced();
+    limits.connections_per_address = 1;
+    let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, released) = (begun.clone(), release.clone());
+    let slow = axum::routing::get(async move || {
+        begins.notify_one();
+        released.notified().await;
+        "done"
+    });
+    let routes = axum::Router::new().route("/slow", slow);
+    let server = Server::with_routes(Test::default(), limits, routes).await;
+    let address = server.address;
+    let poller = Poller::connect(address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    let first = tokio::spawn(async move { fetch(address, "/slow", "").await });
+    begun.notified().await;
+    let (head, body) = fetch(address, "/", "").await;
+    assert!(head.starts_with("HTTP/1.1 429"), "{head}");
+    assert!(body.contains(r#""limit":"connections_per_address""#), "{body}");
+    poller.send(r#"427["dialogue:listRooms"]"#).await;
+    assert!(fetch(address, "/dialogue/ready", "").await.0.starts_with("HTTP/1.1 200"));
+    release.notify_one();
+    assert_eq!(first.await.unwrap().1, "done");
+    while !fetch(address, "/", "").await.0.starts_with("HTTP/1.1 404") {}
+}
+
+#[tokio::test]
+async fn refusals_of_a_proxy_that_is_not_named_are_logged_once() {
+    let (lines, _guard) = log(Level::WARN);
+    let mut limits = unpaced();
+    limits.connections_per_address = 1;
+    let server = Server::with_limits(Lobby::default(), limits).await;
+    let _ann = server.guest("ann").await;
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        let forwarded = format!("x-forwarded-for: {client}\r\n");
+        let (head, _) = fetch(server.address, OPEN, &forwarded).await;
+        assert!(head.starts_with("HTTP/1.1 429"), "{head}");
+    }
+    let lines = lines.take();
+    let refusals: Vec<_> = lines.iter().filter(|line| line.contains("limit=")).collect();
+    let [line] = &refusals[..] else { panic!("{lines:?}") };
+    for part in ["127.0.0.1", "connections_per_address", "X-Forwarded-For", "Builder::proxies"] {
+        assert!(line.contains(part), "{line}");
+    }
+    assert_eq!(server.dialogue.stats().refused, 2);
 }
 
 #[tokio::test]
@@ -186,7 +392,15 @@ async fn a_server_holds_only_so_many_connections() {
     let server = Server::with_limits(Lobby::default(), limits).await;
     let ann = server.guest("ann").await;
     let (head, _) = fetch(server.address, "/", "").await;
-    assert!(head.is_empty() || head.starts_with("HTTP/1.1 503"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        // To close with the request unread would be a reset, which may discard the answer.
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    }
     drop(ann);
     while !fetch(server.address, "/", "").await.0.starts_with("HTTP/1.1 404") {}
 }
@@ -380,11 +594,11 @@ async fn long_answer_over_the_memory_of_its_address_is_rejected_and_ends_with_it
     let eve = Poller::connect(server.address, r#"{"userId":"eve"}"#, "").await.unwrap();
     let mut upload = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
-        "POST /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\ncontent-length: 790000\r\n\r\n4",
+        "POST /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\ncontent-length: 750000\r\n\r\n4",
         eve.session_id
     );
     upload.write_all(head.as_bytes()).await.unwrap();
-    upload.write_all(&vec![b'x'; 780_000]).await.unwrap();
+    upload.write_all(&vec![b'x'; 740_000]).await.unwrap();
     let refused = loop {
         let answer = ann.ask("dialogue:listRooms", Value::Null).await;
         if answer["ok"] == false {

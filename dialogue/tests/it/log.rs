@@ -10,6 +10,7 @@ use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
+    app::Test,
     lobby::{Lobby, Say, hall},
     peer::Peer,
     server::Server,
@@ -59,6 +60,16 @@ pub fn log(level: Level) -> (Lines, tracing::subscriber::DefaultGuard) {
 const LIAR: &str = r#"eve"} ERROR fake"#;
 
 #[tokio::test]
+async fn server_that_listens_logs_its_address() {
+    let (lines, _guard) = log(Level::INFO);
+    let server = Server::start(Lobby::default()).await;
+    server.guest("ann").await;
+    let logged = lines.take();
+    let expected = format!("listening on http://{}", server.address);
+    assert!(logged.iter().any(|line| line.ends_with(&expected)), "{logged:?}");
+}
+
+#[tokio::test]
 async fn there_is_one_line_per_event_within_the_spans_that_led_to_it() {
     let (lines, _guard) = log(Level::DEBUG);
     let server = Server::start(Lobby::default()).await;
@@ -90,6 +101,35 @@ async fn there_is_one_line_per_event_within_the_spans_that_led_to_it() {
     let logged = of_events(lines.take());
     let [line] = &*logged else { panic!("{logged:?}") };
     assert!(line.contains(r#"from="eve\"} ERROR fake""#), "{line}");
+}
+
+#[tokio::test]
+async fn duplicate_trigger_is_logged_as_one_and_handled_once() {
+    let (lines, _guard) = log(Level::TRACE);
+    let server = Server::start(Test::default()).await;
+    let mut ann = server.join("ann", "general").await;
+    ann.join("open").await;
+    // One room has hooks that see an event before it is stored; in the other one, the store finds out.
+    for room in ["general", "open"] {
+        lines.take();
+        let data = json!({ "text": "hi" });
+        let trigger = json!({ "roomId": room, "event": "message", "data": data, "key": "k" });
+        for _ in 0..2 {
+            assert_eq!(ann.ask("dialogue:trigger", trigger.clone()).await["ok"], true);
+        }
+        let of_events = |line: &String| line.contains("dialogue::event");
+        let logged: Vec<_> = lines.take().into_iter().filter(of_events).collect();
+        let [event, body, duplicate] = &*logged else { panic!("{logged:?}") };
+        assert!(event.contains(r#"event="message" from="ann" recipients=1"#), "{event}");
+        assert!(body.contains("TRACE"), "{body}");
+        let expected = format!(r#"room={room:?} event="message" from="ann" duplicate=true"#);
+        assert!(duplicate.contains(&expected), "{duplicate}");
+    }
+    server.settled(|stats| stats.queued == 0).await;
+    let notes = server.dialogue.app().notes();
+    for note in ["before hi", "on hi from ann", "second on hi", "open: hi"] {
+        assert_eq!(notes.iter().filter(|own| *own == note).count(), 1, "{notes:?}");
+    }
 }
 
 #[tokio::test]

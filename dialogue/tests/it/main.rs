@@ -14,6 +14,9 @@ mod delivery;
 mod dispatch;
 mod ended;
 mod examples;
+#[cfg(unix)]
+mod files;
+mod finite;
 mod history;
 mod hooks;
 mod http;
@@ -23,11 +26,14 @@ mod log;
 mod membership;
 mod model;
 mod names;
+mod order;
 mod origins;
 mod owners;
 mod payload;
 mod peer;
 mod polling;
+#[path = "../support/process.rs"]
+mod process;
 mod protocol_crate;
 mod rate_limiter;
 mod recovery;
@@ -39,8 +45,10 @@ mod server;
 mod sessions;
 mod shaky;
 mod shapes;
+mod shared;
 #[path = "../support/skipped.rs"]
 mod skipped;
+mod slow;
 mod stop;
 mod store;
 mod threats;

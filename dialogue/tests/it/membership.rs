@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use dialogue::RoomConfig;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Test, general},
+    app::{Message, Test, general},
     peer::{Incoming, Peer},
     server::{Server, unpaced},
 };
@@ -286,4 +287,77 @@ async fn every_count_returns_to_where_it_was() {
         }
     }
     assert_eq!(server.settled(|stats| *stats == before).await, before);
+}
+
+#[tokio::test]
+async fn join_that_names_unknown_events_gets_the_others_and_is_told() {
+    let server = Server::start(Test::default()).await;
+    let (mut ann, mut bob) = (server.connect("ann").await, server.connect("bob").await);
+    let names = json!(["old", "message", "older", "old"]);
+    let join = json!({ "roomId": "general", "subscribe": names });
+    let joined = ann.ask("dialogue:join", join.clone()).await;
+    assert_eq!((&joined["ok"], &joined["subscriptions"]), (&json!(true), &json!(["message"])));
+    assert_eq!(joined["unknownEvents"], json!(["old", "older"]));
+    assert_eq!(bob.join("general").await.get("unknownEvents"), None);
+    bob.trigger("general", "message", json!({ "text": "hi" })).await;
+    assert_eq!(ann.message().await["event"], "message");
+    // The answer of one is not another's.
+    let joined = bob.ask("dialogue:join", json!({ "roomId": "general", "subscribe": ["message"] }));
+    assert_eq!(joined.await.get("unknownEvents"), None);
+    let joined = bob.ask("dialogue:join", join).await;
+    assert_eq!(joined["unknownEvents"], json!(["old", "older"]));
+}
+
+#[tokio::test]
+async fn join_that_names_only_unknown_events_is_of_a_member_without_subscriptions() {
+    let server = Server::start(Test::default()).await;
+    let mut ann = server.connect("ann").await;
+    let join = json!({ "roomId": "general", "subscribe": ["old"] });
+    let joined = ann.ask("dialogue:join", join.clone()).await;
+    assert_eq!((&joined["ok"], &joined["subscriptions"]), (&json!(true), &json!([])));
+    let stats = server.dialogue.stats();
+    assert_eq!((stats.members, stats.subscriptions), (1, 0));
+    // Without an acknowledgement, the event that answers says so.
+    ann.emit("dialogue:join", join).await;
+    let joined = json!({ "roomId": "general", "roomName": "General", "unknownEvents": ["old"] });
+    assert_eq!(ann.event().await, ("dialogue:joined".to_owned(), joined));
+    // A name that no event can have is no other version's.
+    let join = json!({ "roomId": "general", "subscribe": ["dialogue:event"] });
+    assert_eq!(ann.ask("dialogue:join", join).await["code"], "INVALID_REQUEST");
+}
+
+#[tokio::test]
+async fn join_with_more_names_than_a_member_may_have_loses_the_names_beyond_and_never_the_room() {
+    let mut limits = unpaced();
+    limits.subscriptions_per_room = 3;
+    let server = Server::with_limits(Test::default(), limits).await;
+    let yard = RoomConfig::new("Yard").event::<Message>().events_any().subscribe(["message"]);
+    server.dialogue.create_room("yard", yard).await.unwrap();
+    let mut ann = server.connect("ann").await;
+    let mut join = async |names: Value, defaults: bool| {
+        let join = json!({ "roomId": "yard", "subscribe": names, "defaults": defaults });
+        let joined = ann.ask("dialogue:join", join).await;
+        assert_eq!(joined["ok"], true, "{joined}");
+        (joined["subscriptions"].clone(), joined.get("unknownEvents").cloned())
+    };
+    // The most names that there may be, and the defaults.
+    let joined = join(json!(["a", "b", "c"]), true).await;
+    assert_eq!(joined, (json!(["message", "a", "b", "c"]), None));
+    let joined = join(json!(["a", "b", "message", "c", "d", "e", "d"]), true).await;
+    assert_eq!(joined, (json!(["message", "a", "b", "c"]), Some(json!(["d", "e"]))));
+    let joined = join(json!(["a", "b", "c", "message"]), false).await;
+    assert_eq!(joined, (json!(["a", "b", "c"]), Some(json!(["message"]))));
+    assert_eq!(server.dialogue.stats().subscriptions, 3);
+}
+
+#[tokio::test]
+async fn join_with_defaults_and_names_is_subscribed_to_both() {
+    let server = Server::start(Test::default()).await;
+    let mut ann = server.connect("ann").await;
+    let join = json!({ "roomId": "general", "subscribe": ["typing", "old"], "defaults": true });
+    let joined = ann.ask("dialogue:join", join).await;
+    assert_eq!(joined["subscriptions"], json!(["message", "notice", "typing"]));
+    assert_eq!(joined["unknownEvents"], json!(["old"]));
+    let join = json!({ "roomId": "open", "subscribe": ["a"], "defaults": true });
+    assert_eq!(ann.ask("dialogue:join", join).await["ok"], true);
 }

@@ -9,8 +9,10 @@ use tokio_tungstenite::{
     connect_async,
     tungstenite::{Error as WsError, client::IntoClientRequest, http::HeaderValue},
 };
+use tracing::Level;
 
 use crate::{
+    log::log,
     polling::{Poller, fetch, request},
     server::Server,
 };
@@ -151,6 +153,26 @@ async fn only_pages_of_the_server_itself_may_connect() {
     }
     assert_eq!(poll(&server, Some("https://evil.example.com")).await.0, 403);
     assert_eq!(upgrade(&server, None).await, 101);
+}
+
+#[tokio::test]
+async fn forwarded_host_of_a_trusted_proxy_is_the_servers_own() {
+    let forwarded = "origin: https://chat.org\r\nx-forwarded-host: chat.org\r\n";
+    for (proxies, status) in
+        [(vec!["127.0.0.0/8"], "200"), (vec!["10.0.0.1"], "403"), (vec![], "403")]
+    {
+        let (lines, _guard) = log(Level::INFO);
+        let builder = Dialogue::builder(Shop).cors(Cors::same_origin());
+        let server = Server::built(builder.proxies(proxies.clone()), Router::new()).await;
+        let told = lines.take().iter().filter(|line| line.contains("X-Forwarded-Host")).count();
+        assert_eq!(told, usize::from(!proxies.is_empty()), "{proxies:?}");
+        let open = "/socket.io/?EIO=4&transport=polling";
+        let (head, body) = fetch(server.address, open, forwarded).await;
+        assert!(head.contains(status), "{proxies:?}: {head}");
+        if status == "403" {
+            assert!(body.contains("the server's host is `x` by `Host`"), "{body}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -277,6 +277,99 @@ fn a_variant_has_the_rules_of_what_it_holds() {
     assert!(Internal::Point.check().is_ok());
 }
 
+/// An enum without `Validate`: validator's `nested` does not take it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Payload)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum Drawn {
+    OfItem(Item),
+    Named { first_item: Item, all_items: Option<Vec<Item>> },
+    Two(u32, Item),
+    Point,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Payload)]
+struct Pair(Item, Box<Item>);
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Event)]
+#[serde(rename_all = "camelCase")]
+struct Canvas {
+    one_drawn: Drawn,
+    all_drawn: Vec<Drawn>,
+    by_key: HashMap<String, Option<Box<Drawn>>>,
+    a_pair: Pair,
+    #[serde(flatten)]
+    in_place: Layer,
+}
+
+/// Its own rules run, and what validator knows nothing of.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Payload)]
+struct Layer {
+    deep: Around<Drawn>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Validate, Event)]
+struct Gallery {
+    #[validate(nested)]
+    rooms: Vec<Hall>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, Validate, Payload)]
+struct Hall {
+    #[validate(range(min = 1))]
+    number: u32,
+    drawn: Drawn,
+}
+
+fn point() -> Value {
+    json!("point")
+}
+
+fn canvas(changes: &Value) -> Value {
+    let good = json!({ "unitPrice": 1 });
+    let mut canvas = json!({
+        "oneDrawn": point(), "allDrawn": [], "byKey": {}, "aPair": [good, good], "deep": point(),
+    });
+    canvas.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    canvas
+}
+
+#[test]
+fn field_without_nested_has_the_rules_of_the_enum_or_newtype_it_holds() {
+    let (bad, good) = (json!({ "unitPrice": 0 }), json!({ "unitPrice": 1 }));
+    assert!(Canvas::parse(&canvas(&json!({})).to_string()).is_ok());
+    for (changes, path) in [
+        (json!({ "oneDrawn": { "ofItem": bad } }), "oneDrawn.ofItem.unitPrice"),
+        (json!({ "allDrawn": [point(), { "two": [0, bad] }] }), "allDrawn[1].two[1].unitPrice"),
+        (json!({ "byKey": { "a": { "ofItem": bad } } }), "byKey.a.ofItem.unitPrice"),
+        (json!({ "aPair": [good, bad] }), "aPair[1].unitPrice"),
+        (json!({ "deep": { "ofItem": bad } }), "deep.ofItem.unitPrice"),
+    ] {
+        let issues = issues_of::<Canvas>(&canvas(&changes));
+        assert_eq!(paths(&issues), [(path, "range")], "{changes}");
+    }
+}
+
+#[test]
+fn variant_with_several_fields_has_the_rules_of_what_it_holds() {
+    let (bad, good) = (json!({ "unitPrice": 0 }), json!({ "unitPrice": 1 }));
+    let drawn = |drawn: Value| issues_of::<Canvas>(&canvas(&json!({ "oneDrawn": drawn })));
+    let issues = drawn(json!({ "named": { "firstItem": bad, "allItems": null } }));
+    assert_eq!(paths(&issues), [("oneDrawn.named.firstItem.unitPrice", "range")]);
+    let issues = drawn(json!({ "named": { "firstItem": good, "allItems": [bad] } }));
+    assert_eq!(paths(&issues), [("oneDrawn.named.allItems[0].unitPrice", "range")]);
+    let issues = drawn(json!({ "two": [0, bad] }));
+    assert_eq!(paths(&issues), [("oneDrawn.two[1].unitPrice", "range")]);
+}
+
+#[test]
+fn enum_within_a_nested_struct_has_the_rules_of_what_it_holds() {
+    let hall = |number: u32, price: u32| json!({ "rooms": [{ "number": number, "drawn": { "ofItem": { "unitPrice": price } } }] });
+    assert!(Gallery::parse(&hall(1, 1).to_string()).is_ok());
+    let path = |payload| issues_of::<Gallery>(&payload)[0].path.clone();
+    assert_eq!(path(hall(1, 0)), "rooms[0].drawn.ofItem.unitPrice");
+    assert_eq!(path(hall(0, 1)), "rooms[0].number");
+}
+
 #[test]
 fn issues_of_what_is_held_are_in_order_and_short() {
     let list = |bad: usize| HeldList((0..bad).map(|_| Item { unit_price: 0 }).collect());

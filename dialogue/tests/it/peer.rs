@@ -220,7 +220,7 @@ impl Peer {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(20), self.socket.next());
             match next.await.expect("something within 20 s") {
-                Some(Ok(Message::Text(text))) if text == "2" => self.send_text("3").await,
+                Some(Ok(Message::Text(text))) if text == "2" => self.try_send_text("3").await,
                 Some(Ok(Message::Text(text))) if text == "1" => return None,
                 Some(Ok(Message::Text(text))) => return Some(text.to_string()),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,

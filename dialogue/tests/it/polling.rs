@@ -27,6 +27,8 @@ pub async fn fetch(address: SocketAddr, path: &str, headers: &str) -> (String, S
 
 pub struct Poller {
     pub address: SocketAddr,
+    /// Where Socket.IO is.
+    pub endpoint: String,
     pub session_id: String,
     /// What came with the CONNECT reply.
     early: Mutex<Vec<String>>,
@@ -35,10 +37,22 @@ pub struct Poller {
 impl Poller {
     /// Connects; an error is the connect error's JSON.
     pub async fn connect(address: SocketAddr, auth: &str, headers: &str) -> Result<Self, Value> {
-        let (_, open) = fetch(address, "/socket.io/?EIO=4&transport=polling", headers).await;
+        Self::connect_at(address, "/socket.io", auth, headers).await
+    }
+
+    /// Connects where Socket.IO has another path.
+    pub async fn connect_at(
+        address: SocketAddr,
+        endpoint: &str,
+        auth: &str,
+        headers: &str,
+    ) -> Result<Self, Value> {
+        let path = format!("{endpoint}/?EIO=4&transport=polling");
+        let (_, open) = fetch(address, &path, headers).await;
         let open: Value = serde_json::from_str(&open[1..]).unwrap();
         assert_eq!(open["maxPayload"], 1_000_000);
-        let poller = Self::of(address, open["sid"].as_str().unwrap());
+        let mut poller = Self::of(address, open["sid"].as_str().unwrap());
+        poller.endpoint = endpoint.to_owned();
         poller.send(&format!("40{auth}")).await;
         let mut packets = poller.poll().await;
         let reply = packets.remove(0);
@@ -55,11 +69,12 @@ impl Poller {
 
     /// Whoever claims to have this session.
     pub fn of(address: SocketAddr, session_id: &str) -> Self {
-        Self { address, session_id: session_id.to_owned(), early: Mutex::default() }
+        let endpoint = "/socket.io".to_owned();
+        Self { address, endpoint, session_id: session_id.to_owned(), early: Mutex::default() }
     }
 
     fn path(&self) -> String {
-        format!("/socket.io/?EIO=4&transport=polling&sid={}", self.session_id)
+        format!("{}/?EIO=4&transport=polling&sid={}", self.endpoint, self.session_id)
     }
 
     /// Sends packets; returns what the server makes of it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use dialogue::{Dialogue, Limits};
+use dialogue::{Dialogue, Limits, store::Memory};
 use serde_json::{Value, json};
 use tokio::sync::{Barrier, Semaphore};
 
@@ -150,6 +150,28 @@ async fn a_part_of_what_was_missed_is_not_told() {
 }
 
 #[tokio::test]
+async fn unrecovered_join_with_since_answers_the_last_event_of_names_that_are_kept_no_more() {
+    let store = Memory::new().bytes(100_000);
+    let builder = Dialogue::builder(Test::default()).limits(unpaced()).store(store);
+    let server = Server::built(builder, Router::new()).await;
+    let joined = server.connect("ann").await.join("general").await;
+    notify(&server, 1..=1).await;
+    // More than the room remembers by itself, and than the store keeps of all events.
+    for _ in 0..300 {
+        let message = Message::new(&"x".repeat(1_000));
+        server.dialogue.room(general::Room).trigger(message).await.unwrap();
+    }
+    let mut ann = server.connect("ann").await;
+    let back = rejoin(&mut ann, &position(&joined)).await;
+    assert_eq!(back["recovered"], false);
+    assert_eq!(back["last"], json!({ "message": 301, "notice": 1 }));
+    let notices = json!({ "roomId": "general", "eventName": "notice", "after": 0 });
+    let page = ann.ask("dialogue:getHistory", notices).await;
+    assert_eq!((&page["events"], &page["complete"]), (&json!([]), &json!(true)));
+    assert_eq!(server.connect("bob").await.join("general").await.get("last"), None);
+}
+
+#[tokio::test]
 async fn an_empty_room_is_found_as_it_was_left() {
     let server = Server::start(Test::default()).await;
     let mut ann = server.connect("ann").await;
@@ -259,7 +281,11 @@ async fn two_thousand_come_back_at_once_and_the_store_is_read_once_for_what_they
                 let place = queue.acquire().await.unwrap();
                 let mut peer = Peer::connect(address, r#"{"userId":"crowd"}"#).await.unwrap();
                 drop(place);
-                connected.wait().await;
+                // It answers heartbeats meanwhile.
+                tokio::select! {
+                    _ = connected.wait() => {}
+                    event = peer.event() => panic!("{event:?} before the join"),
+                }
                 // Of ten different places.
                 let seq = 10 + n % 10;
                 let back = rejoin(&mut peer, &json!({ "epoch": epoch, "seq": seq })).await;

@@ -24,6 +24,14 @@ fn every_test_that_the_table_names_exists() {
                     ("dialogue/tests/recursion/main.rs".to_owned(), Some(test))
                 }
                 Some(("page", file)) => (format!("browser-tests/{file}.test.ts"), None),
+                Some(("unit", test)) => {
+                    let (file, test) = test.split_once("::").unwrap();
+                    (format!("dialogue/src/{file}.rs"), Some(test))
+                }
+                Some(("store", test)) if !test.starts_with(':') => {
+                    let (file, test) = test.split_once("::").unwrap();
+                    (format!("dialogue/tests/store/{file}.rs"), Some(test))
+                }
                 Some(("attacks", test)) => {
                     ("dialogue/tests/attacks/main.rs".to_owned(), test.strip_prefix(':'))
                 }

@@ -196,7 +196,7 @@ struct Unknown {
     few: Option<BTreeMap<String, u8>>,
     #[validate(length(max = 4), contains(pattern = "a"), regex(path = *WORD))]
     word: Word,
-    #[validate(length(min = 2, code = "few"))]
+    #[validate(length(min = 2, code = "few"), nested)]
     #[serde(flatten)]
     more: BTreeMap<String, Tool>,
 }

@@ -31,6 +31,8 @@ struct Inner {
     blind: AtomicBool,
     panics: AtomicBool,
     open: watch::Sender<bool>,
+    /// The room whose appends wait.
+    held: watch::Sender<Option<&'static str>>,
     pub heads: AtomicUsize,
     pub reads: AtomicUsize,
     created: Mutex<Vec<LogId>>,
@@ -45,6 +47,7 @@ impl Default for Shaky {
             blind: AtomicBool::new(false),
             panics: AtomicBool::new(false),
             open: watch::Sender::new(true),
+            held: watch::Sender::new(None),
             heads: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
             created: Mutex::default(),
@@ -80,6 +83,11 @@ impl Shaky {
     /// Whether calls go on, or wait until they may.
     pub fn set_open(&self, open: bool) {
         self.0.open.send_replace(open);
+    }
+
+    /// Has the appends of one room wait, or those of none.
+    pub fn hold(&self, room: Option<&'static str>) {
+        self.0.held.send_replace(room);
     }
 
     /// Deletes every log that was created.
@@ -158,6 +166,8 @@ impl Store for Shaky {
 
     async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {
         self.enter().await?;
+        let mut held = self.0.held.subscribe();
+        held.wait_for(|held| *held != Some(&*batch.log.room)).await.unwrap();
         let appended = self.0.memory.append(batch).await;
         let deaf = self.0.deaf.load(Ordering::SeqCst);
         if deaf { Err(StoreError::new("told to, after all")) } else { appended }

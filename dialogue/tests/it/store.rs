@@ -1,12 +1,13 @@
 //! What becomes of a room whose store fails.
 
 use axum::Router;
-use dialogue::{DeleteError, Dialogue, HistoryError, RoomConfig, TriggerError};
+use dialogue::{DeleteError, Dialogue, HistoryError, RoomConfig, TriggerError, store::Sqlite};
 use serde_json::json;
 
 use crate::{
     app::{Message, Notice, Test, doc, general},
     peer::Peer,
+    polling::fetch,
     server::{Server, unpaced},
     shaky::Shaky,
 };
@@ -186,7 +187,7 @@ async fn a_room_whose_log_cannot_be_deleted_stays() {
     assert_eq!(ann.trigger("doc:1", "message", hi()).await["seq"], 2);
     assert_eq!(server.dialogue.delete_room("doc:1").await, Ok(()));
     let room = server.dialogue.room(doc::Room { id: 1 });
-    assert_eq!(room.history::<Message>(0..10).await.unwrap(), []);
+    assert_eq!(room.history::<Message>(0..10).await.unwrap().events, []);
 }
 
 #[tokio::test]
@@ -335,4 +336,56 @@ async fn epoch_that_cannot_be_ended_yet_ends_once_the_store_is_back() {
     let position = hear(&mut ann, "dialogue:position").await;
     assert_ne!(position["epoch"], before["epoch"]);
     assert_eq!(ann.trigger("general", "message", hi()).await["seq"], 4);
+}
+
+/// Waits until `/dialogue/ready` is answered with this status and this text.
+async fn answers(server: &Server<Test>, status: &str, text: &str) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let (head, body) = fetch(server.address, "/dialogue/ready", "").await;
+        if head.starts_with(&format!("HTTP/1.1 {status}")) && body == text {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{head} {body}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn server_whose_database_was_replaced_is_not_ready_and_resets_clients_when_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    // An older copy of the same log.
+    let serve = async || {
+        let store = Sqlite::open(path("chat.db")).await.unwrap();
+        let builder = Dialogue::builder(Test::default()).limits(unpaced()).store(store);
+        Server::built(builder, Router::new()).await
+    };
+    let server = serve().await;
+    server.dialogue.room(general::Room).trigger(Message::new("old")).await.unwrap();
+    assert!(server.dialogue.stop(std::time::Duration::from_secs(10)).await);
+    drop(server);
+    std::fs::copy(path("chat.db"), path("copy.db")).unwrap();
+
+    let server = serve().await;
+    answers(&server, "200", "ready").await;
+    let mut ann = server.join("ann", "general").await;
+    let lost = ann.trigger("general", "message", hi()).await;
+    assert_eq!(lost["seq"], 2);
+    assert_eq!(ann.message().await["seq"], 2);
+    std::fs::rename(path("chat.db"), path("away.db")).unwrap();
+    assert_eq!(ann.trigger("general", "message", hi()).await["code"], "STORE_UNAVAILABLE");
+    answers(&server, "503", "store unavailable").await;
+    assert_eq!(ann.trigger("general", "ping", json!(null)).await, json!({ "ok": true }));
+
+    std::fs::rename(path("copy.db"), path("chat.db")).unwrap();
+    answers(&server, "200", "ready").await;
+    let next = ann.trigger("general", "message", hi()).await;
+    assert_eq!((&next["ok"], &next["seq"]), (&json!(true), &json!(2)));
+    assert_ne!(next["epoch"], lost["epoch"], "no number is two events'");
+    let since = json!({ "epoch": lost["epoch"], "seq": 2 });
+    let mut bob = server.connect("bob").await;
+    let joined = bob.ask("dialogue:join", json!({ "roomId": "general", "since": since })).await;
+    assert_eq!(joined["recovered"], false, "{joined}");
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use axum::{Router, routing::get};
 use dialogue::Dialogue;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
@@ -19,9 +20,10 @@ use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message as Frame},
 };
+use tower::Layer;
 
 use crate::{
-    app::Test,
+    app::{Message, Test, doc},
     peer::Peer,
     polling::{Poller, fetch, request},
     server::{Server, unpaced},
@@ -31,8 +33,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a WebSocket for a client that polls; an error is the status of the answer.
 async fn upgrade(poller: &Poller) -> Result<Socket, u16> {
-    let (address, sid) = (poller.address, &poller.session_id);
-    let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket&sid={sid}");
+    let Poller { address, endpoint, session_id: sid, .. } = poller;
+    let url = format!("ws://{address}{endpoint}/?EIO=4&transport=websocket&sid={sid}");
     match connect_async(url).await {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Http(answer)) => Err(answer.status().as_u16()),
@@ -45,9 +47,16 @@ async fn probe(socket: &mut Socket) {
     assert_eq!(next(socket).await, "3probe");
 }
 
+/// The next packet that is no heartbeat.
 async fn next(socket: &mut Socket) -> String {
-    let next = tokio::time::timeout(Duration::from_secs(10), socket.next()).await;
-    next.unwrap().unwrap().unwrap().into_text().unwrap().to_string()
+    loop {
+        let next = tokio::time::timeout(Duration::from_secs(10), socket.next()).await;
+        let text = next.unwrap().unwrap().unwrap().into_text().unwrap();
+        if text != "2" {
+            return text.to_string();
+        }
+        socket.send(Frame::text("3")).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -95,6 +104,148 @@ async fn polling_session_whose_websocket_closes_after_the_probe_ends() {
     let path = format!("/socket.io/?EIO=4&transport=polling&sid={}", poller.session_id);
     let (head, _) = fetch(server.address, &path, "").await;
     assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+}
+
+/// Listens on a free port and serves, as an app does by hand.
+async fn serve(router: Router) -> SocketAddr {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(dialogue::listen(tcp), router).await.unwrap() });
+    address
+}
+
+#[tokio::test]
+async fn layer_in_a_nested_router_serves_socket_io_and_its_documents_under_the_prefix() {
+    let chat = Dialogue::builder(Test::default()).path("/api/ws");
+    let chat = chat.limits(unpaced()).build().await.unwrap();
+    let own = Router::new().route("/own", get(async || "own"));
+    let app = Router::new().nest_service("/app", chat.layer().layer(own));
+    let app = app.route("/", get(async || "outside"));
+    let address = serve(app).await;
+    assert_eq!(fetch(address, "/", "").await.1, "outside");
+    assert_eq!(fetch(address, "/app/own", "").await.1, "own");
+    assert_eq!(fetch(address, "/app/dialogue/ready", "").await.1, "ready");
+    let (head, _) = fetch(address, "/app/dialogue/client.js", "").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    for elsewhere in ["/socket.io/", "/api/ws/", "/app/socket.io/", "/dialogue/ready"] {
+        let path = format!("{elsewhere}?EIO=4&transport=polling");
+        let (head, _) = fetch(address, &path, "").await;
+        assert!(head.starts_with("HTTP/1.1 404"), "{path}: {head}");
+    }
+
+    let ann = r#"{"userId":"ann"}"#;
+    let poller = Poller::connect_at(address, "/app/api/ws", ann, "").await.unwrap();
+    poller.poll().await;
+    let mut socket = upgrade(&poller).await.unwrap();
+    probe(&mut socket).await;
+    socket.send(Frame::text("5")).await.unwrap();
+    socket.send(Frame::text(r#"427["dialogue:listRooms"]"#)).await.unwrap();
+    while !next(&mut socket).await.starts_with("437") {}
+    // One that ends while it upgrades.
+    let poller = Poller::connect_at(address, "/app/api/ws", ann, "").await.unwrap();
+    let mut socket = upgrade(&poller).await.unwrap();
+    probe(&mut socket).await;
+    drop(socket);
+    let path = format!("/app/api/ws/?EIO=4&transport=polling&sid={}", poller.session_id);
+    while !fetch(address, &path, "").await.0.starts_with("HTTP/1.1 400") {}
+}
+
+#[tokio::test]
+async fn invalid_path_of_socket_io_is_rejected_when_the_server_is_built() {
+    for path in
+        ["", "/", "api", "/api/", "//api", "/a//b", "/a?b", "/a b", "/ä", "/a/../b", "/dialogue/ws"]
+    {
+        let built = Dialogue::builder(Test::default()).path(path).build().await.map(drop);
+        assert!(matches!(built, Err(dialogue::Error::Path(text)) if text == path), "{path}");
+    }
+    Dialogue::builder(Test::default()).path("/dialogues/v1.0").build().await.unwrap();
+}
+
+#[tokio::test]
+async fn heartbeat_of_the_limits_is_in_the_handshake_and_ends_a_silent_client() {
+    let mut limits = unpaced();
+    limits.heartbeat_interval = Duration::from_millis(50);
+    limits.heartbeat_timeout = Duration::from_millis(150);
+    let server = Server::with_limits(Test::default(), limits).await;
+    let (_, open) = fetch(server.address, "/socket.io/?EIO=4&transport=polling", "").await;
+    let open: serde_json::Value = serde_json::from_str(&open[1..]).unwrap();
+    assert_eq!((&open["pingInterval"], &open["pingTimeout"]), (&json!(50), &json!(150)));
+    // It reads nothing, and so answers no heartbeat.
+    let _silent = server.connect("noted").await;
+    let notes = server.dialogue.app().noted(2).await;
+    assert_eq!(notes, ["connected", "disconnected TimedOut in []"]);
+}
+
+#[tokio::test]
+async fn heartbeat_out_of_range_is_rejected_when_the_server_is_built() {
+    for (interval, timeout, field) in [
+        (Duration::ZERO, Duration::from_secs(20), "heartbeat_interval"),
+        (Duration::from_secs(3_601), Duration::from_secs(20), "heartbeat_interval"),
+        (Duration::from_secs(25), Duration::ZERO, "heartbeat_timeout"),
+        (Duration::from_secs(25), Duration::MAX, "heartbeat_timeout"),
+    ] {
+        let mut limits = unpaced();
+        (limits.heartbeat_interval, limits.heartbeat_timeout) = (interval, timeout);
+        let built = Dialogue::builder(Test::default()).limits(limits).build().await.map(drop);
+        let error = built.unwrap_err();
+        assert!(matches!(error, dialogue::Error::Limit { limit, .. } if limit == field), "{error}");
+        assert!(error.to_string().contains("from 1 ms to 1 h"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn packets_that_a_poll_had_no_room_for_arrive_after_the_upgrade() {
+    const ROOMS: u32 = 7;
+    let mut limits = unpaced();
+    // More than one poll takes.
+    limits.outgoing_bytes = 100 * limits.payload;
+    let server = Server::with_limits(Test::default(), limits).await;
+    for id in 0..ROOMS {
+        let room = server.dialogue.room(doc::Room { id });
+        for _ in 0..120 {
+            room.trigger(Message::new(&"x".repeat(1_900))).await.unwrap();
+        }
+    }
+    let poller = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    poller.poll().await;
+    let join = |n| format!("42{n}{}", json!(["dialogue:join", { "roomId": format!("doc:{n}") }]));
+    let joins: Vec<_> = (0..ROOMS).map(join).collect();
+    poller.send(&joins.join("\u{1e}")).await;
+    server.settled(|stats| stats.members == ROOMS as usize).await;
+
+    let mut answers = poller.poll().await;
+    assert!((1..ROOMS as usize).contains(&answers.len()), "{} answers fit a poll", answers.len());
+    let mut socket = upgrade(&poller).await.unwrap();
+    probe(&mut socket).await;
+    socket.send(Frame::text("5")).await.unwrap();
+    while answers.len() < ROOMS as usize {
+        answers.push(next(&mut socket).await);
+    }
+    for (n, answer) in answers.iter().enumerate() {
+        assert!(answer.starts_with(&format!(r#"43{n}[{{"ok":true"#)), "{n}: {answer:.80}");
+    }
+}
+
+#[tokio::test]
+async fn answer_to_a_poll_has_up_to_16_384_bytes() {
+    let server = Server::start(Test::default()).await;
+    let poller = Poller::connect(server.address, r#"{"userId":"ann"}"#, "").await.unwrap();
+    poller.send(r#"420["dialogue:join",{"roomId":"general"}]"#).await;
+    while !poller.poll().await.iter().any(|packet| packet.starts_with("430")) {}
+    let mut bob = server.join("bob", "general").await;
+    for n in 0..60 {
+        let text = format!("{n} {}", "x".repeat(1_000));
+        assert_eq!(bob.trigger("general", "message", json!({ "text": text })).await["ok"], true);
+    }
+    let (mut packets, mut polls) = (0, 0);
+    while packets < 60 {
+        let answer = poller.poll().await;
+        let bytes: usize = answer.iter().map(|packet| packet.len() + 1).sum();
+        assert!(bytes <= 16_384, "{bytes}");
+        packets += answer.iter().filter(|packet| packet.contains("xxx")).count();
+        polls += 1;
+    }
+    assert!(polls >= 4, "{polls}");
 }
 
 #[tokio::test]

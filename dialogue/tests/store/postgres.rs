@@ -377,6 +377,25 @@ async fn what_cannot_be_connected_to_says_why() {
     assert!(missing.contains("database \"missing\" does not exist"), "{missing}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn pooler_that_shares_sessions_is_refused() {
+    if Schema::new().await.is_none() {
+        return;
+    }
+    let (Some(programs), Some(pooler)) = (server::find(), server::find_pooler()) else {
+        return skipped("install PostgreSQL's server programs and PgBouncer");
+    };
+    let server = Server::start(&programs).unwrap();
+    let shares = server.pool(&pooler, "transaction").unwrap();
+    let refused = Postgres::connect(shares.url()).await.unwrap_err().to_string();
+    assert!(refused.contains("pool_mode = session"), "{refused}");
+
+    let holds = server.pool(&pooler, "session").unwrap();
+    let store = Postgres::connect(holds.url()).await.unwrap();
+    conformance::check(&store).await;
+    store.close().await;
+}
+
 #[tokio::test]
 async fn passwords_are_not_shown() {
     let options = Postgres::options("postgres://chat:secret@db/chat");

@@ -1,6 +1,11 @@
 //! Logs in a file.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use dialogue::store::{Before, Sqlite, Store, StoreError, Synchronous, conformance};
 use futures_util::future::join_all;
@@ -74,6 +79,85 @@ async fn a_store_that_is_dropped_has_what_it_acknowledged() {
     drop(store);
     let store = Sqlite::open(folder.path().join("logs.db")).await.unwrap();
     sql::goes_on(&store, log).await;
+}
+
+/// What the folder of a database has, without the database itself.
+fn beside(folder: &Path) -> Vec<(String, u64)> {
+    let files = fs::read_dir(folder).unwrap().map(|file| {
+        let file = file.unwrap();
+        (file.file_name().into_string().unwrap(), file.metadata().unwrap().len())
+    });
+    files.filter(|(name, _)| name != "logs.db").collect()
+}
+
+/// Opens a copy of the file alone.
+async fn copied(folder: &Path) -> (Sqlite, TempDir) {
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(folder.join("logs.db"), copy.path().join("logs.db")).unwrap();
+    let store = Sqlite::open(copy.path().join("logs.db")).await.unwrap();
+    (store, copy)
+}
+
+#[tokio::test]
+async fn file_of_a_closed_store_that_was_read_has_everything_by_itself() {
+    let (store, folder) = open().await;
+    let log = sql::fill(&store).await;
+    store.close().await;
+    assert_eq!(beside(folder.path()), []);
+    sql::goes_on(&copied(folder.path()).await.0, log).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn file_of_a_dropped_store_has_everything_by_itself_soon_after() {
+    let (store, folder) = open().await;
+    let log = sql::fill(&store).await;
+    drop(store);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !beside(folder.path()).is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", beside(folder.path()));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    sql::goes_on(&copied(folder.path()).await.0, log).await;
+}
+
+/// Runs something on a runtime that ends with it.
+fn run<T>(runtime: &mut tokio::runtime::Builder, main: impl Future<Output = T>) -> T {
+    runtime.enable_all().build().unwrap().block_on(main)
+}
+
+#[test]
+fn file_of_a_store_whose_runtime_ended_has_everything_by_itself() {
+    use tokio::runtime::Builder;
+    for runtime in [Builder::new_current_thread, Builder::new_multi_thread] {
+        for keep in [true, false] {
+            let (log, folder, _kept) = run(&mut runtime(), async {
+                let (store, folder) = open().await;
+                let log = sql::fill(&store).await;
+                (log, folder, keep.then_some(store))
+            });
+            let left = beside(folder.path());
+            assert!(
+                left.iter().all(|(name, size)| name != "logs.db-wal" || *size == 0),
+                "{left:?}"
+            );
+            run(&mut runtime(), async {
+                sql::goes_on(&copied(folder.path()).await.0, log).await;
+            });
+        }
+    }
+}
+
+#[tokio::test]
+async fn copy_of_a_database_in_use_by_the_statement_in_the_guide_has_everything() {
+    let (store, folder) = open().await;
+    let log = sql::fill(&store).await;
+    let statement = "vacuum into 'copy.db'";
+    assert!(include_str!("../../../docs/guide.md").contains(statement));
+    let copy = folder.path().join("copy.db");
+    let statement = statement.replace("copy.db", copy.to_str().unwrap());
+    let mut other = connect(&folder).await;
+    query(AssertSqlSafe(statement)).execute(&mut other).await.unwrap();
+    sql::goes_on(&Sqlite::open(copy).await.unwrap(), log).await;
 }
 
 #[tokio::test]
@@ -269,4 +353,187 @@ async fn a_disk_that_cannot_be_written_says_so() {
     let error = Sqlite::open(&path).await.map(drop).unwrap_err().to_string();
     assert!(error.contains("logs.db` cannot be opened"), "{error}");
     assert!(error.contains("readonly") || error.contains("unable to open"), "{error}");
+}
+
+/// A database with what a crash leaves beside it, which can be read where it cannot be written.
+async fn crashed(disk: &Disk) -> PathBuf {
+    let path = |name: &str| disk.path().join(name);
+    let store = Sqlite::open(path("logs.db")).await.unwrap();
+    append(&store, "room", vec![event("room", "a", 0)]).await;
+    for end in ["", "-wal", "-shm"] {
+        fs::copy(path(&format!("logs.db{end}")), path(&format!("copy.db{end}"))).unwrap();
+    }
+    store.close().await;
+    path("copy.db")
+}
+
+#[tokio::test]
+async fn open_of_a_database_that_can_only_be_read_fails() {
+    let Some(disk) = Disk::mount(2_000_000) else { return };
+    let path = crashed(&disk).await;
+    disk.protect();
+    let error = Sqlite::open(&path).await.map(drop).unwrap_err().to_string();
+    assert!(error.contains("copy.db` cannot be opened"), "{error}");
+    assert!(error.contains("readonly"), "{error}");
+    disk.unprotect();
+    let store = Sqlite::open(path).await.unwrap();
+    assert_eq!(sql::head(&store, "room").await.seq, 1);
+}
+
+#[tokio::test]
+async fn open_on_a_full_disk_fails() {
+    let Some(disk) = Disk::mount(2_000_000) else { return };
+    let path = crashed(&disk).await;
+    let filler = disk.fill();
+    let error = Sqlite::open(&path).await.map(drop).unwrap_err().to_string();
+    assert!(error.contains("full"), "{error}");
+    fs::remove_file(filler).unwrap();
+    let store = Sqlite::open(path).await.unwrap();
+    assert_eq!(sql::head(&store, "room").await.seq, 1);
+}
+
+/// Waits until a store is ready, or says why it is not.
+async fn settled(store: &Sqlite, expected: Result<(), &str>) {
+    // A sweep finds out, too, ten seconds after the store was opened.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(8);
+    loop {
+        let ready = store.ready().map_err(|error| error.to_string());
+        match (&ready, expected) {
+            (Ok(()), Ok(())) => break,
+            (Err(why), Err(expected)) if why.contains(expected) => break,
+            _ => assert!(tokio::time::Instant::now() < deadline, "{ready:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn store_on_a_full_disk_is_ready_again_by_itself() {
+    let Some(disk) = Disk::mount(2_000_000) else { return };
+    let store = Sqlite::open(disk.path().join("logs.db")).await.unwrap();
+    let filler = disk.fill();
+    let refused = store.append(batch("room", vec![event("room", "a", 0)])).await;
+    assert!(refused.unwrap_err().to_string().contains("full"));
+    settled(&store, Err("full")).await;
+    fs::remove_file(filler).unwrap();
+    settled(&store, Ok(())).await;
+    append(&store, "room", vec![event("room", "a", 0)]).await;
+}
+
+#[tokio::test]
+async fn store_that_was_read_while_it_could_not_be_written_appends_when_it_can_be() {
+    let Some(disk) = Disk::mount(2_000_000) else { return };
+    let store = Sqlite::open(disk.path().join("logs.db")).await.unwrap();
+    append(&store, "room", vec![event("room", "a", 0)]).await;
+    let filler = disk.fill();
+    store.append(batch("room", vec![event("room", "a", 1)])).await.unwrap_err();
+    disk.cover();
+    settled(&store, Err("readonly")).await;
+    let _ = store.head(&"room".into()).await;
+    disk.uncover();
+    fs::remove_file(filler).unwrap();
+    settled(&store, Ok(())).await;
+    assert_eq!(position(&append(&store, "room", vec![event("room", "a", 1)]).await[0]).seq, 2);
+}
+
+#[cfg(unix)]
+mod moved {
+    use super::*;
+
+    const MOVED: &str = "was deleted or replaced";
+
+    #[tokio::test]
+    async fn append_to_a_file_that_was_moved_fails_until_it_is_back() {
+        let (store, folder) = open().await;
+        let path = folder.path().join("logs.db");
+        let log = sql::fill(&store).await;
+        fs::rename(&path, folder.path().join("away.db")).unwrap();
+        for _ in 0..3 {
+            let refused = store.append(batch("room", vec![event("room", "rare", 0)])).await;
+            assert!(refused.unwrap_err().to_string().contains(MOVED));
+        }
+        settled(&store, Err(MOVED)).await;
+        store.head(&"room".into()).await.unwrap_err();
+        assert!(!path.exists(), "no other file is made");
+        fs::rename(folder.path().join("away.db"), &path).unwrap();
+        settled(&store, Ok(())).await;
+        sql::goes_on(&store, log).await;
+    }
+
+    #[tokio::test]
+    async fn file_that_is_deleted_while_nothing_is_appended_is_noticed() {
+        let (store, folder) = open().await;
+        fs::remove_file(folder.path().join("logs.db")).unwrap();
+        settled(&store, Err(MOVED)).await;
+    }
+
+    #[tokio::test]
+    async fn file_that_was_replaced_is_used_in_other_epochs() {
+        let (store, folder) = open().await;
+        let path = |name: &str| folder.path().join(name);
+        append(&store, "room", vec![event("room", "a", 0)]).await;
+        let mut other = connect(&folder).await;
+        let copy = AssertSqlSafe(format!("vacuum into '{}'", path("copy.db").display()));
+        query(copy).execute(&mut other).await.unwrap();
+        other.close().await.unwrap();
+        append(&store, "room", vec![event("room", "a", 1)]).await;
+        let before = sql::head(&store, "room").await;
+        fs::rename(path("logs.db"), path("old.db")).unwrap();
+        fs::rename(path("copy.db"), path("logs.db")).unwrap();
+        let refused = store.append(batch("room", vec![event("room", "a", 2)])).await;
+        assert!(refused.unwrap_err().to_string().contains(MOVED));
+        settled(&store, Ok(())).await;
+        let after = sql::head(&store, "room").await;
+        assert_eq!((before.seq, after.seq), (2, 1));
+        assert_ne!(before.epoch, after.epoch, "the second event is another one now");
+        let next = append(&store, "room", vec![event("room", "a", 2)]).await;
+        assert_eq!((position(&next[0]).epoch, position(&next[0]).seq), (after.epoch, 2));
+        store.close().await;
+        for (file, epoch) in [("logs.db", after.epoch), ("old.db", before.epoch)] {
+            let store = Sqlite::open(path(file)).await.unwrap();
+            let head = sql::head(&store, "room").await;
+            assert_eq!((head.epoch, head.seq >= 2), (epoch, true), "{file}");
+        }
+    }
+
+    #[tokio::test]
+    async fn file_that_is_being_copied_into_place_is_not_opened_before_it_is_whole() {
+        let (store, folder) = open().await;
+        let path = folder.path().join("logs.db");
+        let log = sql::fill(&store).await;
+        let copy = folder.path().join("copy.db");
+        let mut other = connect(&folder).await;
+        let statement = AssertSqlSafe(format!("vacuum into '{}'", copy.display()));
+        query(statement).execute(&mut other).await.unwrap();
+        other.close().await.unwrap();
+        fs::remove_file(&path).unwrap();
+        let bytes = fs::read(&copy).unwrap();
+        let mut file = fs::File::create(&path).unwrap();
+        settled(&store, Err(MOVED)).await;
+        for part in bytes.chunks(bytes.len() / 20 + 1) {
+            file.write_all(part).unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let why = store.ready().unwrap_err().to_string();
+            assert!(why.contains(MOVED), "{why}");
+        }
+        settled(&store, Ok(())).await;
+        let (head, events) = sql::everything(&store, "room").await;
+        assert_ne!(head.epoch, log.0.epoch);
+        assert_eq!((head.seq, sql::seqs(&events)), (log.0.seq, sql::seqs(&log.1)));
+    }
+
+    #[tokio::test]
+    async fn store_whose_write_ahead_log_was_deleted_loses_nothing() {
+        let (store, folder) = open().await;
+        let log = sql::fill(&store).await;
+        fs::remove_file(folder.path().join("logs.db-wal")).unwrap();
+        while store.append(batch("other", vec![event("other", "a", 0)])).await.is_err() {}
+        settled(&store, Ok(())).await;
+        // What a crash would leave.
+        let left = tempfile::tempdir().unwrap();
+        for file in ["logs.db", "logs.db-wal"] {
+            let _ = fs::copy(folder.path().join(file), left.path().join(file));
+        }
+        sql::goes_on(&Sqlite::open(left.path().join("logs.db")).await.unwrap(), log).await;
+    }
 }

@@ -39,14 +39,40 @@ impl Disk {
 impl Disk {
     /// Lets nobody write any more.
     pub fn protect(&self) {
-        let mut mount = Command::new("mount");
-        mount.args(["-o", "remount,ro"]).arg(self.path());
-        assert!(mount.status().unwrap().success());
+        self.remount("ro");
     }
+
+    /// Lets everybody write again.
+    pub fn unprotect(&self) {
+        self.remount("rw");
+    }
+
+    /// Puts the same disk over itself, where it cannot be written. Unlike [`Disk::protect`], that is possible while
+    /// files are open.
+    pub fn cover(&self) {
+        mount(&["--bind"], &[self.path(), self.path()]);
+        mount(&["-o", "remount,bind,ro"], &[self.path()]);
+    }
+
+    /// Undoes that.
+    pub fn uncover(&self) {
+        assert!(Command::new("umount").arg("--lazy").arg(self.path()).status().unwrap().success());
+    }
+
+    fn remount(&self, access: &str) {
+        mount(&["-o", &format!("remount,{access}")], &[self.path()]);
+    }
+}
+
+fn mount(options: &[&str], paths: &[&Path]) {
+    assert!(Command::new("mount").args(options).args(paths).status().unwrap().success());
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
+        // Also what covers it, where a test failed.
+        let mut umount = Command::new("umount");
+        umount.arg("--lazy").arg(self.path());
+        while umount.output().is_ok_and(|output| output.status.success()) {}
     }
 }

@@ -1,11 +1,12 @@
 //! A `PostgreSQL` server in a folder of its own, which nobody else knows of. Of the standard library alone:
 //! `cargo xtask test` starts one too.
+#![allow(dead_code, reason = "each program uses a part of it")]
 
 use std::{
     env,
     fs::{self, File},
     io,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -26,6 +27,20 @@ pub(crate) fn find() -> Option<PathBuf> {
     folders.into_iter().find(|folder| {
         ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).is_file())
     })
+}
+
+/// Where `PgBouncer`'s program is.
+pub(crate) fn find_pooler() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Debian has it where only root looks.
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.map(|folder| folder.join("pgbouncer")).find(|program| program.is_file())
+}
+
+/// A `PgBouncer` in front of a server. It ends with this.
+pub(crate) struct Pooler {
+    port: u16,
+    process: Child,
 }
 
 /// A server, which ends with this, and its folder too.
@@ -53,8 +68,7 @@ impl Server {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("dialogue-postgres-{}-{count}", process::id());
         let folder = env::temp_dir().join(name);
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let server = Self { programs: programs.into(), folder, port, process: None };
+        let server = Self { programs: programs.into(), folder, port: free_port()?, process: None };
         fs::create_dir(&server.folder)?;
         if let Some((user, _)) = another_user() {
             done(Command::new("chown").arg(user).arg(&server.folder))?;
@@ -64,7 +78,7 @@ impl Server {
 
     /// How to connect to it.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        url(self.port)
     }
 
     /// Starts a replica, which streams what this server writes.
@@ -125,6 +139,37 @@ impl Server {
         Ok(())
     }
 
+    /// Starts a pooler in front of this server: it lends a session for as long as its `pool_mode` says.
+    pub(crate) fn pool(&self, pooler: &Path, mode: &str) -> io::Result<Pooler> {
+        let port = free_port()?;
+        let settings = self.folder.join(format!("pgbouncer-{mode}.ini"));
+        let lines = [
+            "[databases]",
+            &format!("* = host=127.0.0.1 port={} user=postgres", self.port),
+            "[pgbouncer]",
+            "listen_addr = 127.0.0.1",
+            &format!("listen_port = {port}"),
+            "unix_socket_dir =",
+            "auth_type = any",
+            &format!("pool_mode = {mode}"),
+            "ignore_startup_parameters = extra_float_digits",
+        ];
+        fs::write(&settings, lines.join("\n"))?;
+        let log = File::create(self.folder.join("pgbouncer.log"))?;
+        let mut pgbouncer = self.program(&pooler.to_string_lossy());
+        pgbouncer.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut pooler = Pooler { port, process: pgbouncer.spawn()? };
+        let started = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if pooler.process.try_wait()?.is_some() || started.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.folder.join("pgbouncer.log"))?;
+                return Err(io::Error::other(format!("PgBouncer did not start:\n{log}")));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(pooler)
+    }
+
     fn ask(&self, statement: &str) -> io::Result<String> {
         let mut psql = self.program("psql");
         psql.args([
@@ -169,11 +214,33 @@ impl Server {
     }
 }
 
+impl Pooler {
+    /// How to connect through it.
+    pub(crate) fn url(&self) -> String {
+        url(self.port)
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.end("-INT");
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn url(port: u16) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/postgres")
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Who runs the server, and their group, if we are root, whom it does not accept.

@@ -1,3 +1,4 @@
+import { useState } from "react";
 import { Alert } from "./alert";
 import { Arrivals } from "./arrivals";
 import { Composer } from "./composer";
@@ -7,6 +8,8 @@ import { Header } from "./header";
 import { Log } from "./log";
 import { Outdated } from "./outdated";
 import { Typists } from "./typists";
+import { useUnreachable } from "./use-unreachable";
+import { useWaiting } from "./use-waiting";
 import { Welcome } from "./welcome";
 
 export interface ChatProps {
@@ -20,13 +23,17 @@ export function Chat({ name, onEnter, onLeave }: ChatProps) {
   const client = useClient();
   const connection = useConnection();
   const { room, state, error, retry } = useRoom("general");
+  const unreachable = useUnreachable();
+  const { waiting, send, drop } = useWaiting(room);
+  const [text, setText] = useState("");
 
   if (connection.error?.code === "UNAUTHENTICATED") {
     return <Welcome name={name} problem={explain(connection.error)} onEnter={onEnter} />;
   }
+  const lost = connection.state === "connecting" && connection.userId !== "";
   return (
     <main className="chat">
-      <Header name={name} onLeave={onLeave} />
+      <Header name={name} unreachable={unreachable} onLeave={onLeave} />
       {state === "denied" && error ? (
         <div className="denied">
           <strong>No way in</strong>
@@ -36,7 +43,15 @@ export function Chat({ name, onEnter, onLeave }: ChatProps) {
           </button>
         </div>
       ) : (
-        <Log room={room} />
+        <Log
+          room={room}
+          waiting={waiting}
+          onAgain={({ text, key }) => send(text, key)}
+          onEdit={({ text, key }) => {
+            drop(key);
+            setText(text);
+          }}
+        />
       )}
       <footer>
         <div className="news">
@@ -51,8 +66,16 @@ export function Chat({ name, onEnter, onLeave }: ChatProps) {
             </button>
           </Alert>
         )}
+        <div role="status">
+          {(lost || unreachable) && (
+            <p className="offline">
+              {unreachable ? "The server cannot be reached. This page keeps trying." : "The connection was lost."}
+              {room && " What you send now goes out later."}
+            </p>
+          )}
+        </div>
         <Outdated />
-        <Composer room={room} />
+        <Composer room={room} text={text} onText={setText} onWait={send} />
       </footer>
     </main>
   );

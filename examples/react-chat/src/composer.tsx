@@ -1,21 +1,30 @@
 import { DialogueError } from "dialogue-client";
 import { type FormEvent, type KeyboardEvent, useRef, useState } from "react";
 import { Alert } from "./alert";
+import { useConnection } from "./dialogue";
 import { explain } from "./explain";
 import type { General } from "./general";
 
 /** How often "is typing" is said while it goes on. */
 const REPEAT_MS = 2_000;
 
-/** Where one writes. A message that is sent while the connection is lost goes out when it is back. */
-export function Composer({ room }: { room: General }) {
-  const [text, setText] = useState("");
+export interface ComposerProps {
+  room: General;
+  text: string;
+  onText: (text: string) => void;
+  /** Takes a message that is sent while there is no connection. */
+  onWait: (text: string) => void;
+}
+
+/** Where one writes. */
+export function Composer({ room, text, onText, onWait }: ComposerProps) {
+  const { state } = useConnection();
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<DialogueError>();
   const typed = useRef(0);
 
   function write(text: string) {
-    setText(text);
+    onText(text);
     setProblem(undefined);
     if (text === "") return stopTyping();
     if (room?.state !== "joined" || Date.now() - typed.current < REPEAT_MS) return;
@@ -32,12 +41,17 @@ export function Composer({ room }: { room: General }) {
   async function send(event?: FormEvent) {
     event?.preventDefault();
     if (!room || sending) return;
-    setSending(true);
     setProblem(undefined);
     typed.current = 0;
+    const message = text.trim();
+    if (state === "connecting") {
+      if (message) onWait(message);
+      return onText("");
+    }
+    setSending(true);
     try {
-      await room.trigger("message", { text: text.trim() });
-      setText("");
+      await room.trigger("message", { text: message });
+      onText("");
     } catch (error) {
       if (error instanceof DialogueError) setProblem(error);
     } finally {

@@ -10,10 +10,10 @@ export function explain(error: DialogueError): string {
     case "TIMEOUT":
       return "The server did not answer in time.";
     case "UNAUTHENTICATED":
-      return `This name cannot be used: ${sentence(error.message)}`;
+      return `This name cannot be used: ${error.message}.`;
     case "JOIN_DENIED":
     case "ROOM_NOT_FOUND":
-      return `You cannot join this room: ${sentence(error.message)}`;
+      return `You cannot join this room: ${error.message}.`;
     case "ROOM_FULL":
       return "The room is full. Try again later.";
     default:

@@ -3,7 +3,7 @@ import { useConnection, useRoom } from "./dialogue";
 import { usePresence } from "./use-presence";
 
 /** What the room is called, who is there, and how the connection is. */
-export function Header({ name, onLeave }: { name: string; onLeave: () => void }) {
+export function Header({ name, unreachable, onLeave }: { name: string; unreachable: boolean; onLeave: () => void }) {
   const { room, state } = useRoom("general");
   const connection = useConnection();
   const size = usePresence(room);
@@ -16,7 +16,7 @@ export function Header({ name, onLeave }: { name: string; onLeave: () => void })
         <p>
           {here && <span className="count">{size} here</span>}
           <span className="connection" role="status" data-state={connection.state} data-room={state}>
-            {LABELS[connection.state === "connected" ? state : connection.state]}
+            {unreachable ? "No connection" : LABELS[connection.state === "connected" ? state : connection.state]}
           </span>
         </p>
       </div>

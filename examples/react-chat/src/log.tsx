@@ -4,14 +4,23 @@ import { useConnection, useHistory } from "./dialogue";
 import { explain } from "./explain";
 import type { General } from "./general";
 import { Message } from "./message";
+import type { Waiting } from "./use-waiting";
+import { WaitingMessage } from "./waiting-message";
 
 /** Within this, messages of one sender stand together. */
 const GROUP_MS = 5 * 60_000;
 /** How near to the end counts as being there, in pixels. */
 const NEAR = 48;
 
-/** What was said: older messages come as one scrolls up. */
-export function Log({ room }: { room: General }) {
+export interface LogProps {
+  room: General;
+  waiting: readonly Waiting[];
+  onAgain: (message: Waiting) => void;
+  onEdit: (message: Waiting) => void;
+}
+
+/** What was said: older messages come as one scrolls up. What waits for a connection stands at the end. */
+export function Log({ room, waiting, onAgain, onEdit }: LogProps) {
   const { userId } = useConnection();
   const { messages, hasMore, loadMore, loading, error } = useHistory(room, "message", { pageSize: 50 });
   const log = useRef<HTMLDivElement>(null);
@@ -25,7 +34,7 @@ export function Log({ room }: { room: General }) {
     if (atEnd) log.current!.scrollTop = scrollHeight;
     else if (messages[0]?.id !== first) log.current!.scrollTop += scrollHeight - height;
     view.current = { first: messages[0]?.id, height: scrollHeight, atEnd };
-  }, [messages]);
+  }, [messages, waiting]);
 
   useEffect(() => {
     // After a failure, people ask again.
@@ -51,7 +60,7 @@ export function Log({ room }: { room: General }) {
     view.current.atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
   }
 
-  const empty = room && messages.length === 0 && !loading && !error;
+  const empty = room && messages.length + waiting.length === 0 && !loading && !error;
   return (
     <div className="log" ref={log} onScroll={onScroll} role="log" aria-label="Messages" tabIndex={0} aria-busy={loading}>
       {hasMore && (
@@ -72,6 +81,14 @@ export function Log({ room }: { room: General }) {
           const first = previous?.from !== message.from || message.timestamp - previous.timestamp > GROUP_MS;
           return <Message key={message.id} message={message} own={message.from === userId} first={first} />;
         })}
+        {waiting.map((message) => (
+          <WaitingMessage
+            key={message.key}
+            message={message}
+            onAgain={() => onAgain(message)}
+            onEdit={() => onEdit(message)}
+          />
+        ))}
       </ol>
     </div>
   );

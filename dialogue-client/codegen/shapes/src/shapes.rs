@@ -26,7 +26,7 @@ pub(crate) struct Nested {
 }
 
 /// A place.
-#[derive(Serialize, Deserialize, JsonSchema, Validate, Payload)]
+#[derive(Serialize, Deserialize, JsonSchema, Payload)]
 pub(crate) struct Point {
     x: f64,
     y: f64,

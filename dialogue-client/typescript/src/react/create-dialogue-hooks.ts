@@ -9,7 +9,7 @@ import { type UsedRoom, type UsedRoomOf, type UseRoomArguments, useSharedRoom, u
 
 /** What a `DialogueProvider` takes. */
 export interface DialogueProviderProps<C extends Contract> {
-  /** The client that the components below use. It stays its maker's, who disconnects it. */
+  /** The client that the components below use. The provider does not disconnect it: the app that made it does. */
   readonly client: DialogueClient<C>;
   /** Whether to connect it, once the provider is mounted, as `client.open()` does. Default: true. */
   readonly connect?: boolean | undefined;
@@ -34,16 +34,17 @@ export interface DialogueHooks<C extends Contract> {
    * ```
    *
    * Components that use the same room share one join, and the room is left a
-   * second after the last of them is gone. What they receive are the room's
-   * defaults, and whatever `useEvent` and `useHistory` are for. A refusal is in
-   * `error`, with the state `"denied"`; `retry`, the next component that is
-   * mounted with the room, the next connection, and the room's creation ask anew.
+   * second after the last of them is unmounted. They receive the room's default
+   * events, and those of `useEvent` and `useHistory`. Where the server refuses the
+   * join, the state is `"denied"` and `error` says why. The room is asked for again
+   * by `retry`, by the next component that is mounted with it, on the next
+   * connection, and when a room of its id is created.
    */
   readonly useRoom: <P extends RoomPattern<C>>(room: P, ...args: UseRoomArguments<P>) => UsedRoomOf<C, P>;
   /**
-   * The same of a room that the contract does not name, by its id: one that was
-   * created at run time. What it carries is what the type argument says; without
-   * one, any event is let through. Without an id, there is no room yet.
+   * The same for a room that the contract does not name, such as one that was
+   * created at run time, by its id. The type argument says which events it has;
+   * without one, any event may be named. Without an id, there is no room yet.
    */
   readonly useRoomById: <R extends RoomContract = AnyRoomContract>(roomId: string | undefined) => UsedRoom<R>;
   readonly useEvent: typeof useEvent;

@@ -25,6 +25,7 @@ export class SharedRoom extends Store<SharedRoomValue> {
   #joining: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #stopListening: Unsubscribe = () => {};
 
   constructor(client: DialogueClient, roomId: string) {
     super({ ...JOINING, retry: () => this.join() });
@@ -52,6 +53,8 @@ export class SharedRoom extends Store<SharedRoomValue> {
     for (const unregister of this.#registrations) unregister();
     clearTimeout(this.#timer);
     this.#joining?.abort();
+    // Others may stay in the room.
+    this.#stopListening();
     void this.value.room?.leave();
   }
 
@@ -76,7 +79,8 @@ export class SharedRoom extends Store<SharedRoomValue> {
       const ended = state === "left" || state === "denied";
       this.#tell(ended ? undefined : room, state, error);
     };
-    room.onState(tell);
+    this.#stopListening();
+    this.#stopListening = room.onState(tell);
     // Whoever else waited for it may have left it already.
     tell(room.state);
   }

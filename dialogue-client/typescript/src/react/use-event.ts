@@ -5,11 +5,12 @@ import type { Room } from "../room.js";
 import { listen } from "./subscriptions.js";
 
 /**
- * Calls a handler for each event of one name while the component is mounted, and
- * subscribes to it if the room does not by itself. It is always the latest
- * render's handler; a new one costs nothing.
+ * Calls a handler for each event of one name while the component is mounted.
+ * Subscribes the room to the event where its defaults do not include it. The
+ * handler of the latest render is called; a new function in each render costs
+ * nothing.
  *
- * Without a room it waits for one.
+ * Without a room, the handler is not called until there is one.
  */
 export function useEvent<R extends RoomContract, E extends EventName<R>>(
   room: Room<R> | undefined,

@@ -12,27 +12,27 @@ export interface UseHistoryOptions {
 
 /** A room's events of one name. */
 export interface History<Message> {
-  /** Oldest first; what comes is appended. As many as 10,000 are held when one comes; `loadMore` brings older ones back. */
+  /** Oldest first; new ones are appended. When one arrives, the newest 10,000 are kept; `loadMore` loads older ones again. */
   readonly messages: readonly Message[];
   /** Whether there are older ones. */
   readonly hasMore: boolean;
-  /** Loads a page of older ones. Does nothing while one is being loaded, or where there are none. */
+  /** Loads a page of older messages. Does nothing while a page is being loaded, or where there are no older ones. */
   readonly loadMore: () => void;
   /** Whether a page is being loaded: the first one, or an older one. */
   readonly loading: boolean;
-  /** Why the last page could not be loaded; what fails for now is tried again by itself. */
+  /** Why the last page could not be loaded. A page that the server refuses for now is asked for again. */
   readonly error: DialogueError | undefined;
 }
 
 const sharedHistories = new WeakMap<object, Shared<SharedHistoryValue, SharedHistory>>();
 
 /**
- * The messages of one event, with those that come: the newest page at first,
- * older ones with `loadMore`. None is missing and none is twice, across renders,
- * remounts and reconnections. Where the server cannot tell all that was missed,
- * it begins anew with the newest.
+ * The messages of one event: the newest page first, older ones with `loadMore`,
+ * and new ones as they arrive. None is missing and none is there twice, across
+ * renders, remounts and reconnections. Where the server does not keep all that was
+ * missed, the messages begin again with the newest page.
  *
- * Without a room there are none.
+ * Without a room there are no messages.
  */
 export function useHistory<R extends RoomContract, E extends EventName<R>>(
   room: Room<R> | undefined,

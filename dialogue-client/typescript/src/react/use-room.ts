@@ -16,13 +16,13 @@ export type UseRoomArguments<Pattern extends string> = [ParameterName<Pattern>] 
 
 /** A room as a component sees it. */
 export interface UsedRoom<R extends RoomContract> {
-  /** The room, from the first time that it is joined until it is left or denied; it is in use while it is joined again. */
+  /** The room, from when it is first joined until it is left or denied. It stays the same while it is joined again. */
   readonly room: Room<R> | undefined;
-  /** How far the client is in the room. It is `"joining"` before there is a connection, too. */
+  /** Whether the client is in the room. Before there is a connection, it is `"joining"`. */
   readonly state: RoomState;
   /** Why the room is denied, or why the client is still joining. */
   readonly error: DialogueError | undefined;
-  /** Asks for a room again that is denied or left. */
+  /** Joins the room again after it was denied or left. */
   readonly retry: () => void;
 }
 

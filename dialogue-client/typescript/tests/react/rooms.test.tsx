@@ -1,10 +1,14 @@
 // @vitest-environment happy-dom
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type ReactNode, useState } from "react";
-import { afterEach, expect, test } from "vitest";
-import type { DialogueClient, EventMessage } from "../../src/index.js";
+import { afterEach, expect, onTestFinished, test } from "vitest";
+import type { DialogueClient, DialogueError, EventMessage } from "../../src/index.js";
 import { createDialogueHooks, type UsedRoom } from "../../src/react/index.js";
 import type { Chat } from "../support/chat-contract.js";
 import { ExampleServer } from "../support/example-server.js";
+import { HostileServer } from "../support/hostile-server.js";
 import { login } from "../support/login.js";
 import { next } from "../support/next.js";
 import { chat, clientOf, countingAnswers, countingJoins, latest, open, proxyOf, render } from "./support.js";
@@ -69,6 +73,61 @@ test("a component that is unmounted and mounted again finds its room as it was",
   await expect.poll(() => seen.values.length).toBeGreaterThan(0);
   expect(seen.values.map(({ state }) => state)).not.toContain("joining");
   expect(joins).toEqual(["general"]);
+});
+
+test("a component that is mounted later finds what has come meanwhile in the room's history", async () => {
+  server = await ExampleServer.start("chat");
+  const others = await joined(server.url);
+  const client = clientOf(server.url);
+  const [first, later] = [latest<UsedRoom<any>>(), latest<UsedRoom<any>>()];
+  const tree = (both: boolean) => (
+    <open.DialogueProvider client={client}>
+      <Room id="general" seen={first.see} />
+      {both && <Room id="general" seen={later.see} />}
+    </open.DialogueProvider>
+  );
+  const { draw } = render(tree(false));
+  await expect.poll(() => first.get()?.state).toBe("joined");
+  const heard = next<EventMessage>((handler) => first.get()!.room!.on("message", handler));
+  await others.trigger("message", { text: "meanwhile" });
+  await heard;
+  draw(tree(true));
+  await expect.poll(() => later.get()?.room?.history).toMatchObject([{ data: { text: "meanwhile" } }]);
+});
+
+test("a room that the app has joined, too, is left when both have left it", async () => {
+  server = await ExampleServer.start("chat");
+  const client = clientOf(server.url);
+  await client.connect();
+  const room = await client.join("general");
+  const seen = latest<UsedRoom<any>>();
+  const { unmount } = render(
+    <open.DialogueProvider client={client}>
+      <Room id="general" seen={seen.see} />
+    </open.DialogueProvider>,
+  );
+  await expect.poll(() => seen.get()?.room).toBe(room);
+  await room.leave();
+  expect(seen.get()?.state).toBe("joined");
+  unmount();
+  await expect.poll(() => room.state, { timeout: 3_000 }).toBe("left");
+});
+
+test("a component whose client the server disconnects is told so, and joins again on the next connection", async () => {
+  server = await ExampleServer.start("chat");
+  const proxy = await proxyOf(server.url);
+  const client = clientOf(proxy.url);
+  const seen = latest<UsedRoom<any>>();
+  render(
+    <open.DialogueProvider client={client}>
+      <Room id="general" seen={seen.see} />
+    </open.DialogueProvider>,
+  );
+  await expect.poll(() => seen.get()?.state).toBe("joined");
+  proxy.disconnect();
+  await expect.poll(() => seen.get()).toMatchObject({ room: undefined, state: "left", error: { code: "DISCONNECTED" } });
+  client.open();
+  await expect.poll(() => seen.get()).toMatchObject({ state: "joined", error: undefined });
 });
 
 /** Listens to an event of the chat. */
@@ -159,6 +218,64 @@ test("a subscription that is refused for good is asked for once, and reported", 
   );
   await expect.poll(() => page.textContent).toBe("EVENT_NOT_ALLOWED");
   expect(errors).toEqual([["EVENT_NOT_ALLOWED", "nothing"]]);
+});
+
+/** Another version of the chat, until the test is over: its room lists `message` alone. */
+async function smallVersion(): Promise<ExampleServer> {
+  const folder = await mkdtemp(join(tmpdir(), "dialogue-"));
+  const small = await ExampleServer.start("persistence", { DATABASE_URL: `sqlite:${folder}/chat.db` });
+  onTestFinished(async () => {
+    await small.kill();
+    await rm(folder, { recursive: true });
+  });
+  return small;
+}
+
+test("a deployment that takes an event away costs no component its room, and one that adds it has it heard", async () => {
+  const small = await smallVersion();
+  server = await ExampleServer.start("chat");
+  const proxy = await proxyOf(server.url);
+  const client = clientOf<Chat>(proxy.url);
+  const errors: unknown[] = [];
+  client.onError(({ code, event }) => errors.push([code, event]));
+  const states: (string | undefined)[] = [];
+  function Hall() {
+    const { room, state } = chat.useRoom("general");
+    states.push(state);
+    chat.useEvent(room, "message", () => {});
+    chat.useEvent(room, "typing", () => {});
+    return null;
+  }
+  render(
+    <chat.DialogueProvider client={client}>
+      <Hall />
+    </chat.DialogueProvider>,
+  );
+  const subscriptions = () => [...(client.getRoom("general")?.subscriptions ?? [])].sort();
+  const all = ["message", "typing", "user:joined", "user:left"];
+  await expect.poll(subscriptions).toEqual(all);
+  proxy.leadTo(small.url);
+  await expect.poll(subscriptions).toEqual(["message"]);
+  proxy.leadTo(server.url);
+  await expect.poll(subscriptions).toEqual(all);
+  expect(states).not.toContain("denied");
+  expect(new Set(errors.map(String))).toEqual(new Set(["EVENT_NOT_ALLOWED,typing"]));
+});
+
+test("an event that one version refuses a component is asked for again from the next", async () => {
+  const small = await smallVersion();
+  server = await ExampleServer.start("chat");
+  const proxy = await proxyOf(small.url);
+  const client = clientOf<Chat>(proxy.url);
+  const refused = next<DialogueError>((handler) => client.onError(handler));
+  render(
+    <chat.DialogueProvider client={client}>
+      <Hears event="typing" hear={() => {}} />
+    </chat.DialogueProvider>,
+  );
+  expect(await refused).toMatchObject({ code: "EVENT_NOT_ALLOWED", event: "typing" });
+  proxy.leadTo(server.url);
+  await expect.poll(() => client.getRoom("general")?.subscriptions).toContain("typing");
 });
 
 test("an event that the join itself causes is heard, and always by the latest handler", async () => {
@@ -290,7 +407,7 @@ test("a room that is not there is joined once it is created, and once more after
   expect(seen.get()?.room).toBe(client.getRoom("tea"));
 });
 
-test("a room that the app leaves as soon as it is joined is seen as left, and joined for the next component", async () => {
+test("a room that the app leaves as soon as it is joined is kept for the component that waited for it, too", async () => {
   server = await ExampleServer.start("chat");
   const proxy = await proxyOf(server.url);
   const client = clientOf(proxy.url);
@@ -299,15 +416,12 @@ test("a room that the app leaves as soon as it is joined is seen as left, and jo
   proxy.delayMs = 200;
   const left = client.join("general").then((room) => room.leave());
   const seen = latest<UsedRoom<any>>();
-  const tree = (key: number) => (
+  render(
     <open.DialogueProvider client={client}>
-      <Room key={key} id="general" seen={seen.see} />
-    </open.DialogueProvider>
+      <Room id="general" seen={seen.see} />
+    </open.DialogueProvider>,
   );
-  const { draw } = render(tree(1));
   await left;
-  await expect.poll(() => seen.get()).toMatchObject({ room: undefined, state: "left", error: undefined });
-  draw(tree(2));
   await expect.poll(() => seen.get()?.state).toBe("joined");
   expect(seen.get()?.room).toBe(client.getRoom("general"));
 });
@@ -376,4 +490,30 @@ test("a room is joined on every connection, whoever connects", async () => {
   await expect.poll(() => seen.get()).toMatchObject({ room: undefined, state: "left", error: undefined });
   await client.connect();
   await expect.poll(() => seen.get()?.state).toBe("joined");
+});
+
+test("event_that_a_component_listens_to_and_the_defaults_cover_is_named_by_later_joins", async () => {
+  const server = await HostileServer.start();
+  const client = clientOf(server.url);
+  const seen = latest<UsedRoom<any>>();
+  function Listener() {
+    open.useEvent(open.useRoom("hall").room, "stored", () => {});
+    return null;
+  }
+  const tree = (both: boolean) => (
+    <open.DialogueProvider client={client}>
+      {both && <Room id="hall" seen={seen.see} />}
+      <Listener />
+    </open.DialogueProvider>
+  );
+  const { draw } = render(tree(true));
+  await expect.poll(() => seen.get()?.state).toBe("joined");
+  expect(server.joins).toEqual([{ roomId: "hall" }]);
+  draw(tree(false));
+  const back = next<void>((handler) => client.onConnect(() => handler()));
+  server.drop();
+  await back;
+  // The defaults of the server's next version may be others. What was missed of the event comes with the join.
+  const subscribe = expect.arrayContaining(["stored"]);
+  expect(server.joins[1]).toMatchObject({ subscribe, defaults: true, since: expect.anything() });
 });

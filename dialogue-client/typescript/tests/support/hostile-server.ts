@@ -19,6 +19,10 @@ export class HostileServer {
   readonly answers = new Map<string, unknown[]>();
   /** The payloads of the requests for the list of rooms, in order. */
   readonly lists: unknown[] = [];
+  /** The payloads of the joins, in order. */
+  readonly joins: unknown[] = [];
+  /** The keys of the triggers, in order. */
+  readonly keys: unknown[] = [];
   /** What is said first, in place of the welcome, on the next connections. */
   readonly welcomes: unknown[] = [];
   readonly url: string;
@@ -31,9 +35,9 @@ export class HostileServer {
     io.on("connection", (socket) => this.#serve(socket));
   }
 
-  static async start(): Promise<HostileServer> {
-    const http = createServer();
-    const io = new Server(http, { maxHttpBufferSize: 1e8 });
+  static async start(path = "/socket.io"): Promise<HostileServer> {
+    const http = createServer((_, response) => void response.writeHead(404).end());
+    const io = new Server(http, { maxHttpBufferSize: 1e8, path });
     await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
     onTestFinished(() => void io.close());
     return new HostileServer(io, (http.address() as AddressInfo).port);
@@ -55,7 +59,8 @@ export class HostileServer {
     if (event !== "stored") return message;
     const prev = this.#seq(roomId);
     const stored = { ...message, id: `${EPOCH}-${prev + 1}`, epoch: EPOCH, seq: prev + 1, prev };
-    this.#logs.set(roomId, [...(this.#logs.get(roomId) ?? []), stored]);
+    if (prev === 0) this.#logs.set(roomId, []);
+    this.#logs.get(roomId)!.push(stored);
     return stored;
   }
 
@@ -102,7 +107,7 @@ export class HostileServer {
       case "dialogue:trigger":
         return { ok: true, ...end };
       case "dialogue:authenticate":
-        return { ok: true, expiresAt: Date.now() + 3_600_000 };
+        return { ok: true, expiresAt: Date.now() + 3_600_000, expiresInMs: 3_600_000 };
       default:
         return { ok: true };
     }
@@ -114,6 +119,8 @@ export class HostileServer {
     socket.onAny((name: string, ...args: unknown[]) => {
       const answer = args.pop() as (...answer: unknown[]) => void;
       if (name === "dialogue:listRooms") this.lists.push(args[0]);
+      if (name === "dialogue:join") this.joins.push(args[0]);
+      if (name === "dialogue:trigger") this.keys.push((args[0] as Fields).key);
       const changed = this.answers.get(name) ?? [];
       const change = changed.length > 0 ? changed.shift() : this.answer(name, args[0] as Fields);
       if (typeof change === "function") change();
@@ -123,7 +130,14 @@ export class HostileServer {
 }
 
 export function welcome(): Fields {
-  return { clientId: "c1", userId: "ann", contract: "other", expiresAt: Date.now() + 3_600_000 };
+  return {
+    clientId: "c1",
+    userId: "ann",
+    contract: "other",
+    expiresAt: Date.now() + 3_600_000,
+    expiresInMs: 3_600_000,
+    maxMessageBytes: 1_000_000,
+  };
 }
 
 /** What stands where something else should: `undefined` is what is not sent at all. */

@@ -21,13 +21,15 @@ export class Proxy {
   edit = asItIs;
   /** Is called with each new connection, from now on. */
   onLink = () => {};
+  /** The transport of the first request of each connection that asks for one, in order. */
+  readonly transports: string[] = [];
   readonly #links = new Set<Link>();
   #stalled = false;
   #refusing = false;
 
   private constructor(
     private readonly server: Server,
-    private readonly port: number,
+    private port: number,
   ) {}
 
   /** Listens on a free port for what is meant for the server at `url`. */
@@ -42,6 +44,12 @@ export class Proxy {
 
   get url(): string {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  /** Leads to another server from now on, and cuts every connection to the one before. */
+  leadTo(url: string): void {
+    this.port = Number(new URL(url).port);
+    this.cut();
   }
 
   /** Says something over WebSocket to every client, in the server's name. */
@@ -60,6 +68,11 @@ export class Proxy {
       client.destroy();
       upstream.destroy();
     }
+  }
+
+  /** Ends every connection in order, as a server does that has nothing more to say. */
+  hangUp(): void {
+    for (const { client } of this.#links) client.end();
   }
 
   /** Cuts every connection, and every new one until {@link admit}. */
@@ -109,6 +122,10 @@ export class Proxy {
     for (const socket of [client, upstream]) socket.on("error", end).on("close", end);
     const frames = new Frames((text) => this.edit(text));
     let sent = Promise.resolve();
+    client.once("data", (head: Buffer) => {
+      const transport = /[?&]transport=(\w+)/.exec(head.toString("latin1"))?.[1];
+      if (transport !== undefined) this.transports.push(transport);
+    });
     client.on("data", (chunk) => upstream.write(chunk));
     upstream.on("data", (chunk) => {
       const edited = frames.edit(chunk);

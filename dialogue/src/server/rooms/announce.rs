@@ -196,7 +196,7 @@ impl<A: App> News<A> {
             What::Created => Packet::event(event::ROOM_CREATED, &self.info),
             What::Deleted { .. } => {
                 let room_id = (&*self.info.id).into();
-                Packet::event(event::ROOM_DELETED, &Membership { room_id, room_name: None })
+                Packet::event(event::ROOM_DELETED, &Membership::of(room_id))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, ops::Range, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use super::{
     super::Client,
@@ -13,10 +13,21 @@ use super::{
 };
 use crate::{
     App, DeleteError, Deny, Dialogue, Event, EventMessage, HistoryError, RawMessage, Room,
-    RoomSpec,
+    RoomSpec, Unreadable, issues,
     protocol::RoomInfo,
-    store::{Part, Query, erased::Unavailable},
+    store::{Page, Part, Query, erased::Unavailable},
 };
+
+/// Events that a room keeps; read by [`RoomHandle::history`](crate::RoomHandle::history).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StoredEvents<E> {
+    /// Newest first.
+    pub events: Vec<EventMessage<E>>,
+    /// Events in the same range that are not of type `E`, newest first: the type was another one when they
+    /// were stored. [`AnyRoom::history_raw`] has their JSON.
+    pub unreadable: Vec<Unreadable>,
+}
 
 /// A room whose type is known only at run time: what it takes is checked then. Cheap to clone.
 ///
@@ -139,7 +150,8 @@ impl<A: App> AnyRoom<A> {
         event: &str,
         range: Range<usize>,
     ) -> Result<Vec<RawMessage>, HistoryError> {
-        self.stored(event, range).await
+        let page = self.stored(event, range).await?;
+        Ok(page.events.iter().map(|stored| RawMessage::clone(stored)).collect())
     }
 
     /// Adds a handler that runs before every broadcast of `E` in this room, after those of the
@@ -158,9 +170,11 @@ impl<A: App> AnyRoom<A> {
     /// # drop(guard);
     /// # }
     /// ```
-    pub fn before<E: Event, F, Fut>(&self, handler: F) -> HandlerGuard<A>
+    // The compiler shows these bounds for a closure without a type, or one that captures.
+    pub fn before<E, F, Fut>(&self, handler: F) -> HandlerGuard<A>
     where
-        F: Fn(EventMessage<E>) -> Fut + Send + Sync + 'static,
+        E: Event, // say which: `|message: EventMessage<Message>|`
+        F: Fn(EventMessage<E>) -> Fut + Send + Sync + 'static, // `move |m| { let x = x.clone(); async move { .. } }` captures
         Fut: Future<Output = Result<EventMessage<E>, Deny>> + Send + 'static,
     {
         HandlerGuard::add(self, Handler::before(handler))
@@ -179,9 +193,11 @@ impl<A: App> AnyRoom<A> {
     /// # drop(guard);
     /// # }
     /// ```
-    pub fn on<E: Event, F, Fut>(&self, handler: F) -> HandlerGuard<A>
+    // The compiler shows these bounds for a closure without a type, or one that captures.
+    pub fn on<E, F, Fut>(&self, handler: F) -> HandlerGuard<A>
     where
-        F: Fn(Arc<EventMessage<E>>) -> Fut + Send + Sync + 'static,
+        E: Event, // say which: `|message: Arc<EventMessage<Message>>|`
+        F: Fn(Arc<EventMessage<E>>) -> Fut + Send + Sync + 'static, // `move |m| { let x = x.clone(); async move { .. } }` captures
         Fut: Future<Output = ()> + Send + 'static,
     {
         HandlerGuard::add(self, Handler::on(handler))
@@ -202,11 +218,26 @@ impl<A: App> AnyRoom<A> {
         lifecycle::delete(self).await
     }
 
-    pub(crate) async fn stored<E: DeserializeOwned>(
+    /// The newest events of a type.
+    pub(crate) async fn history<E: Event>(
         &self,
-        event: &str,
         range: Range<usize>,
-    ) -> Result<Vec<EventMessage<E>>, HistoryError> {
+    ) -> Result<StoredEvents<E>, HistoryError> {
+        let page = self.stored(E::SPEC.name, range).await?;
+        let mut read = StoredEvents { events: Vec::new(), unreadable: Vec::new() };
+        for stored in &page.events {
+            if let Ok(data) = serde_json::from_str(stored.data.get()) {
+                read.events.push(stored.with(data));
+            } else {
+                let issues = issues::of_decoding::<E>(stored.data.get());
+                read.unreadable.push(Unreadable::new(stored, issues));
+            }
+        }
+        Ok(read)
+    }
+
+    /// A page of the newest events of one name.
+    async fn stored(&self, event: &str, range: Range<usize>) -> Result<Arc<Page>, HistoryError> {
         let row = self.spec().event(event);
         if row.is_none() && !self.spec().any {
             return Err(HistoryError::NotCarried);
@@ -216,16 +247,11 @@ impl<A: App> AnyRoom<A> {
             Some(_) => hub.open(&self.room),
             None => None,
         };
-        let Some(live) = live else { return Ok(Vec::new()) };
+        let Some(live) = live else { return Ok(Arc::default()) };
         let part = Part::Newest { event: event.to_owned().into(), skip: range.start };
         let query = Query { part, limit: range.len(), bytes: usize::MAX };
         let read = live.page(&self.dialogue, query).await;
         let (.., page) = read.map_err(|Unavailable| HistoryError::StoreUnavailable)?;
-        // What a room keeps was written from the type that it lists under the name.
-        let read = page.events.iter().filter_map(|stored| {
-            let data = serde_json::from_str(stored.data.get()).ok()?;
-            Some(stored.with(data))
-        });
-        Ok(read.collect())
+        Ok(page)
     }
 }

@@ -35,20 +35,28 @@ const LATER_LOOKS: Duration = Duration::from_secs(5);
 /// What a room has yet to do with its log.
 pub(crate) struct Appends<A: App> {
     queue: VecDeque<Work<A>>,
-    /// Whether a task is about it.
+    /// Whether a task is draining the queue.
     working: bool,
     /// Whether the store failed, so that the log may hold more than subscribers were told.
     uncertain: bool,
     /// The log is deleted, and the room is about to be.
     sealed: bool,
+    /// Who waits for the next look.
+    asked: Vec<oneshot::Sender<Result<(), Unavailable>>>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "nearly all of it is appending")]
 enum Work<A: App> {
     Append(Append<A>),
-    /// Ask the store where the log ends.
-    Look,
+    /// Ask the store where the log ends: for those who asked, or because it failed.
+    Look(Reason),
     Delete(oneshot::Sender<Result<(), Undeleted>>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Asked,
+    Uncertain,
 }
 
 /// Why a log was not deleted.
@@ -78,7 +86,8 @@ pub(crate) struct Then<A: App> {
 
 impl<A: App> Appends<A> {
     pub(crate) fn new() -> Self {
-        Self { queue: VecDeque::new(), working: false, uncertain: false, sealed: false }
+        let (queue, asked) = (VecDeque::new(), Vec::new());
+        Self { queue, working: false, uncertain: false, sealed: false, asked }
     }
 
     pub(crate) fn are_busy(&self) -> bool {
@@ -93,13 +102,19 @@ impl<A: App> Appends<A> {
         self.queue.len()
     }
 
-    /// Queues something to do, unless nobody is about anything: then whoever asks does it.
+    /// Queues the work if a task is draining the queue. Otherwise the caller does it.
     fn push(&mut self, work: Work<A>) -> Option<Work<A>> {
         if !std::mem::replace(&mut self.working, true) {
             return Some(work);
         }
         self.queue.push_back(work);
         None
+    }
+
+    /// Queues a look, unless one is queued: whoever asks together is answered together.
+    fn ask(&mut self, reply: oneshot::Sender<Result<(), Unavailable>>) -> Option<Work<A>> {
+        self.asked.push(reply);
+        if self.asked.len() == 1 { self.push(Work::Look(Reason::Asked)) } else { None }
     }
 
     /// What is to be done next; without anything, ends the work.
@@ -158,6 +173,31 @@ impl<A: App> Live<A> {
         };
         self.work_on(dialogue, work);
         Ok(())
+    }
+
+    /// Asks a store that several servers share where the log ends, and delivers what other servers appended.
+    /// Takes as long as a call to the store may.
+    pub(super) async fn refresh(
+        self: &Arc<Self>,
+        dialogue: &Dialogue<A>,
+    ) -> Result<(), Unavailable> {
+        let has_asked = self.open_log(dialogue.store()).await?;
+        if has_asked || !self.is_stored() || !dialogue.store().is_shared() {
+            return Ok(());
+        }
+        let (reply, looked) = oneshot::channel();
+        let work = {
+            let mut state = self.lock();
+            if state.closed || state.appends.sealed {
+                // Whoever asks finds out.
+                return Ok(());
+            }
+            state.appends.ask(reply)
+        };
+        self.work_on(dialogue, work);
+        // It waits for what is being appended.
+        let looked = tokio::time::timeout(dialogue.limits().store_time, looked).await;
+        looked.map_or(Err(Unavailable), |looked| looked.unwrap_or(Err(Unavailable)))
     }
 
     /// Deletes the log, after everything that is to be appended; nothing is after that.
@@ -219,7 +259,7 @@ impl<A: App> Live<A> {
                             state.appends.uncertain = false;
                             break;
                         }
-                        state.appends.push(Work::Look)
+                        state.appends.push(Work::Look(Reason::Uncertain))
                     };
                     live.work_on(&dialogue, work);
                 }
@@ -240,7 +280,7 @@ async fn work<A: App>(dialogue: Dialogue<A>, live: Arc<Live<A>>, first: Work<A>)
         let step = async {
             match work {
                 Work::Append(first) => append(&dialogue, &live, first).await,
-                Work::Look => look(&dialogue, &live).await,
+                Work::Look(reason) => look(&dialogue, &live, reason).await,
                 Work::Delete(reply) => delete(&dialogue, &live, reply).await,
             }
         };
@@ -298,14 +338,12 @@ async fn append<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, first: Appe
                 if let Some((message, place)) = message.zip(place) {
                     live.handle(dialogue, job::<A>(&stored, message, recipients, place));
                 }
-                Ok(Receipt { recipients, position: stored.position })
+                Ok(Receipt { recipients, position: stored.position, duplicate: false })
             }
             Appended::Before(before) => {
                 unseen.extend(message);
                 match before {
-                    Before::Same(position) => {
-                        Ok(Receipt { recipients: 0, position: Some(position) })
-                    }
+                    Before::Same(position) => Ok(Receipt::of_duplicate(position)),
                     Before::Other => Err(TriggerError::KeyConflict),
                 }
             }
@@ -325,7 +363,8 @@ async fn store<A: App>(
     events: Vec<NewEvent>,
 ) -> Result<Vec<Appended>, Unappended> {
     live.open_log(dialogue.store()).await?;
-    let epoch = live.with_log(Log::beginning)?;
+    let is_shared = dialogue.store().is_shared();
+    let epoch = live.with_log(|log| log.beginning(is_shared))?;
     let batch = Batch { log: live.log_id().clone(), epoch, events };
     let mut appended = dialogue.store().append(batch).await?;
     // Up to where subscribers must have been told before they are told of these.
@@ -347,7 +386,7 @@ async fn store<A: App>(
         Appended::Before(Before::Other) | Appended::Now(_) => None,
     });
     if let Some((epoch, seq)) = first.or(last_before.max_by_key(|(_, seq)| *seq)) {
-        catch_up(dialogue, live, epoch, seq).await?;
+        catch_up(dialogue, live, Head { epoch, seq, last: Vec::new() }).await?;
     }
     Ok(appended)
 }
@@ -377,13 +416,12 @@ fn move_to(appended: &mut [Appended], epoch: Epoch) {
     }
 }
 
-/// Tells subscribers of what the log has up to `seq` and they were not told of: an append that seemed to
+/// Tells subscribers of what the log has up to there and they were not told of: an append that seemed to
 /// fail, or another server's. If that fails, nothing after it may be told either.
 async fn catch_up<A: App>(
     dialogue: &Dialogue<A>,
     live: &Arc<Live<A>>,
-    epoch: Epoch,
-    seq: u64,
+    Head { epoch, seq, last }: Head,
 ) -> Result<(), Unavailable> {
     let (told_epoch, told) = live.with_log(|log| (log.epoch, log.seq))?;
     if told_epoch == epoch && told >= seq {
@@ -401,6 +439,9 @@ async fn catch_up<A: App>(
             for stored in missed.events.iter().filter(up_to) {
                 live.deliver_stored(&mut state, dialogue, stored, &[]);
             }
+            if state.log.as_mut().is_some_and(|log| log.epoch == epoch && log.reach(seq, last)) {
+                live.tell_position(&mut state);
+            }
             return Ok(());
         }
     }
@@ -413,34 +454,53 @@ async fn catch_up<A: App>(
     Ok(())
 }
 
-/// Finds out where the log ends, after the store failed, and tells members.
-async fn look<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>) {
+/// Finds out where the log ends, and tells those who asked. After the store failed, tells members, too.
+async fn look<A: App>(dialogue: &Dialogue<A>, live: &Arc<Live<A>>, reason: Reason) {
+    let asked = std::mem::take(&mut live.lock().appends.asked);
     // Whatever fails is tried again: the room stays uncertain.
-    if live.open_log(dialogue.store()).await.is_err() {
-        return;
+    let looked = find_head(dialogue, live, reason).await;
+    for reply in asked {
+        let _ = reply.send(looked);
     }
-    let Ok(mut head) = dialogue.store().head(live.log_id()).await else { return };
+}
+
+async fn find_head<A: App>(
+    dialogue: &Dialogue<A>,
+    live: &Arc<Live<A>>,
+    reason: Reason,
+) -> Result<(), Unavailable> {
+    if live.lock().appends.sealed {
+        return Ok(());
+    }
+    live.open_log(dialogue.store()).await?;
+    let mut head = dialogue.store().head(live.log_id()).await?;
     if let Some(Head { epoch, seq, .. }) = head
         && live.has_gone_back(epoch, seq)
     {
-        let Ok(renewed) = end_epoch(dialogue, live).await else { return };
-        head = Some(renewed);
+        head = Some(end_epoch(dialogue, live).await?);
     }
-    if let Some(Head { epoch, seq, .. }) = head
-        && catch_up(dialogue, live, epoch, seq).await.is_err()
-    {
-        return;
-    }
-    if head.is_none() && live.is_stored() && live.log_id().owner.is_creation() {
+    let is_shared = dialogue.store().is_shared();
+    let ends = live.log_id().owner.is_creation() || (is_shared && live.room().spec().explicit);
+    if head.is_none() && live.is_stored() && ends {
         live.end(dialogue);
-        return;
+        return Ok(());
+    }
+    if head.is_none() && live.is_stored() && is_shared {
+        let epoch = live.with_log(|log| log.beginning(true))?;
+        head = Some(dialogue.store().begin(live.log_id(), epoch).await?);
+    }
+    let is_none = head.is_none();
+    if let Some(head) = head {
+        catch_up(dialogue, live, head).await?;
     }
     let mut state = live.lock();
-    state.appends.uncertain = false;
-    if head.is_none() && state.log.as_ref().is_some_and(|log| log.seq > 0) {
+    if is_none && state.log.as_ref().is_some_and(|log| log.seq > 0) {
         state.log = Some(Log::empty(Epoch::random()));
     }
-    live.tell_position(&mut state);
+    if reason == Reason::Uncertain && std::mem::replace(&mut state.appends.uncertain, false) {
+        live.tell_position(&mut state);
+    }
+    Ok(())
 }
 
 async fn delete<A: App>(

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::{Client, ClientId, outgoing::Unsent, packet::Packet},
+    super::{Client, ClientId, dialogue::Inner, outgoing::Unsent, packet::Packet},
     live::{Live, State},
     log::Log,
     on::{self, Job},
@@ -56,6 +56,14 @@ pub(crate) struct Quiet {
     last: Option<Instant>,
     /// Whether the timer runs.
     running: bool,
+}
+
+impl Quiet {
+    /// How much of `quiet_time` is left, if any is.
+    fn left(&self, quiet_time: Duration) -> Option<Duration> {
+        let left = quiet_time.saturating_sub(self.last?.elapsed());
+        Some(left).filter(|left| !left.is_zero())
+    }
 }
 
 impl<A: App> Live<A> {
@@ -142,7 +150,8 @@ impl<A: App> Live<A> {
         }
         state.quiet.last = Some(Instant::now());
         if !std::mem::replace(&mut state.quiet.running, true) {
-            tokio::spawn(await_quiet(Arc::downgrade(self), dialogue.limits().quiet_time));
+            let quiet_time = dialogue.limits().quiet_time;
+            tokio::spawn(await_quiet(dialogue.downgrade(), Arc::downgrade(self), quiet_time));
         }
         recipients
     }
@@ -206,12 +215,21 @@ impl<A: App> Live<A> {
         Packet::event(event::POSITION, &At { room_id, epoch: log.epoch, seq, last })
     }
 
-    /// Sends the position to members if no event was stored for `quiet_time`. Otherwise returns the time
-    /// that is left.
-    fn tell_if_quiet(self: &Arc<Self>, quiet_time: Duration) -> Option<Duration> {
+    /// Sends the position to members if no event was stored for `quiet_time`. Otherwise returns how long to
+    /// wait.
+    async fn tell_if_quiet(
+        self: &Arc<Self>,
+        dialogue: &Dialogue<A>,
+        quiet_time: Duration,
+    ) -> Option<Duration> {
+        if let Some(left) = self.lock().quiet.left(quiet_time) {
+            return Some(left);
+        }
+        if self.refresh(dialogue).await.is_err() {
+            return Some(quiet_time);
+        }
         let mut state = self.lock();
-        let left = quiet_time.saturating_sub(state.quiet.last?.elapsed());
-        if !left.is_zero() {
+        if let Some(left) = state.quiet.left(quiet_time) {
             return Some(left);
         }
         state.quiet.running = false;
@@ -232,11 +250,13 @@ impl<A: App> State<A> {
     }
 }
 
-async fn await_quiet<A: App>(live: Weak<Live<A>>, quiet_time: Duration) {
+async fn await_quiet<A: App>(dialogue: Weak<Inner<A>>, live: Weak<Live<A>>, quiet_time: Duration) {
     let mut left = Some(quiet_time);
     while let Some(time) = left {
         tokio::time::sleep(time).await;
-        left = live.upgrade().and_then(|live| live.tell_if_quiet(quiet_time));
+        let Some(dialogue) = Dialogue::upgrade(&dialogue) else { break };
+        let Some(live) = live.upgrade() else { break };
+        left = live.tell_if_quiet(&dialogue, quiet_time).await;
     }
 }
 

@@ -4,7 +4,13 @@ use std::{future::Future, ops::Deref, ops::Range, sync::Arc};
 
 use serde::Serialize;
 
-use super::{any::AnyRoom, erased::Keyed, lifecycle, on::HandlerGuard, trigger::Trigger};
+use super::{
+    any::{AnyRoom, StoredEvents},
+    erased::Keyed,
+    lifecycle,
+    on::HandlerGuard,
+    trigger::Trigger,
+};
 use crate::{
     App, Carries, CarriesAny, CreateError, Deny, Dialogue, Event, EventMessage, HistoryError,
     Hosts, Room,
@@ -15,6 +21,7 @@ use crate::{
 ///
 /// What does not depend on its type is [`AnyRoom`]'s: `id`, `name`, `size`, `participants` and the
 /// like.
+#[must_use = "a handle does nothing by itself: `trigger`, `on`, `create`"]
 pub struct RoomHandle<A: App, R: Room> {
     room: Arc<Keyed<R>>,
     any: AnyRoom<A>,
@@ -82,41 +89,46 @@ impl<A: App, R: Room> RoomHandle<A, R> {
         self.any.trigger_raw(event, data)
     }
 
-    /// The events of one type that the room keeps, newest first, 0 being the newest.
+    /// The events of one type that the room keeps, newest first, 0 being the newest. What does not have the
+    /// type any more is [`unreadable`](StoredEvents::unreadable).
     ///
     /// ```
     /// # use dialogue::{App, Carries, Event, EventMessage, HistoryError, Hosts, Room, RoomHandle};
     /// # async fn last_ten<A: Hosts<R>, R: Room + Carries<E>, E: Event>(room: RoomHandle<A, R>) -> Result<(), HistoryError> {
-    /// let newest: Vec<EventMessage<E>> = room.history(0..10).await?;
+    /// let newest: Vec<EventMessage<E>> = room.history(0..10).await?.events;
     /// # Ok(())
     /// # }
     /// ```
     pub async fn history<E: Event>(
         &self,
         range: Range<usize>,
-    ) -> Result<Vec<EventMessage<E>>, HistoryError>
+    ) -> Result<StoredEvents<E>, HistoryError>
     where
         R: Carries<E>,
     {
-        self.any.stored(E::SPEC.name, range).await
+        self.any.history(range).await
     }
 
     /// Adds a handler that runs before every broadcast of `E` in this room; see
     /// [`AnyRoom::before`].
-    pub fn before<E: Event, F, Fut>(&self, handler: F) -> HandlerGuard<A>
+    // The compiler shows these bounds for a closure without a type, or one that captures.
+    pub fn before<E, F, Fut>(&self, handler: F) -> HandlerGuard<A>
     where
+        E: Event, // say which: `|message: EventMessage<Message>|`
         R: Carries<E>,
-        F: Fn(EventMessage<E>) -> Fut + Send + Sync + 'static,
+        F: Fn(EventMessage<E>) -> Fut + Send + Sync + 'static, // `move |m| { let x = x.clone(); async move { .. } }` captures
         Fut: Future<Output = Result<EventMessage<E>, Deny>> + Send + 'static,
     {
         self.any.before(handler)
     }
 
     /// Adds a handler that runs after every broadcast of `E` in this room; see [`AnyRoom::on`].
-    pub fn on<E: Event, F, Fut>(&self, handler: F) -> HandlerGuard<A>
+    // The compiler shows these bounds for a closure without a type, or one that captures.
+    pub fn on<E, F, Fut>(&self, handler: F) -> HandlerGuard<A>
     where
+        E: Event, // say which: `|message: Arc<EventMessage<Message>>|`
         R: Carries<E>,
-        F: Fn(Arc<EventMessage<E>>) -> Fut + Send + Sync + 'static,
+        F: Fn(Arc<EventMessage<E>>) -> Fut + Send + Sync + 'static, // `move |m| { let x = x.clone(); async move { .. } }` captures
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.any.on(handler)

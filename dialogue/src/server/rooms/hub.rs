@@ -278,8 +278,9 @@ impl<A: App> Hub<A> {
         ended.is_some()
     }
 
-    /// Lets go of the room when the guard is dropped, if nobody needs it then.
+    /// Lets go of the room when the last guard is dropped, if nobody needs it then.
     pub(crate) fn hold(&self, live: Arc<Live<A>>) -> Held<'_, A> {
+        live.holders.fetch_add(1, Ordering::AcqRel);
         Held { hub: self, live }
     }
 
@@ -408,6 +409,7 @@ impl<A: App> Deref for Held<'_, A> {
 
 impl<A: App> Drop for Held<'_, A> {
     fn drop(&mut self) {
+        self.live.holders.fetch_sub(1, Ordering::AcqRel);
         self.hub.release(&self.live);
     }
 }

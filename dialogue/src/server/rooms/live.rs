@@ -4,7 +4,10 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,13 +28,13 @@ use super::{
     membership::{self, Answer},
     on::Handlers,
     replay::{Base, Past, Reading, Reads},
-    subscriptions::{Names, Subscriptions},
+    subscriptions::{Named, Names, Subscriptions},
 };
 use crate::{
     App, Epoch, JoinError, RoomSpec, SubscribeError,
     protocol::{self, Ack, Joined, RoomInfo},
     store::{
-        LogId,
+        Head, LogId,
         erased::{AnyStore, Unavailable},
     },
 };
@@ -44,6 +47,8 @@ pub(crate) struct Live<A: App> {
     /// what happens under it is what gives the room its order.
     state: Mutex<State<A>>,
     log_id: LogId,
+    /// How many have promised to let go of the room: [`Held`](super::hub::Held).
+    pub(super) holders: AtomicUsize,
     opened: OnceCell<()>,
     /// When the store last failed to say where the log ends.
     unopened: Mutex<Option<Instant>>,
@@ -70,11 +75,11 @@ pub(super) struct State<A: App> {
 #[derive(Default)]
 struct Answered {
     last: Option<(Like, SharedBody)>,
-    /// Of subscriptions, whose names may be long.
+    /// Of subscriptions and unknown events, whose names may be long.
     hasher: RandomState,
 }
 
-/// What makes two answers the same: the log's epoch and end, what was read of it, the hash of the subscriptions.
+/// What makes two answers the same: the log's epoch and end, what was read of it, the hash of the names.
 type Like = (Epoch, u64, Reading, u64);
 
 impl Answered {
@@ -153,6 +158,7 @@ impl<A: App> Live<A> {
             number,
             state: Mutex::new(state),
             log_id,
+            holders: AtomicUsize::new(0),
             opened: OnceCell::new_with(empty.map(drop)),
             unopened: Mutex::default(),
             handlers: Handlers::new(limits),
@@ -160,24 +166,33 @@ impl<A: App> Live<A> {
         }
     }
 
-    /// Finds out where the room's log ends. Nobody joins and nothing is stored before that.
-    pub(crate) async fn open_log(&self, store: &AnyStore) -> Result<(), Unavailable> {
+    /// Finds out where the room's log ends, if that is not known. Nobody joins and nothing is stored before that.
+    /// Returns whether this call asked the store.
+    pub(crate) async fn open_log(&self, store: &AnyStore) -> Result<bool, Unavailable> {
         let asked = Instant::now();
+        let mut has_asked = false;
         let open = async || {
             // Whoever waited for one attempt that failed does not wait for one of its own.
             let unopened = || self.unopened.lock().unwrap_or_else(PoisonError::into_inner);
             if unopened().is_some_and(|failed| failed >= asked) {
                 return Err(Unavailable);
             }
-            let head = if self.is_stored() { store.head(&self.log_id).await } else { Ok(None) };
+            let epoch = Epoch::random();
+            let head = if self.is_stored() {
+                store.begin(&self.log_id, epoch).await
+            } else {
+                Ok(Head::empty(epoch))
+            };
             if head.is_err() {
                 *unopened() = Some(Instant::now());
             }
             let head = head?;
-            self.lock().log = Some(head.map_or_else(|| Log::empty(Epoch::random()), Log::at));
+            self.lock().log = Some(Log::at(head));
+            has_asked = true;
             Ok(())
         };
-        self.opened.get_or_try_init(open).await.copied()
+        self.opened.get_or_try_init(open).await?;
+        Ok(has_asked)
     }
 
     /// Names the room's log in the store.
@@ -235,11 +250,7 @@ impl<A: App> Live<A> {
     }
 
     /// What the client would be subscribed to if it joined.
-    pub(crate) fn intended(
-        &self,
-        client: &Client<A>,
-        named: Option<&Subscriptions>,
-    ) -> Subscriptions {
+    pub(crate) fn intended(&self, client: &Client<A>, named: Option<&Named>) -> Subscriptions {
         self.lock().intended(self.room.spec(), client, named)
     }
 
@@ -248,7 +259,7 @@ impl<A: App> Live<A> {
     pub(crate) fn admit(
         self: &Arc<Self>,
         client: &Client<A>,
-        named: Option<&Subscriptions>,
+        named: Option<&Named>,
         base: &Base,
         answer: &Answer,
     ) -> Result<Admission, JoinError> {
@@ -282,21 +293,23 @@ impl<A: App> Live<A> {
         client.note_joined(self, limits.rooms_per_connection)?;
 
         let Past { recovered, events, more } = &past;
+        let unknown = named.map_or::<&[String], _>(&[], |named| &named.unknown);
         let joined = Joined {
             room_id: (&**self.id()).into(),
             room_name: spec.name.unwrap_or(self.id()).into(),
             subscriptions: subscriptions.names().into(),
+            unknown_events: unknown.into(),
             stored,
             epoch: log.epoch,
             seq: log.seq,
             recovered: *recovered,
-            last: (*recovered == Some(true)).then(|| log.heads(&subscriptions).collect()),
+            last: recovered.is_some().then(|| log.heads(&subscriptions).collect()),
             events: events.into(),
             more: *more,
         };
         let sent = match *answer {
             Answer::Ack(id) => {
-                let hash = state.answered.hasher.hash_one(subscriptions.names());
+                let hash = state.answered.hasher.hash_one((subscriptions.names(), unknown));
                 let like = (log.epoch, log.seq, base.reading(), hash);
                 let joined = Ack { ok: true, body: joined };
                 let answered = &mut state.answered;
@@ -425,6 +438,7 @@ impl<A: App> Live<A> {
         self.log_id.owner.is_creation()
             && state.members.is_empty()
             && state.empty_since.is_some_and(|since| since.elapsed() >= time)
+            && self.holders.load(Ordering::Acquire) == 0
             && !state.appends.are_busy()
             && !self.handlers.are_busy()
     }
@@ -460,7 +474,11 @@ impl<A: App> Live<A> {
     fn needed(&self, state: &State<A>) -> bool {
         let spec = self.room.spec();
         let stays = !spec.is_family() || spec.explicit;
-        stays || !state.members.is_empty() || state.appends.are_busy() || self.handlers.are_busy()
+        stays
+            || !state.members.is_empty()
+            || self.holders.load(Ordering::Acquire) > 0
+            || state.appends.are_busy()
+            || self.handlers.are_busy()
     }
 
     pub(crate) fn count_into(&self, total: &mut Stats) {
@@ -484,11 +502,11 @@ impl<A: App> State<A> {
         &self,
         spec: RoomSpec<'_>,
         client: &Client<A>,
-        named: Option<&Subscriptions>,
+        named: Option<&Named>,
     ) -> Subscriptions {
         let present = self.members.get(&client.id()).map(|member| &member.subscriptions);
         match (named, present) {
-            (Some(named), _) => named.clone(),
+            (Some(named), _) => named.subscriptions.clone(),
             (None, None) => Subscriptions::defaults(spec),
             (None, Some(present)) => {
                 let mut present = present.clone();

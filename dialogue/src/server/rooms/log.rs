@@ -52,12 +52,31 @@ impl Log {
 
     /// One without events, which need not exist yet.
     pub(crate) fn empty(epoch: Epoch) -> Self {
-        Self::at(Head { epoch, seq: 0, last: Vec::new() })
+        Self::at(Head::empty(epoch))
     }
 
-    /// The epoch that the log has if it begins now: another one, if it has begun before.
-    pub(crate) fn beginning(&self) -> Epoch {
-        if self.seq == 0 { self.epoch } else { self.next }
+    /// The epoch that the log has if it begins now: another one, if it has begun before. A log that others append
+    /// to, too, may have begun and ended without this server.
+    pub(crate) fn beginning(&self, is_shared: bool) -> Epoch {
+        if self.seq == 0 && !is_shared { self.epoch } else { self.next }
+    }
+
+    /// Moves to the end of the store's log in this epoch, once the room has followed the events that the store still
+    /// has. Returns whether the end is after the last of them: the store has evicted events, or another server
+    /// appended some.
+    pub(crate) fn reach(&mut self, seq: u64, last: Vec<(Cow<'static, str>, u64)>) -> bool {
+        for (event, last) in last {
+            let known = self.last.entry(event).or_default();
+            *known = last.min(seq).max(*known);
+        }
+        let is_further = self.seq < seq;
+        if is_further {
+            self.seq = seq;
+            self.tail.clear();
+            self.tail_bytes = 0;
+            self.rest();
+        }
+        is_further
     }
 
     /// Takes in where the store's log ends, or ended before an append. Returns whether it has gone back: it

@@ -10,7 +10,7 @@ use super::{
     erased::ErasedRoom,
     live::{Admission, Live},
     replay::Base,
-    subscriptions::Subscriptions,
+    subscriptions::Named,
 };
 use crate::{
     App, Deny, JoinError, SyncHistory,
@@ -37,6 +37,17 @@ pub(crate) enum Answer {
     Events,
 }
 
+/// What a joiner asks for.
+#[derive(Default)]
+pub(crate) struct Asked<'a> {
+    /// Names of events, in place of the room's defaults.
+    pub(crate) subscribe: Option<Vec<String>>,
+    /// Whether the defaults come with them.
+    pub(crate) defaults: bool,
+    /// What it has seen already.
+    pub(crate) since: Option<Since<'a>>,
+}
+
 /// Tells a client that it joined, and what of the past it is sent, if the connection has room: that may
 /// be long, and is encoded only then.
 pub(super) fn tell(
@@ -44,10 +55,11 @@ pub(super) fn tell(
     joined: &Joined<'_>,
     sync: SyncHistory,
 ) -> Result<(), Unsent> {
-    let Joined { room_id, room_name, events, .. } = joined;
+    let Joined { room_id, room_name, unknown_events, events, .. } = joined;
     let room_id = Cow::Borrowed(&**room_id);
     let room_name = Some(Cow::Borrowed(&**room_name));
-    let membership = Membership { room_id: room_id.clone(), room_name };
+    let unknown_events = Cow::Borrowed(&**unknown_events);
+    let membership = Membership { room_id: room_id.clone(), room_name, unknown_events };
     connection.try_event(event::JOINED, &membership)?;
     if sync == SyncHistory::Nothing && events.is_empty() {
         return Ok(());
@@ -58,7 +70,7 @@ pub(super) fn tell(
 
 /// Tells a client that it left, if it did not ask for an acknowledgement.
 pub(crate) fn left(room_id: &str) -> Packet {
-    Packet::event(event::LEFT, &Membership { room_id: room_id.into(), room_name: None })
+    Packet::event(event::LEFT, &Membership::of(room_id.into()))
 }
 
 /// The server's own code makes a client join.
@@ -66,7 +78,7 @@ pub(crate) async fn join_unasked<A: App>(
     client: &Client<A>,
     room: Arc<dyn ErasedRoom<A>>,
 ) -> Result<(), JoinError> {
-    join(client, room, None, None, Answer::Events).await
+    join(client, room, Asked::default(), Answer::Events).await
 }
 
 /// The server's own code makes a client leave, if it is in a room.
@@ -93,10 +105,10 @@ pub(crate) async fn see_off<A: App>(client: Client<A>, live: Arc<Live<A>>) {
 pub(crate) async fn join<A: App>(
     client: &Client<A>,
     room: Arc<dyn ErasedRoom<A>>,
-    subscribe: Option<Vec<String>>,
-    since: Option<&Since<'_>>,
+    Asked { subscribe, defaults, since }: Asked<'_>,
     answer: Answer,
 ) -> Result<(), JoinError> {
+    let since = since.as_ref();
     if client.connection().inbox.is_closed() {
         return Err(JoinError::Closed);
     }
@@ -109,11 +121,8 @@ pub(crate) async fn join<A: App>(
         return Err(JoinError::RoomNotFound);
     }
     let most = dialogue.limits().subscriptions_per_room;
-    let named = match subscribe {
-        // The names are dropped here: the join may wait long.
-        Some(names) => Some(Subscriptions::named(room.spec(), &names, most)?),
-        None => None,
-    };
+    // The names are dropped here: the join may wait long.
+    let named = subscribe.map(|names| Named::new(room.spec(), &names, defaults, most));
     may_join(client, &any).await?;
     let asked = Instant::now();
     let spec = room.spec();

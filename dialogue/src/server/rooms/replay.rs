@@ -78,7 +78,7 @@ impl Base {
         subscriptions: &Subscriptions,
         since: Option<&Since<'_>>,
     ) -> Result<Self, Unavailable> {
-        live.open_log(dialogue.store()).await?;
+        live.refresh(dialogue).await?;
         if let Some(since) = since
             && let Some(missed) = Self::missed(dialogue, live, subscriptions, since).await?
         {
@@ -249,11 +249,15 @@ impl<A: App> Live<A> {
         dialogue: &Dialogue<A>,
         query: Query,
     ) -> Result<(Epoch, u64, Arc<Page>), Unavailable> {
-        self.open_log(dialogue.store()).await?;
-        if self.is_stored() {
-            return self.read(dialogue, query, Age::Current).await;
+        self.refresh(dialogue).await?;
+        if !self.is_stored() {
+            return Ok((self.with_log(|log| log.epoch)?, 0, Arc::default()));
         }
-        Ok((self.with_log(|log| log.epoch)?, 0, Arc::default()))
+        let (epoch, seq, page) = self.read(dialogue, query, Age::Current).await?;
+        // The store may have had more by the time that it answered.
+        let read = page.events.iter().filter_map(|event| event.position);
+        let read = read.filter(|at| at.epoch == epoch).map(|at| at.seq).max();
+        Ok((epoch, seq.max(read.unwrap_or(0)), page))
     }
 
     /// Reads a part of the log, which is open, or takes part in what another reads. Says of which log, and

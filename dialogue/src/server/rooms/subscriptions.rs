@@ -2,10 +2,38 @@
 
 use std::borrow::Cow;
 
-use crate::{RoomSpec, SubscribeError, name};
+use crate::{RoomSpec, SubscribeError, name, protocol::MAX_UNKNOWN};
 
 /// What a member is subscribed to.
 pub(crate) type Names = Vec<Cow<'static, str>>;
+
+/// What a join asks for that names events.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) subscriptions: Subscriptions,
+    /// Names that the member does not receive, without repetition, up to [`MAX_UNKNOWN`]: the room does not list
+    /// them, or they are more than a member may have.
+    pub(crate) unknown: Vec<String>,
+}
+
+impl Named {
+    /// Looks names up in a room. One that it does not list costs nothing but itself: the client may know
+    /// another version of the app. So does one beyond `most`, which the defaults do not count towards: another
+    /// version may have more of them.
+    pub(crate) fn new(spec: RoomSpec<'_>, names: &[String], defaults: bool, most: usize) -> Self {
+        let mut subscriptions =
+            if defaults { Subscriptions::defaults(spec) } else { Subscriptions::default() };
+        let most = most.saturating_add(subscriptions.0.len());
+        let mut unknown = Vec::new();
+        for name in names {
+            let added = subscriptions.add(spec, name, most);
+            if added.is_err() && unknown.len() < MAX_UNKNOWN && !unknown.contains(name) {
+                unknown.push(name.clone());
+            }
+        }
+        Self { subscriptions, unknown }
+    }
+}
 
 /// Event names, without repetition. In a room with `events(any)`, `"*"` stands for all and is then
 /// the only one; elsewhere, all are listed.
@@ -20,19 +48,6 @@ impl Subscriptions {
         }
         let subscribed = spec.events.iter().filter(|event| event.subscribed);
         Self(subscribed.map(|event| event.name.clone()).collect())
-    }
-
-    /// What a joiner has who names some.
-    pub(crate) fn named(
-        spec: RoomSpec<'_>,
-        names: &[String],
-        most: usize,
-    ) -> Result<Self, SubscribeError> {
-        let mut subscriptions = Self::default();
-        for name in names {
-            subscriptions.add(spec, name, most)?;
-        }
-        Ok(subscriptions)
     }
 
     /// Adds an event, or every event for `"*"`.

@@ -1,9 +1,13 @@
 //! The one way of an event through a room.
 
-use std::{future::IntoFuture, num::NonZeroUsize, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use serde::Serialize;
-use serde_json::value::to_raw_value;
 use tokio::sync::oneshot;
 
 use super::{
@@ -20,7 +24,7 @@ use super::{
     on::Job,
 };
 use crate::{
-    App, Dialogue, Event, JoinError, Meta, Position, RawMessage, TriggerError, name,
+    App, Dialogue, Event, JoinError, Meta, Position, RawMessage, TriggerError, finite, name,
     room::RoomEvent,
     store::{self, Before, Key, LogId, NewEvent, erased::Unavailable},
 };
@@ -30,7 +34,16 @@ use crate::{
 /// It resolves after the event was handed to every subscriber's connection and before `#[on]`
 /// handlers run.
 #[must_use = "a trigger does nothing until it is awaited"]
-pub struct Trigger<A: App> {
+pub struct Trigger<A: App>(Stage<A>);
+
+enum Stage<A: App> {
+    Prepared(Parts<A>),
+    Running(BoxFuture<'static, Result<Receipt, TriggerError>>),
+    /// While it starts.
+    Started,
+}
+
+struct Parts<A: App> {
     room: AnyRoom<A>,
     message: Result<Box<dyn AnyMessage>, TriggerError>,
     except: Vec<Client<A>>,
@@ -40,58 +53,77 @@ pub struct Trigger<A: App> {
 impl<A: App> Trigger<A> {
     pub(crate) fn new<E: Event>(room: AnyRoom<A>, data: E) -> Self {
         let message = envelope(&room).around(E::SPEC.name, data);
-        Self { room, message: Ok(Box::new(message)), except: Vec::new(), key: None }
+        Self::of(room, Ok(Box::new(message)))
     }
 
     pub(crate) fn raw(room: AnyRoom<A>, event: String, data: impl Serialize) -> Self {
-        let message = match to_raw_value(&data) {
+        let message = match finite::write(&data) {
             _ if !name::is_event_name(&event) => Err(TriggerError::NotCarried),
-            Ok(data) => Ok(Box::new(envelope(&room).around(event, data)) as Box<dyn AnyMessage>),
-            Err(error) => Err(not_json(&room, &event, &error)),
+            Err(issues) => Err(TriggerError::Invalid(issues)),
+            Ok(Ok(data)) => {
+                Ok(Box::new(envelope(&room).around(event, data)) as Box<dyn AnyMessage>)
+            }
+            Ok(Err(error)) => Err(not_json(&room, &event, &error)),
         };
-        Self { room, message, except: Vec::new(), key: None }
+        Self::of(room, message)
+    }
+
+    fn of(room: AnyRoom<A>, message: Result<Box<dyn AnyMessage>, TriggerError>) -> Self {
+        Self(Stage::Prepared(Parts { room, message, except: Vec::new(), key: None }))
+    }
+
+    /// What is set before the trigger is polled for the first time; afterwards it is too late.
+    fn set(mut self, set: impl FnOnce(&mut Parts<A>)) -> Self {
+        if let Stage::Prepared(parts) = &mut self.0 {
+            set(parts);
+        }
+        self
     }
 
     /// Who the event is from: a user's id, as clients have them. Default: [`SYSTEM`](crate::SYSTEM). What
     /// no user may have for an id, such as a name that looks like `system`, is a
     /// [`TriggerError::InvalidSender`].
-    pub fn from(mut self, from: impl Into<String>) -> Self {
-        if let Ok(message) = &mut self.message {
-            *message.sender_mut() = from.into();
-        }
-        self
+    pub fn from(self, from: impl Into<String>) -> Self {
+        self.set(|parts| {
+            if let Ok(message) = &mut parts.message {
+                *message.sender_mut() = from.into();
+            }
+        })
     }
 
     /// Attaches context: one entry of [`EventMessage::meta`](crate::EventMessage::meta).
     /// The trigger fails with [`TriggerError::InvalidMeta`] if [`Meta::insert`] rejects the entry: at most 64
     /// keys and 8 levels.
-    pub fn meta(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
-        if let Ok(message) = &mut self.message {
-            let (meta, key) = (message.meta_mut().get_or_insert_with(Meta::new), key.into());
-            if let Err(error) = meta.insert(&*key, value) {
-                self.message = Err(TriggerError::InvalidMeta(error.to_string()));
+    pub fn meta(self, key: impl Into<String>, value: impl Serialize) -> Self {
+        self.set(|parts| {
+            if let Ok(message) = &mut parts.message {
+                let (meta, key) = (message.meta_mut().get_or_insert_with(Meta::new), key.into());
+                if let Err(error) = meta.insert(&*key, value) {
+                    parts.message = Err(TriggerError::InvalidMeta(error.to_string()));
+                }
             }
-        }
-        self
+        })
     }
 
     /// Leaves a client out: it does not receive the event now, but finds it in the history. May be
     /// given several times.
-    pub fn except(mut self, client: &Client<A>) -> Self {
-        if self.except.iter().all(|other| other.id() != client.id()) {
-            self.except.push(client.clone());
-        }
-        self
+    pub fn except(self, client: &Client<A>) -> Self {
+        self.set(|parts| {
+            if parts.except.iter().all(|other| other.id() != client.id()) {
+                parts.except.push(client.clone());
+            }
+        })
     }
 
     /// What tells this event from others: triggered again with the same key, within
-    /// [`KEY_WINDOW`](crate::store::KEY_WINDOW), it is stored and broadcast once, and the first receipt
-    /// comes back. Another event with the same key is a
-    /// [`TriggerError::KeyConflict`]. Only for events with history; the keys of the server's own code are
+    /// [`KEY_WINDOW`](crate::store::KEY_WINDOW), it is stored and broadcast once, no handler
+    /// sees it again, and the receipt has the first one's position and says [`duplicate`](Receipt::duplicate).
+    /// Another event with the same key is a
+    /// [`TriggerError::KeyConflict`]. A key has 1 to 128 bytes and no control characters, or it is a
+    /// [`TriggerError::InvalidKey`]. Only for events with history; the keys of the server's own code are
     /// apart from those of clients.
-    pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
-        self
+    pub fn key(self, key: impl Into<String>) -> Self {
+        self.set(|parts| parts.key = Some(key.into()))
     }
 }
 
@@ -99,11 +131,27 @@ fn envelope<A: App>(room: &AnyRoom<A>) -> Envelope {
     Envelope::new(room.erased().id(), name::SYSTEM, None)
 }
 
-impl<A: App> IntoFuture for Trigger<A> {
+impl<A: App> Future for Trigger<A> {
     type Output = Result<Receipt, TriggerError>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            self.0 = match std::mem::replace(&mut self.0, Stage::Started) {
+                Stage::Prepared(parts) => Stage::Running(parts.run()),
+                Stage::Running(mut running) => {
+                    let polled = running.as_mut().poll(cx);
+                    self.0 = Stage::Running(running);
+                    return polled;
+                }
+                // Nothing panics between the two.
+                Stage::Started => unreachable!("a trigger that was started is running"),
+            };
+        }
+    }
+}
+
+impl<A: App> Parts<A> {
+    fn run(self) -> BoxFuture<'static, Result<Receipt, TriggerError>> {
         let Self { room, message, except, key } = self;
         Box::pin(async move {
             let row = room.spec().event(message.as_ref().map_or("", |message| message.event()));
@@ -120,6 +168,7 @@ impl<A: App> IntoFuture for Trigger<A> {
                 return Err(TriggerError::InvalidSender((*message).from().to_owned()));
             }
             let key = match key {
+                Some(key) if !name::is_key(&key) => return Err(TriggerError::InvalidKey(key)),
                 Some(key) => {
                     let raw = message.to_raw().map_err(|error| not_json(&room, "", &error))?;
                     Some(Key::new("", &key, message.event(), &raw.data))
@@ -157,6 +206,16 @@ pub struct Receipt {
     pub recipients: usize,
     /// The event's place in the room's log, if it has history.
     pub position: Option<Position>,
+    /// Whether the event was triggered before, with the same [key](Trigger::key): nothing was stored,
+    /// delivered or handled this time.
+    pub duplicate: bool,
+}
+
+impl Receipt {
+    /// Of an event that is at this position already.
+    pub(super) fn of_duplicate(position: Position) -> Self {
+        Self { recipients: 0, position: Some(position), duplicate: true }
+    }
 }
 
 /// Who triggers an event.
@@ -203,7 +262,11 @@ async fn earlier<A: App>(
     match store.find(&log, key).await.map_err(|Unavailable| TriggerError::StoreUnavailable)? {
         None => Ok(None),
         Some(Before::Same(position)) => {
-            Ok(Some(Receipt { recipients: 0, position: Some(position) }))
+            let receipt = Receipt::of_duplicate(position);
+            if let Some(entry) = LogEntry::of(message, || None) {
+                entry.write(room.id(), &receipt);
+            }
+            Ok(Some(receipt))
         }
         Some(Before::Other) => Err(TriggerError::KeyConflict),
     }
@@ -336,6 +399,14 @@ impl Prepared {
         }
     }
 
+    /// The event as JSON.
+    fn body(&self) -> Option<String> {
+        match self {
+            Self::Ephemeral { packet, .. } => Some(packet.payload().to_owned()),
+            Self::Stored { event, .. } => serde_json::to_string(&event.message).ok(),
+        }
+    }
+
     /// How much memory the event takes while it waits for handlers, in bytes.
     fn weight(&self) -> usize {
         match self {
@@ -379,7 +450,7 @@ impl Prepared {
                 place
             }
         };
-        let entry = LogEntry::of(&self);
+        let entry = LogEntry::of(self.message(), || self.body());
         let sent = match self {
             Self::Ephemeral { message, raw, packet } => {
                 let then = |recipients| {
@@ -393,7 +464,7 @@ impl Prepared {
                 let Some(recipients) = sent else {
                     return Ok(Err(Self::Ephemeral { message, raw, packet }));
                 };
-                Receipt { recipients, position: None }
+                Receipt { recipients, position: None, duplicate: false }
             }
             Self::Stored { message, event } => {
                 let (reply, stored) = oneshot::channel();
@@ -409,7 +480,7 @@ impl Prepared {
             }
         };
         if let Some(entry) = entry {
-            entry.write(live.id(), sent.recipients);
+            entry.write(live.id(), &sent);
         }
         Ok(Ok(sent))
     }
@@ -423,25 +494,24 @@ struct LogEntry {
 }
 
 impl LogEntry {
-    /// If anybody listens.
-    fn of(prepared: &Prepared) -> Option<Self> {
+    /// If anybody listens; `body` is what was sent.
+    fn of(message: &dyn AnyMessage, body: impl FnOnce() -> Option<String>) -> Option<Self> {
         if !tracing::enabled!(target: EVENT_LOG, tracing::Level::DEBUG) {
             return None;
         }
         let all = tracing::enabled!(target: EVENT_LOG, tracing::Level::TRACE);
-        let body = all.then(|| match prepared {
-            Prepared::Ephemeral { packet, .. } => packet.payload().to_owned(),
-            Prepared::Stored { event, .. } => {
-                serde_json::to_string(&event.message).unwrap_or_default()
-            }
-        });
-        let message = prepared.message();
+        let body = if all { body() } else { None };
         Some(Self { event: message.event().to_owned(), from: message.from().to_owned(), body })
     }
 
-    fn write(self, room: &str, recipients: usize) {
+    fn write(self, room: &str, receipt: &Receipt) {
         // `?` escapes what would break a line. What was sent is not above `trace`.
         let Self { event, from, body } = self;
+        let Receipt { recipients, duplicate, .. } = *receipt;
+        if duplicate {
+            tracing::debug!(target: EVENT_LOG, ?room, ?event, ?from, duplicate);
+            return;
+        }
         tracing::debug!(target: EVENT_LOG, ?room, ?event, ?from, recipients);
         if let Some(body) = body {
             tracing::trace!(target: EVENT_LOG, body);

@@ -55,6 +55,7 @@ const NAME_BYTES: usize = 256;
 /// `seq` covers only the events in memory.
 ///
 /// The logs end with the process. The next process starts new epochs.
+#[must_use = "a store does nothing until `Builder::store` takes it"]
 pub struct Memory {
     shared: Arc<Shared>,
 }

@@ -3,6 +3,7 @@
 mod append;
 mod columns;
 mod connections;
+mod pooler;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -19,13 +20,18 @@ use super::{
 use crate::Epoch;
 
 /// What makes the tables.
-const TABLES: [&str; 3] = [
-    include_str!("../../../migrations/postgres/1_logs.sql"),
-    include_str!("../../../migrations/postgres/2_owners.sql"),
-    include_str!("../../../migrations/postgres/3_identity.sql"),
+const TABLES: [(&str, &str); 4] = [
+    ("logs", include_str!("../../../migrations/postgres/1_logs.sql")),
+    ("owners", include_str!("../../../migrations/postgres/2_owners.sql")),
+    ("identity", include_str!("../../../migrations/postgres/3_identity.sql")),
+    ("empty_logs", include_str!("../../../migrations/postgres/4_empty_logs.sql")),
 ];
 
 /// Logs in a `PostgreSQL` database, which several servers may share.
+///
+/// Servers do not hear each other yet: an event reaches the clients of another server only when somebody joins
+/// the room there, reads its history or stores an event in it, or when the room is quiet there. What joins, pages of history and positions say of
+/// a log holds for all servers.
 ///
 /// ```no_run
 /// # async fn connect() -> Result<(), dialogue::store::StoreError> {
@@ -47,6 +53,10 @@ const TABLES: [&str; 3] = [
 /// `update dialogue_identity set generation = generation + 1` before the app starts again.
 ///
 /// Of each event, a log keeps as many as the event declares, and up to ten seconds' worth more.
+///
+/// A connection must have a session of its own: connect to `PostgreSQL` itself, or through a pooler that holds
+/// sessions, as `PgBouncer` does with `pool_mode = session`. Where transactions share sessions, connecting fails.
+#[must_use = "a store does nothing until `Builder::store` takes it"]
 pub struct Postgres {
     connections: Arc<Connections>,
     retention: Arc<Retention>,
@@ -55,6 +65,7 @@ pub struct Postgres {
 
 /// How a [`Postgres`] is connected to: [`Postgres::options`].
 #[derive(Clone)]
+#[must_use = "nothing is connected before `connect`"]
 pub struct PostgresOptions {
     url: String,
     connections: u32,
@@ -83,7 +94,7 @@ impl PostgresOptions {
     }
 
     /// Connects, and makes the tables if they are not there. Fails if the database does not answer within
-    /// five seconds or lets nobody in, or if the URL is none.
+    /// five seconds or lets nobody in, if the URL is none, or if a pooler gives each transaction another session.
     pub async fn connect(self) -> Result<Postgres, StoreError> {
         let connections = self.prepare().await.map_err(StoreError::new)?;
         let connections = Arc::new(connections);
@@ -98,7 +109,20 @@ impl PostgresOptions {
         let name = format!("{}:{}", options.get_host(), options.get_port());
         let first = tokio::time::timeout(connections::PATIENCE, options.connect()).await;
         let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-        let mut first = first.map_err(|error| Failure::Unopened(name, error))?;
+        let mut first = match first {
+            Ok(first) => first,
+            Err(error) => return Err(Failure::Unopened(name, error)),
+        };
+        // Where a second connection is not to be had, nothing is known.
+        let shares = async {
+            let mut second = options.connect().await?;
+            let shares = pooler::shares_sessions(&mut first, &mut second).await?;
+            second.close().await?;
+            Ok::<_, sqlx::Error>(shares)
+        };
+        if let Ok(Ok(true)) = tokio::time::timeout(connections::PATIENCE, shares).await {
+            return Err(Failure::SharedSessions(name));
+        }
         // Of several servers that start at once, one makes the tables.
         sql::migrator(TABLES).run(&mut first).await?;
         first.close().await?;
@@ -170,6 +194,14 @@ impl Store for Postgres {
 
     async fn head(&self, log: &LogId) -> Result<Option<Head>, StoreError> {
         self.connections.head(log).await.map_err(StoreError::new)
+    }
+
+    async fn begin(&self, log: &LogId, epoch: Epoch) -> Result<Head, StoreError> {
+        self.connections.begin(log, epoch).await.map_err(StoreError::new)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Appended>, StoreError> {

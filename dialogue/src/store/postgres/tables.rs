@@ -6,10 +6,10 @@ use sqlx::{Connection, PgConnection, query, query_as, query_scalar};
 
 use super::{
     super::{
-        Before, Created, Head, KEY_WINDOW, Key, LogId,
+        Before, Created, EMPTY_LOG_TIME, Head, KEY_WINDOW, Key, LogId,
         sql::{
             self, EventRow, Failure, From, LEASE, ORPHANS_AT_ONCE, Place, Places, Result, Tables,
-            millis, owned,
+            millis, owned, signed,
         },
     },
     connections::Connections,
@@ -119,6 +119,39 @@ pub(super) const RENEW: &str = concat!(
     from dialogue_identity i
     where r.id = $1 and r.generation <> i.generation and ",
     owned!("r", "$2")
+);
+
+/// Takes a room's id, an epoch and an owner. Returns nothing if the room has a log.
+pub(super) const BEGIN: &str = concat!(
+    "
+    with begun as (
+        insert into dialogue_rooms (id, epoch, seq, owner, generation)
+        values ($1, $2, 0, $3, (select generation from dialogue_identity))
+        on conflict (id) do nothing
+        returning key
+    )
+    insert into dialogue_empty_logs (room, at) select key, ",
+    now!(),
+    " from begun"
+);
+
+/// Takes for how long empty logs stay. Returns how many were looked at.
+pub(super) const EMPTY: &str = concat!(
+    "
+    with old as (
+        delete from dialogue_empty_logs where room = any(array(
+            select room from dialogue_empty_logs
+            where at <= (select ",
+    now!(),
+    " - $1)
+            order by at limit 500
+            for update skip locked
+        ))
+        returning room
+    ), emptied as (
+        delete from dialogue_rooms where key = any(array(select room from old)) and seq = 0 and server is null
+    )
+    select count(*) from old"
 );
 
 /// Takes for how long keys are remembered.
@@ -252,6 +285,21 @@ impl Connections {
         sql::head(rows.map(|(epoch, seq, event, last, _)| (epoch, seq, event, last)).collect())
     }
 
+    /// Where a log ends. One that is not there begins with this epoch, unless it is a creation's.
+    pub(super) async fn begin(&self, log: &LogId, epoch: Epoch) -> Result<Head> {
+        sql::no_zero(&log.room)?;
+        let mut head = self.head(log).await?;
+        if head.is_none() && !log.owner.is_creation() {
+            let mut lease = self.lease().await?;
+            let rows = query(BEGIN).bind(&*log.room).bind(epoch.to_string());
+            let rows = rows.bind(log.owner.as_str()).execute(&mut *lease).await;
+            lease.end(rows)?;
+            // Another server may have been first.
+            head = self.head(log).await?;
+        }
+        Ok(head.unwrap_or_else(|| Head::empty(epoch)))
+    }
+
     pub(super) async fn find(
         &self,
         LogId { room, owner }: &LogId,
@@ -379,7 +427,9 @@ impl Tables for Connections {
             if self.creates.load(Ordering::Relaxed) {
                 query(SEEN).bind(&self.server).execute(&mut *lease).await?;
             }
-            clear(&mut lease).await
+            let emptied = query_scalar(EMPTY).bind(millis(EMPTY_LOG_TIME));
+            let emptied: i64 = emptied.fetch_one(&mut *lease).await?;
+            Ok(clear(&mut lease).await? || emptied >= signed(sql::STEP))
         };
         let tended = tended.await;
         lease.end(tended)

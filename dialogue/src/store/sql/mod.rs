@@ -51,12 +51,26 @@ pub(super) enum Failure {
     NoFolder(std::path::PathBuf),
     #[error("the database `{0}` cannot be opened: {1}")]
     Unopened(String, sqlx::Error),
+    #[cfg(feature = "sqlite")]
+    #[error("the database `{0}` was deleted or replaced while it was open: put it back")]
+    Moved(String),
+    #[cfg(feature = "sqlite")]
+    #[error(
+        "the database `{0}` was replaced, and the old one's `-wal` file is beside it: move that away"
+    )]
+    ForeignLog(String),
     #[error("the database has an epoch that is none: {0}")]
     Epoch(#[from] NotAnEpoch),
     #[error("the database has an event that is not JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("zero characters cannot be stored")]
     Zero,
+    #[cfg(feature = "postgres")]
+    #[error(
+        "`{0}` is a pooler that gives each transaction another session: connect to PostgreSQL itself, or have the \
+         pooler hold sessions (PgBouncer: `pool_mode = session`)"
+    )]
+    SharedSessions(String),
     #[cfg(feature = "postgres")]
     #[error("the database could not be connected to within {0:?}")]
     Unreachable(Duration),
@@ -184,6 +198,20 @@ pub(super) fn server<'a>(log: &LogId, server: &'a str) -> Option<&'a str> {
 }
 
 impl Failure {
+    /// Whether the disk is full, or another process writes to the file.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn is_full_or_locked(&self) -> bool {
+        let (Self::Unopened(_, error) | Self::Database(error)) = self else { return false };
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        matches!(code.as_deref(), Some("5" | "13"))
+    }
+
+    /// Whether the path names another file than the one that was opened.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn is_of_another_file(&self) -> bool {
+        matches!(self, Self::Moved(_) | Self::ForeignLog(_))
+    }
+
     /// What an append says.
     pub(super) fn of_append(self) -> StoreError {
         match self {
@@ -272,13 +300,12 @@ pub(super) fn millis(time: Duration) -> i64 {
     signed(time.as_millis())
 }
 
-/// Makes the tables, in these steps. Its own table has a name that the app's migrations do not have.
-pub(super) fn migrator<const N: usize>(steps: [&'static str; N]) -> Migrator {
-    let migrations =
-        (1..).zip(["logs", "owners", "identity"]).zip(steps).map(|((version, name), sql)| {
-            let sql = sql.into_sql_str();
-            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-        });
+/// Makes the tables, in these steps: names and SQL. Its own table has a name that the app's migrations do not
+/// have.
+pub(super) fn migrator<const N: usize>(steps: [(&'static str, &'static str); N]) -> Migrator {
+    let migrations = (1..).zip(steps).map(|(version, (name, sql))| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name("dialogue_migrations");
     migrator

@@ -7,10 +7,11 @@ use sqlx::{QueryBuilder, SqliteConnection, query, query_as, query_scalar};
 use super::{
     super::{
         Appended, Batch, Before, Created, Key, LogId, Stored,
-        sql::{self, LEASE, ORPHANS_AT_ONCE, Places, Result, millis, now, owned, position, signed},
+        sql::{self, LEASE, ORPHANS_AT_ONCE, Places, Result, millis, owned, position, signed},
     },
+    clock::Clock,
     known::{Known, Room},
-    tables::{FIND, oldest_key},
+    tables::FIND,
 };
 use crate::{Epoch, Position};
 
@@ -76,6 +77,7 @@ pub(super) const GONE: &str = "select id from dialogue_servers where seen <= $1 
 pub(super) struct Transaction<'a> {
     connection: &'a mut SqliteConnection,
     known: &'a mut Known,
+    clock: &'a Clock,
     events: Vec<Row>,
     /// The `seq`s of rooms, by their keys.
     rooms: HashMap<i64, i64>,
@@ -102,9 +104,13 @@ struct Change {
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(connection: &'a mut SqliteConnection, known: &'a mut Known) -> Self {
+    pub(super) fn new(
+        connection: &'a mut SqliteConnection,
+        known: &'a mut Known,
+        clock: &'a Clock,
+    ) -> Self {
         let (rooms, names) = (HashMap::new(), HashMap::new());
-        Self { connection, known, events: Vec::new(), rooms, names, written: Vec::new() }
+        Self { connection, known, clock, events: Vec::new(), rooms, names, written: Vec::new() }
     }
 
     /// `None` if the log is not there, or another owner's.
@@ -120,7 +126,8 @@ impl<'a> Transaction<'a> {
             let name = room.name(self.connection, &message.event).await?;
             let position = position(room.epoch, room.seq + 1, name.last);
             if let Some(key) = event.key
-                && let Some(before) = note(self.connection, &log, room, &key, position).await?
+                && let Some(before) =
+                    note(self.connection, self.clock, &log, room, &key, position).await?
             {
                 appended.push(Appended::Before(before));
                 continue;
@@ -161,7 +168,7 @@ impl<'a> Transaction<'a> {
     }
 
     async fn seen(&mut self, server: &str) -> Result<()> {
-        query(SEEN).bind(server).bind(now()).execute(&mut *self.connection).await?;
+        query(SEEN).bind(server).bind(self.clock.now()).execute(&mut *self.connection).await?;
         Ok(())
     }
 
@@ -170,7 +177,7 @@ impl<'a> Transaction<'a> {
         if let Some(server) = server {
             self.seen(server).await?;
         }
-        let gone = query_scalar(GONE).bind(now().saturating_sub(millis(LEASE)));
+        let gone = query_scalar(GONE).bind(self.clock.now().saturating_sub(millis(LEASE)));
         let gone: Option<String> = gone.fetch_optional(&mut *self.connection).await?;
         let Some(gone) = gone else { return Ok(false) };
         let orphans = query_as(sql::ORPHANS).bind(&gone).fetch_all(&mut *self.connection).await?;
@@ -292,6 +299,7 @@ impl Change {
 /// Notes where the event with this key is to be, unless the key was used before.
 async fn note(
     connection: &mut SqliteConnection,
+    clock: &Clock,
     log: &LogId,
     room: &Room,
     key: &Key,
@@ -304,8 +312,8 @@ async fn note(
         .bind(&key.digest[..])
         .bind(signed(at.seq))
         .bind(signed(at.prev))
-        .bind(now())
-        .bind(oldest_key())
+        .bind(clock.now())
+        .bind(clock.oldest_key())
         .fetch_optional(&mut *connection)
         .await?;
     if noted.is_some() {

@@ -1,7 +1,11 @@
 //! Logs in a file.
 
 mod append;
+mod clock;
+mod identity;
 mod known;
+mod opening;
+mod state;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -11,15 +15,15 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    ConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use self::{tables::File, writer::Writer};
+use self::{clock::Clock, opening::Opener, state::State, tables::File, writer::Writer};
 use super::{
     Appended, Batch, Before, Created, Head, Key, LogId, Page, Query, Store, StoreError,
     sql::{self, Failure, Retention, Sweeper},
@@ -27,14 +31,12 @@ use super::{
 use crate::Epoch;
 
 /// What makes the tables.
-const TABLES: [&str; 2] = [
-    include_str!("../../../migrations/sqlite/1_logs.sql"),
-    include_str!("../../../migrations/sqlite/2_owners.sql"),
+const TABLES: [(&str, &str); 2] = [
+    ("logs", include_str!("../../../migrations/sqlite/1_logs.sql")),
+    ("owners", include_str!("../../../migrations/sqlite/2_owners.sql")),
 ];
 /// How long to wait for another process that writes to the file.
 const BUSY: Duration = Duration::from_secs(5);
-/// The error code for that.
-const LOCKED: &str = "5";
 /// How many reads there are at once.
 const READERS: u32 = 4;
 
@@ -49,11 +51,15 @@ const READERS: u32 = 4;
 /// # }
 /// ```
 ///
-/// The file is made if it is not there; two more are beside it while it is open. What waits to be appended
-/// to any room goes in together, so that many rooms cost the disk little more than one. Where the disk is
-/// full, calls fail until it is not.
+/// The file is made if it is not there; two more are beside it while it is open. Once the store is closed or
+/// dropped, the file has everything by itself. What waits to be appended to any room goes in together, so that
+/// many rooms cost the disk little more than one.
+///
+/// Where the disk is full, or the file cannot be written, was deleted or replaced, calls fail until the file can be
+/// used again, and [`Store::ready`] says why. Where it is another file then, the epochs of its logs end.
 ///
 /// Of each event, a log keeps as many as the event declares, and up to ten seconds' worth more.
+#[must_use = "a store does nothing until `Builder::store` takes it"]
 pub struct Sqlite {
     file: Arc<File>,
     retention: Arc<Retention>,
@@ -62,6 +68,7 @@ pub struct Sqlite {
 
 /// How a [`Sqlite`] is opened: [`Sqlite::options`].
 #[derive(Clone, Debug)]
+#[must_use = "no store is open before `open`"]
 pub struct SqliteOptions {
     path: PathBuf,
     synchronous: Synchronous,
@@ -102,7 +109,8 @@ impl SqliteOptions {
         self
     }
 
-    /// Opens the file. Fails if its folder is not there, or if it is something else or cannot be written.
+    /// Opens the file. Fails if its folder is not there, or if the file is something else or cannot be written, also
+    /// because the disk is full.
     pub async fn open(self) -> Result<Sqlite, StoreError> {
         let retention = Arc::new(Retention::new(self.keep_for, self.keep_bytes));
         let file = Arc::new(self.file(&retention).await.map_err(StoreError::new)?);
@@ -115,20 +123,13 @@ impl SqliteOptions {
         if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
             return Err(Failure::NoFolder(folder.into()));
         }
-        let unopened = |error| Failure::Unopened(self.path.display().to_string(), error);
-        let options = self.writing();
-        let mut connection = patiently(&options).await.map_err(unopened)?;
-        // Of several processes that open the file at once, one makes the tables.
-        let mut tables = connection.begin_with("begin immediate").await.map_err(unopened)?;
-        sql::migrator(TABLES).run(&mut *tables).await?;
-        tables.commit().await.map_err(unopened)?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(BUSY)
-            .test_before_acquire(false)
-            .connect_lazy_with(self.reading());
-        let writer = Writer::start(options, connection, retention.clone());
-        Ok(File { path: self.path.clone(), readers, writer })
+        let opener =
+            Opener { path: self.path.clone(), reading: self.reading(), writing: self.writing() };
+        let open = opener.create().await?;
+        let clock = Arc::new(Clock::starting_at(open.latest));
+        let state = Arc::new(State::new(self.path.display().to_string(), opener.readers()));
+        let writer = Writer::start(opener, open, state.clone(), clock.clone(), retention.clone());
+        Ok(File { path: self.path.clone(), state, clock, writer })
     }
 
     fn reading(&self) -> SqliteConnectOptions {
@@ -147,7 +148,6 @@ impl SqliteOptions {
         let options = self
             .reading()
             .read_only(false)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(synchronous);
         #[cfg(test)]
@@ -155,22 +155,6 @@ impl SqliteOptions {
             return options.pragma("max_page_count", pages.to_string());
         }
         options
-    }
-}
-
-/// Connects. Where several do so to a new file, and one of them sets its journal up, the others do not wait
-/// by themselves.
-async fn patiently(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
-    let begun = Instant::now();
-    loop {
-        match options.connect().await {
-            Err(sqlx::Error::Database(error))
-                if error.code().as_deref() == Some(LOCKED) && begun.elapsed() < BUSY =>
-            {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            connected => return connected,
-        }
     }
 }
 
@@ -252,10 +236,16 @@ impl Store for Sqlite {
         self.file.writer.delete(log).await.map_err(StoreError::new)
     }
 
+    fn ready(&self) -> Result<(), StoreError> {
+        self.file
+            .state
+            .failure()
+            .map_or(Ok(()), |failure| Err(StoreError::new(Failure::from(failure))))
+    }
+
     /// Returns when everything that was to be appended is, and the file is closed.
     async fn close(&self) {
         self.sweeper.stop();
         self.file.writer.close().await;
-        self.file.readers.close().await;
     }
 }

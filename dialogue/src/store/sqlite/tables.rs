@@ -1,16 +1,16 @@
 //! What is read of the file, and what the sweep asks of it.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::{borrow::Cow, path::PathBuf, sync::Arc};
 
-use sqlx::{query_as, query_scalar, sqlite::SqlitePool};
+use sqlx::{query_as, query_scalar};
 
 use super::{
     super::{
-        Before, Head, KEY_WINDOW, Key, LogId,
-        sql::{
-            self, EventRow, From, Place, Places, Result, STEP, Tables, millis, now, owned, signed,
-        },
+        Before, Head, Key, LogId,
+        sql::{self, EventRow, From, Place, Places, Result, STEP, Tables, owned, signed},
     },
+    clock::Clock,
+    state::State,
     writer::Writer,
 };
 
@@ -116,14 +116,15 @@ pub(super) const OLDEST: &str =
 /// The database, as those who do not write see it.
 pub(super) struct File {
     pub(super) path: PathBuf,
-    pub(super) readers: SqlitePool,
+    pub(super) state: Arc<State>,
+    pub(super) clock: Arc<Clock>,
     pub(super) writer: Writer,
 }
 
 impl File {
     pub(super) async fn head(&self, LogId { room, owner }: &LogId) -> Result<Option<Head>> {
         let rows = query_as(HEAD).bind(&**room).bind(owner.as_str());
-        sql::head(rows.fetch_all(&self.readers).await?)
+        sql::head(rows.fetch_all(&self.state.readers()?).await?)
     }
 
     pub(super) async fn find(
@@ -135,9 +136,9 @@ impl File {
             .bind(&**room)
             .bind(&*key.user)
             .bind(&*key.text)
-            .bind(oldest_key())
+            .bind(self.clock.oldest_key())
             .bind(owner.as_str())
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.state.readers()?)
             .await?;
         found.map(|row| sql::before(key, row)).transpose()
     }
@@ -158,7 +159,7 @@ impl Tables for File {
         };
         let names = serde_json::to_string(names)?;
         let rows = query_as(statement).bind(&**room).bind(names).bind(place).bind(limit);
-        Ok(rows.bind(bytes).bind(owner.as_str()).fetch_all(&self.readers).await?)
+        Ok(rows.bind(bytes).bind(owner.as_str()).fetch_all(&self.state.readers()?).await?)
     }
 
     async fn newest(
@@ -168,7 +169,7 @@ impl Tables for File {
         skip: i64,
     ) -> Result<Option<i64>> {
         let seq = query_scalar(NEWEST).bind(&**room).bind(event).bind(skip).bind(owner.as_str());
-        Ok(seq.fetch_optional(&self.readers).await?)
+        Ok(seq.fetch_optional(&self.state.readers()?).await?)
     }
 
     async fn tend(&self) -> Result<bool> {
@@ -176,16 +177,16 @@ impl Tables for File {
     }
 
     async fn forget_keys(&self) -> Result<u64> {
-        self.writer.forget(oldest_key()).await
+        self.writer.forget(self.clock.oldest_key()).await
     }
 
     async fn aged(&self, before: i64) -> Result<Vec<Place>> {
-        Ok(query_as(AGED).bind(before).fetch_all(&self.readers).await?)
+        Ok(query_as(AGED).bind(before).fetch_all(&self.state.readers()?).await?)
     }
 
     async fn surplus(&self, room: i64) -> Result<Vec<Place>> {
         // Both are of the same moment, so that nothing is counted that is not there any more.
-        let mut snapshot = self.readers.begin().await?;
+        let mut snapshot = self.state.readers()?.begin().await?;
         let names: Vec<(i64, i64)> = query_as(SURPLUS).bind(room).fetch_all(&mut *snapshot).await?;
         let mut places: Vec<Place> = Vec::new();
         for (name, surplus) in names {
@@ -198,15 +199,10 @@ impl Tables for File {
     }
 
     async fn heavy(&self, room: i64, bytes: i64) -> Result<Vec<Place>> {
-        Ok(query_as(sql::HEAVY).bind(room).bind(bytes).fetch_all(&self.readers).await?)
+        Ok(query_as(sql::HEAVY).bind(room).bind(bytes).fetch_all(&self.state.readers()?).await?)
     }
 
     async fn remove(&self, places: Places) -> Result<u64> {
         if places.is_empty() { Ok(0) } else { self.writer.remove(places).await }
     }
-}
-
-/// Keys that were used then, or before, are forgotten.
-pub(super) fn oldest_key() -> i64 {
-    now().saturating_sub(millis(KEY_WINDOW))
 }
