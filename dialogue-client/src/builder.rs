@@ -150,6 +150,9 @@ impl Builder {
 
     /// How long an answer may take, and how long a request may wait until it can be sent. Default: 10
     /// seconds. Triggers of events with history try longer; see [`Trigger::timeout`](crate::Trigger::timeout).
+    ///
+    /// Where the answer to a rejoin, or a page of missed events, comes too late, the client asks again for fewer events,
+    /// and waits twice as long, up to eight times the time.
     pub fn request_timeout(mut self, time: Duration) -> Self {
         self.config.request_timeout = time;
         self

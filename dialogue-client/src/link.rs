@@ -56,6 +56,31 @@ pub(crate) enum Due {
     Connect,
 }
 
+/// How many times as long as usual an answer may take, at most.
+const MOST_TIMES: u32 = 8;
+
+/// How long an answer may take, in multiples of the usual time: twice as long after each that came too late, since
+/// the connection may be slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience(u32);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl Patience {
+    pub(crate) fn double(&mut self) {
+        self.0 = (2 * self.0).min(MOST_TIMES);
+    }
+
+    /// How many events to ask for, where `most` are usual: fewer, the longer answers take.
+    pub(crate) fn events(self, most: usize) -> usize {
+        most.div_ceil(self.0.pow(2) as usize)
+    }
+}
+
 pub(crate) struct Link {
     socket: Option<Socket>,
     /// The longest message that the server takes, in bytes.
@@ -65,8 +90,8 @@ pub(crate) struct Link {
     /// Whether a request waits until nothing else is in flight that may be why a connection is lost.
     pub(crate) is_held: bool,
     pub(crate) timers: Timers<Due>,
-    /// How long an answer may take.
-    patience: Duration,
+    /// How long an answer usually may take.
+    answer_time: Duration,
 }
 
 /// What was asked and is not answered.
@@ -80,7 +105,7 @@ struct Waiting {
 }
 
 impl Link {
-    pub(crate) fn new(patience: Duration) -> Self {
+    pub(crate) fn new(answer_time: Duration) -> Self {
         Self {
             socket: None,
             longest: usize::MAX,
@@ -88,7 +113,7 @@ impl Link {
             asked: 0,
             is_held: false,
             timers: Timers::new(),
-            patience,
+            answer_time,
         }
     }
 
@@ -139,9 +164,19 @@ impl Link {
 
     /// Asks, if there is a connection; whoever comes later asks again by itself.
     pub(crate) fn ask(&mut self, name: &str, payload: &impl Serialize, about: About) {
+        self.ask_patiently(name, payload, about, Patience::default());
+    }
+
+    pub(crate) fn ask_patiently(
+        &mut self,
+        name: &str,
+        payload: &impl Serialize,
+        about: About,
+        patience: Patience,
+    ) {
         // Requests are structs of texts and numbers.
         if let Ok(payload) = to_raw_value(payload)
-            && let Err(too_large) = self.ask_raw(name, &payload, about.clone())
+            && let Err(too_large) = self.send(name, &payload, about.clone(), patience)
         {
             self.timers.after(Duration::ZERO, Due::TooLarge(about, too_large));
         }
@@ -154,6 +189,16 @@ impl Link {
         payload: &RawValue,
         about: About,
     ) -> Result<u64, TooLarge> {
+        self.send(name, payload, about, Patience::default())
+    }
+
+    fn send(
+        &mut self,
+        name: &str,
+        payload: &RawValue,
+        about: About,
+        patience: Patience,
+    ) -> Result<u64, TooLarge> {
         let id = self.asked + 1;
         if let Some(socket) = &mut self.socket {
             let packet = Packet::request(id, name, payload);
@@ -162,7 +207,7 @@ impl Link {
                 return Err(TooLarge { size, limit });
             }
             socket.send(packet);
-            let timer = self.timers.after(self.patience, Due::Answer(id));
+            let timer = self.timers.after(self.answer_time * patience.0, Due::Answer(id));
             let (is_long, may_be_long) = (payload.get().len() > LONG, name != event::TRIGGER);
             self.waiting.insert(id, Waiting { about, timer, is_long, may_be_long });
         }

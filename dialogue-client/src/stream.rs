@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use crate::{
     client::Shared,
     error::ClientError,
+    link::Patience,
     place::{At, Place, Range, Step},
     room::Core,
 };
@@ -122,6 +123,8 @@ pub(crate) struct Reader {
     place: Place,
     /// How many events to ask for at once, and how many are held meanwhile.
     pub(crate) page: usize,
+    /// How long a page may take.
+    pub(crate) patience: Patience,
     /// Whether somebody waits for room in the buffer, or for a page.
     catching_up: CatchingUp,
 }
@@ -144,7 +147,8 @@ impl Reader {
         let hold = page.min(sender.max_capacity() - page);
         let place = Place::new(at, [event.into()], hold).without_bound();
         let (refused, told, catching_up) = (false, false, CatchingUp::Idle);
-        Self { id, event, refused, told, sender, dropped, place, page, catching_up }
+        let patience = Patience::default();
+        Self { id, event, refused, told, sender, dropped, place, page, patience, catching_up }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -182,6 +186,9 @@ impl Reader {
         let later = steps.iter().any(|step| matches!(step, Step::Fetch { later: true, .. }));
         if !later {
             self.idle();
+        }
+        if self.place.behind().is_none() {
+            self.patience = Patience::default();
         }
         self.take(steps, missing);
         later

@@ -104,6 +104,9 @@ pub struct Join<'a> {
     /// What the client has seen already, if it was in the room before.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Since<'a>>,
+    /// Maximum number of events in the answer. By default, as many as the server sends at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
 }
 
 /// How many names a join may subscribe to.
@@ -346,7 +349,7 @@ pub struct Joined<'a> {
     pub epoch: Epoch,
     /// The last event that the answer accounts for: what comes next is after it.
     pub seq: u64,
-    /// Only for a join with `since`: whether `events` are all that was missed.
+    /// Only for a join with `since`: whether `events` are all that was missed, or the first of it, if `more`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
     /// Only for a join with `since`: the last event of each name that the member is subscribed to, where there
@@ -355,7 +358,7 @@ pub struct Joined<'a> {
     pub last: Option<BTreeMap<Cow<'static, str>, u64>>,
     /// What was missed, oldest first, if `recovered`; otherwise the room's recent events, newest first.
     pub events: Cow<'a, [Arc<RawMessage>]>,
-    /// Whether `dialogue:getHistory` has older ones.
+    /// Whether `dialogue:getHistory` has older ones; if `recovered`, whether it has later ones, up to `seq`.
     pub more: bool,
 }
 

@@ -17,7 +17,7 @@ use crate::{
     error::{ClientError, Refusal},
     feed::lock,
     hub::Hub,
-    link::{Due, Link, Need},
+    link::{About, Due, Link, Need, Patience},
     place::{At, End, Place, Range, Step},
     request::{is_gone, passes},
     room::Core,
@@ -56,6 +56,7 @@ impl Membership {
                     let steps = place.page(range);
                     self.take(steps, link, hub);
                 }
+                self.calm();
                 Ok(())
             }
             Err(refusal) => self.put_off(refusal, Need::Fetch, link, hub),
@@ -130,7 +131,7 @@ impl Membership {
             Ok(Ok(Subscriptions { subscriptions, seq, .. })) => {
                 let before = self.followed();
                 self.subscriptions = subscriptions.into_owned();
-                self.names = true;
+                self.note_subscribed();
                 let new = self.followed_besides(&before);
                 let readers = self.readers.iter_mut();
                 let of_them = readers.filter(|it| new.iter().any(|name| name == it.event));
@@ -189,16 +190,25 @@ impl Membership {
         if !self.joined || reader.is_closed() {
             reader.idle();
         } else if let Some(after) = reader.catch_up() {
-            let (event, limit) = (Some(reader.event), reader.page);
-            let about = self.about(Need::CatchUp(id));
-            link.ask(event::GET_HISTORY, &history(&self.id, event, after, limit), about);
+            let (event, patience) = (Some(reader.event), reader.patience);
+            let history = history(&self.id, event, after, patience.events(reader.page));
+            let about = About::Room(self.id.clone(), Need::CatchUp(id));
+            link.ask_patiently(event::GET_HISTORY, &history, about, patience);
         }
     }
 
     fn fetch(&mut self, after: u64, link: &mut Link) {
         let about = self.about(Need::Fetch);
         if !link.waits_for(&about) {
-            link.ask(event::GET_HISTORY, &history(&self.id, None, after, PAGE), about);
+            let history = history(&self.id, None, after, self.patience.events(PAGE));
+            link.ask_patiently(event::GET_HISTORY, &history, about, self.patience);
+        }
+    }
+
+    /// Waits no longer than usual again, once nothing is missing.
+    pub(super) fn calm(&mut self) {
+        if self.place.as_ref().is_some_and(|place| place.behind().is_none()) {
+            self.patience = Patience::default();
         }
     }
 
@@ -278,8 +288,22 @@ impl Membership {
 
     /// What streams are for and joiners do not receive, unless the room refuses it.
     pub(super) fn rest(&self) -> impl Iterator<Item = &'static str> {
+        self.wanted().filter(|event| !self.is_subscribed(event))
+    }
+
+    /// What streams are for, unless the room refuses it.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &'static str> {
         let open = self.readers.iter().filter(|reader| !reader.refused && !reader.is_closed());
-        open.map(|reader| reader.event).filter(|event| !self.is_subscribed(event))
+        open.map(|reader| reader.event)
+    }
+
+    /// If the room refuses later what it takes now, the app is to be told.
+    pub(super) fn note_subscribed(&mut self) {
+        let Self { readers, subscriptions, .. } = self;
+        for reader in readers {
+            reader.told &=
+                !subscriptions.iter().any(|own| own == reader.event || own == EVERY_EVENT);
+        }
     }
 
     /// The room refuses an event: it is not asked for again on this connection, unless another stream of it

@@ -18,8 +18,8 @@ use crate::{
     error::{Failed, Refusal},
     feed::{Listeners, lock},
     hub::Hub,
-    link::{About, Due, Link, Need, RoomId},
-    place::{At, End, Place},
+    link::{About, Due, Link, Need, Patience, RoomId},
+    place::{At, End, Missed, Place},
     request::{Loss, Outbox, Request, passes},
     room::Core,
     stream::Reader,
@@ -48,8 +48,6 @@ pub(crate) struct Membership {
     /// What was reached; none before the first answer.
     place: Option<Place>,
     subscriptions: Vec<Cow<'static, str>>,
-    /// Whether joins name their events, because some stream needs one by name.
-    names: bool,
     /// Names of the room's events that are stored.
     stored: Vec<Cow<'static, str>>,
     readers: Vec<Reader>,
@@ -57,6 +55,8 @@ pub(crate) struct Membership {
     outbox: Outbox,
     /// What the server refuses, for now.
     refused: Vec<Refused>,
+    /// How long a join and a page of missed events may take.
+    patience: Patience,
 }
 
 struct Refused {
@@ -87,12 +87,12 @@ impl Membership {
             joined: false,
             place: None,
             subscriptions: Vec::new(),
-            names: false,
             stored: Vec::new(),
             readers: Vec::new(),
             made: 0,
             outbox: Outbox::default(),
             refused: Vec::new(),
+            patience: Patience::default(),
         }
     }
 
@@ -130,22 +130,23 @@ impl Membership {
         self.core.strong_count() == 0 && self.waiting.iter().all(oneshot::Sender::is_closed)
     }
 
-    /// Joins, or joins again with the place that was reached. It asks for the room's defaults, which may be
-    /// others than before, and names what streams are for besides.
+    /// Joins, or joins again with the place that was reached. It asks for the room's defaults, and names what
+    /// streams are for: the defaults may be others than before.
     pub(crate) fn join(&mut self, link: &mut Link) {
         self.open(link);
+        let names: BTreeSet<_> = self.wanted().map(str::to_owned).collect();
+        let defaults = !names.is_empty();
+        let subscribe = defaults.then(|| names.into_iter().collect());
         let at = self.place.as_ref().map(Place::since);
-        // What a stream missed is sent only if the join names its event.
-        self.names |= at.is_some() && self.readers.iter().any(|reader| !reader.is_closed());
-        let subscribe = self.names.then(|| {
-            let known = self.subscriptions.iter().map(|event| event.clone().into_owned());
-            let names: BTreeSet<_> = known.chain(self.rest().map(str::to_owned)).collect();
-            names.into_iter().collect()
-        });
         let since = at.map(|at| Since { epoch: at.epoch.to_string().into(), seq: at.seq });
-        let defaults = self.names;
-        let join = Join { room_id: (&*self.id).into(), subscribe, defaults, since };
-        link.ask(event::JOIN, &join, self.about(Need::Join));
+        let limit = match at {
+            // What the room sends of the past is for whoever reads history.
+            None => Some(0),
+            Some(_) if self.patience == Patience::default() => None,
+            Some(_) => Some(self.patience.events(PAGE)),
+        };
+        let join = Join { room_id: (&*self.id).into(), subscribe, defaults, since, limit };
+        link.ask_patiently(event::JOIN, &join, self.about(Need::Join), self.patience);
     }
 
     /// Takes in an answer to what was asked.
@@ -177,12 +178,19 @@ impl Membership {
 
     /// There was no answer in time: asks once more.
     pub(crate) fn unanswered(&mut self, id: u64, need: Need, link: &mut Link) {
-        if need == Need::Request {
-            self.outbox.timed_out(id);
-            self.flush(link);
-        } else {
-            self.again(need, link);
+        match need {
+            Need::Request => {
+                self.outbox.timed_out(id);
+                return self.flush(link);
+            }
+            Need::Join | Need::Fetch => self.patience.double(),
+            Need::CatchUp(stream) => {
+                let readers = self.readers.iter_mut().filter(|reader| reader.id == stream);
+                readers.for_each(|reader| reader.patience.double());
+            }
+            Need::Subscribe(_) => {}
         }
+        self.again(need, link);
     }
 
     pub(crate) fn about(&self, need: Need) -> About {
@@ -205,7 +213,7 @@ impl Membership {
             Err(refusal) => return self.on_refused(refusal, link, hub),
         };
         let Joined { room_name, subscriptions, unknown_events, .. } = joined;
-        let Joined { stored, recovered, last, events, .. } = joined;
+        let Joined { stored, recovered, last, events, more, .. } = joined;
         let at = At { epoch: joined.epoch, seq: joined.seq };
         self.open(link);
         self.joined = true;
@@ -215,18 +223,20 @@ impl Membership {
         self.stored = stored.into_owned();
         self.state.send_replace(RoomState::Joined);
         unknown_events.iter().for_each(|event| self.lack(event, hub));
+        self.note_subscribed();
         self.subscribe_to_rest(link);
         let followed = self.followed_besides(&before);
         match &mut self.place {
             Some(place) => {
-                let recovered = (recovered == Some(true)).then(|| events.into_owned());
+                let events = || Missed { events: events.into_owned(), more };
+                let recovered = (recovered == Some(true)).then(events);
                 let end = End { at, last: last.unwrap_or_default() };
                 let steps = place.joined(end, recovered, followed);
                 self.take(steps, link, hub);
             }
-            // What the room sends of the past is for whoever reads history.
             None => self.place = Some(Place::new(at, followed, HOLD)),
         }
+        self.calm();
         self.hand_out(hub);
         self.look(link, hub);
         self.flush(link);

@@ -46,6 +46,14 @@ pub(crate) struct Range {
     pub(crate) end: At,
 }
 
+/// What the answer to a join has of what was missed, oldest first.
+#[derive(Debug)]
+pub(crate) struct Missed {
+    pub(crate) events: Vec<Arc<RawMessage>>,
+    /// Whether the history has what comes after them.
+    pub(crate) more: bool,
+}
+
 /// Where the log ends, as the server says by itself.
 #[derive(Debug)]
 pub(crate) struct End {
@@ -157,13 +165,13 @@ impl Place {
     pub(crate) fn joined(
         &mut self,
         end: End,
-        recovered: Option<Vec<Arc<RawMessage>>>,
+        recovered: Option<Missed>,
         names: impl IntoIterator<Item = Cow<'static, str>>,
     ) -> Vec<Step> {
         let since = self.since().seq;
         self.follow(names, since);
         self.held = None;
-        let Some(events) = recovered else {
+        let Some(Missed { events, more }) = recovered else {
             if end.at.epoch != self.at.epoch || self.is_past(end.at) {
                 return vec![self.reset(end.at)];
             }
@@ -180,8 +188,14 @@ impl Place {
             return vec![self.reset(end.at)];
         }
         let mut steps = Vec::with_capacity(events.len());
+        let last = events.last().and_then(|event| event.position);
         match self.see_all(events, &mut steps) {
-            Verdict::Seen => steps.extend(self.end(end)),
+            Verdict::Seen => {
+                if let Some(last) = last.filter(|_| more) {
+                    self.is_told(since, last.seq);
+                }
+                steps.extend(self.end(end));
+            }
             Verdict::Gap { after } => {
                 steps.push(self.fall_behind(after));
                 self.hold_end(end);

@@ -57,7 +57,11 @@ fn end(epoch: &str, last: &[(&'static str, u64)]) -> End {
 /// What comes of a join that names what is followed already, and is told what was missed.
 fn joined(place: &mut Place, seq: u64, missed: Vec<Arc<RawMessage>>) -> String {
     let end = End { at: at(OLD, seq), last: BTreeMap::new() };
-    told(&place.joined(end, Some(missed), []))
+    told(&place.joined(end, Some(all(missed)), []))
+}
+
+fn all(events: Vec<Arc<RawMessage>>) -> Missed {
+    Missed { events, more: false }
 }
 
 /// What comes of one that is not.
@@ -339,11 +343,25 @@ fn join_that_tells_what_two_names_were_missing_before_it_has_both_fetched() {
     assert_eq!(told(&place.live(tick(4, 2))), "4");
     assert_eq!(told(&place.live(event(OLD, "bell", 6, 0))), "6");
     let end = end(OLD, &[("tick", 7), ("tock", 3), ("bell", 6)]);
-    assert_eq!(told(&place.joined(end, Some(vec![tick(7, 5)]), [])), ">4");
+    assert_eq!(told(&place.joined(end, Some(all(vec![tick(7, 5)])), [])), ">4");
     let range = vec![tick(5, 4), event(OLD, "bell", 6, 0), tick(7, 5)];
     assert_eq!(told(&place.page(page(OLD, range.clone(), true, 7))), "5 7 >2");
-    let all = [vec![tock(3, 1), tick(4, 2)], range].concat();
-    assert_eq!(told(&place.page(page(OLD, all, true, 7))), "3");
+    let range = [vec![tock(3, 1), tick(4, 2)], range].concat();
+    assert_eq!(told(&place.page(page(OLD, range, true, 7))), "3");
+}
+
+#[test]
+fn join_that_brings_a_part_has_the_rest_fetched_from_there() {
+    let mut place = place();
+    let last = || end(OLD, &[("tick", 9), ("tock", 1)]);
+    let missed = Missed { events: vec![tick(3, 2), tick(5, 3)], more: true };
+    assert_eq!(told(&place.joined(last(), Some(missed), [])), "3 5 >5");
+    assert_eq!(told(&place.live(tick(10, 9))), "");
+    assert_eq!(told(&place.page(page(OLD, vec![tick(9, 5)], true, 9))), "9 10");
+    // A part that has nothing.
+    let mut place = self::place();
+    let missed = Missed { events: Vec::new(), more: true };
+    assert_eq!(told(&place.joined(last(), Some(missed), [])), ">2");
 }
 
 #[test]
@@ -352,7 +370,7 @@ fn a_join_that_names_more_than_before_lacks_nothing_of_it() {
     assert_eq!(told(&place.live(tick(9, 2))), "9");
     let missed = vec![tick(11, 9), tock(12, 5)];
     let end = end(OLD, &[("tick", 11), ("tock", 12)]);
-    assert_eq!(told(&place.joined(end, Some(missed), ["tock".into()])), "11 12");
+    assert_eq!(told(&place.joined(end, Some(all(missed)), ["tock".into()])), "11 12");
 }
 
 #[test]
@@ -469,7 +487,7 @@ fn a_join_to_another_log_is_a_reset_even_to_a_smaller_seq() {
 fn a_join_to_another_log_that_lacks_nothing_is_no_reset() {
     let mut place = place();
     let end = End { at: at(NEW, 0), last: BTreeMap::new() };
-    assert_eq!(told(&place.joined(end, Some(vec![]), [])), "");
+    assert_eq!(told(&place.joined(end, Some(all(vec![])), [])), "");
     assert_eq!(place.since(), at(NEW, 0));
 }
 
@@ -479,7 +497,7 @@ fn a_join_tells_what_was_lost_before_its_place_and_has_it_fetched() {
     // 3 is missing, and nothing says so before the connection is lost.
     assert_eq!(told(&place.live(tock(4, 1))), "4");
     let end = end(OLD, &[("tick", 3), ("tock", 4)]);
-    assert_eq!(told(&place.joined(end, Some(vec![]), [])), ">2");
+    assert_eq!(told(&place.joined(end, Some(all(vec![])), [])), ">2");
     assert_eq!(told(&place.page(page(OLD, vec![tick(3, 2), tock(4, 1)], true, 4))), "3");
 }
 

@@ -250,6 +250,34 @@ async fn more_than_the_server_replays_is_read_from_the_history() {
 }
 
 #[tokio::test]
+async fn join_and_pages_that_take_longer_than_a_request_are_given_more_time() {
+    // As much as the server replays at once, and more.
+    for count in [200, 400] {
+        let server = Server::start().await;
+        let client = server.client("ann").request_timeout(Duration::from_millis(400));
+        let ann = client.connect().await.unwrap();
+        let square = ann.join(square::Room).await.unwrap();
+        let (mut chimes, mut resets) = (square.on::<Chime>(), square.resets());
+        // This is answered after the subscription.
+        ann.rooms().await.unwrap();
+        server.proxy.close();
+        soon(ann.states().wait_for(|state| *state == State::Reconnecting)).await.unwrap();
+        let town = server.dialogue.room(square::Room);
+        let by = "x".repeat(800);
+        for n in 1..=count {
+            town.trigger(Chime { by: by.clone(), n }).await.unwrap();
+        }
+        // 200 kB take two seconds.
+        server.proxy.pace(100_000);
+        server.proxy.open();
+        for n in 1..=count {
+            assert_eq!(soon(chimes.next()).await.unwrap().data.n, n);
+        }
+        assert!(resets.next().now_or_never().is_none());
+    }
+}
+
+#[tokio::test]
 async fn what_is_kept_no_more_is_told_as_a_reset_before_what_is_kept() {
     let server = Server::start().await;
     let ann = server.connect("ann").await;

@@ -33,6 +33,8 @@ struct Wires {
     /// Whether anybody gets through at all.
     open: watch::Sender<bool>,
     delay: watch::Sender<Duration>,
+    /// How many bytes of the server a connection passes on in a second, if that is bounded.
+    pace: watch::Sender<Option<usize>>,
     /// What the server is not heard saying, once: the connection is cut instead.
     unheard: Arc<Mutex<Option<&'static str>>>,
     /// What the server says in other words of the same length.
@@ -67,6 +69,7 @@ impl Proxy {
             hushed: watch::Sender::new(false),
             open: watch::Sender::new(true),
             delay: watch::Sender::new(Duration::ZERO),
+            pace: watch::Sender::new(None),
             unheard: Arc::default(),
             instead: Arc::default(),
             counts: Arc::default(),
@@ -121,6 +124,11 @@ impl Proxy {
 
     pub fn delay(&self, delay: Duration) {
         self.wires.delay.send_replace(delay);
+    }
+
+    /// Passes on so many bytes of the server in a second.
+    pub fn pace(&self, bytes: usize) {
+        self.wires.pace.send_replace(Some(bytes));
     }
 
     /// Cuts a connection instead of passing on what contains this, once.
@@ -216,8 +224,18 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wires: &Wires, by
                 !once || found.is_none()
             });
         }
-        if to.write_all(bytes).await.is_err() {
-            return;
+        let pace = wires.pace.borrow().filter(|_| by_server);
+        let Some(pace) = pace else {
+            if to.write_all(bytes).await.is_err() {
+                return;
+            }
+            continue;
+        };
+        for piece in bytes.chunks(pace.div_ceil(50)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if to.write_all(piece).await.is_err() {
+                return;
+            }
         }
     }
 }

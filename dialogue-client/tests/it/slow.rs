@@ -1,5 +1,7 @@
 //! Readers that are slower than what happens.
 
+use std::time::Duration;
+
 use dialogue::Rate;
 use dialogue_client::RoomState;
 use futures_util::FutureExt;
@@ -60,6 +62,27 @@ async fn a_slow_reader_catches_up_across_a_lost_connection_while_more_happens() 
     while read < 200 {
         read += 1;
         assert_eq!(soon(ticks.next()).await.unwrap().data.n, read);
+    }
+}
+
+#[tokio::test]
+async fn pages_of_a_slow_stream_that_take_longer_than_a_request_are_given_more_time() {
+    let server = Server::start().await;
+    let time = Duration::from_millis(400);
+    let ann = server.client("ann").buffer(100).request_timeout(time).connect().await.unwrap();
+    let square = ann.join(square::Room).await.unwrap();
+    let mut chimes = square.on::<Chime>();
+    ann.rooms().await.unwrap();
+    let town = server.dialogue.room(square::Room);
+    let by = "x".repeat(2_000);
+    for n in 1..=200 {
+        town.trigger(Chime { by: by.clone(), n }).await.unwrap();
+    }
+    ann.rooms().await.unwrap();
+    // 50 events of a page take two seconds.
+    server.proxy.pace(50_000);
+    for n in 1..=200 {
+        assert_eq!(soon(chimes.next()).await.unwrap().data.n, n);
     }
 }
 

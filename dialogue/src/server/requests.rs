@@ -190,7 +190,7 @@ fn event_or_every(room_id: &str, event: &str) -> Result<(), Failure> {
 async fn join<A: App>(
     client: &Client<A>,
     ack: Option<i64>,
-    Join { room_id, subscribe, defaults, since }: Join<'_>,
+    Join { room_id, subscribe, defaults, since, limit }: Join<'_>,
 ) -> Result<(), Failure> {
     let answer = ack.map_or(Answer::Events, Answer::Ack);
     if subscribe.as_ref().is_some_and(|names| names.len() > protocol::MAX_NAMES) {
@@ -201,7 +201,7 @@ async fn join<A: App>(
         event_or_every(&room_id, event)?;
     }
     let room = client.dialogue().hub().resolve(&room_id).ok_or_else(|| no_such_room(&room_id))?;
-    membership::join(client, room, Asked { subscribe, defaults, since }, answer)
+    membership::join(client, room, Asked { subscribe, defaults, since, limit }, answer)
         .await
         .map_err(|error| Failure::from(error).in_room(&room_id))
 }

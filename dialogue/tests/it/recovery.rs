@@ -150,6 +150,35 @@ async fn a_part_of_what_was_missed_is_not_told() {
 }
 
 #[tokio::test]
+async fn join_with_a_limit_answers_the_first_missed_or_the_newest_events() {
+    let server = Server::start(Test::default()).await;
+    let joined = server.connect("ann").await.join("general").await;
+    say(&server, 1..=4).await;
+    let mut bob = server.connect("bob").await;
+    for (limit, expected) in [(0, vec![]), (2, vec!["1", "2"]), (4, vec!["1", "2", "3", "4"])] {
+        let join = json!({ "roomId": "general", "since": position(&joined), "limit": limit });
+        let back = bob.ask("dialogue:join", join).await;
+        let whole = (&back["recovered"], &back["more"]);
+        assert_eq!((texts(&back["events"]), whole), (expected, (&json!(true), &json!(limit < 4))));
+        // What the answer has no place for is in the history, up to there.
+        assert_eq!((&back["seq"], &back["last"]["message"]), (&json!(4), &json!(4)));
+    }
+    let after = json!({ "roomId": "general", "after": 2 });
+    assert_eq!(texts(&bob.ask("dialogue:getHistory", after).await["events"]), ["3", "4"]);
+    for (limit, expected) in [(0, vec![]), (2, vec!["4", "3"])] {
+        let first = bob.ask("dialogue:join", json!({ "roomId": "general", "limit": limit })).await;
+        assert_eq!((texts(&first["events"]), &first["more"]), (expected, &json!(true)));
+        assert_eq!(first.get("recovered"), None);
+    }
+    // Another answer than that of a join without a limit, in the same room.
+    assert_eq!(texts(&bob.join("general").await["events"]).len(), 4);
+    for limit in [json!(-1), json!("2"), json!(1.5)] {
+        let join = json!({ "roomId": "general", "limit": limit });
+        assert_eq!(bob.ask("dialogue:join", join).await["code"], "INVALID_REQUEST");
+    }
+}
+
+#[tokio::test]
 async fn unrecovered_join_with_since_answers_the_last_event_of_names_that_are_kept_no_more() {
     let store = Memory::new().bytes(100_000);
     let builder = Dialogue::builder(Test::default()).limits(unpaced()).store(store);

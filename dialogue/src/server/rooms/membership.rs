@@ -46,6 +46,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) defaults: bool,
     /// What it has seen already.
     pub(crate) since: Option<Since<'a>>,
+    /// How many events it takes at most.
+    pub(crate) limit: Option<usize>,
 }
 
 /// Tells a client that it joined, and what of the past it is sent, if the connection has room: that may
@@ -105,10 +107,10 @@ pub(crate) async fn see_off<A: App>(client: Client<A>, live: Arc<Live<A>>) {
 pub(crate) async fn join<A: App>(
     client: &Client<A>,
     room: Arc<dyn ErasedRoom<A>>,
-    Asked { subscribe, defaults, since }: Asked<'_>,
+    Asked { subscribe, defaults, since, limit }: Asked<'_>,
     answer: Answer,
 ) -> Result<(), JoinError> {
-    let since = since.as_ref();
+    let (since, limit) = (since.as_ref(), limit.unwrap_or(usize::MAX));
     if client.connection().inbox.is_closed() {
         return Err(JoinError::Closed);
     }
@@ -126,7 +128,7 @@ pub(crate) async fn join<A: App>(
     may_join(client, &any).await?;
     let asked = Instant::now();
     let spec = room.spec();
-    let reads = since.is_some() || spec.sync_history != SyncHistory::Nothing;
+    let reads = limit > 0 && (since.is_some() || spec.sync_history != SyncHistory::Nothing);
     let stored = spec.events.iter().any(|event| event.history.is_some());
     let bytes = if reads && stored { dialogue.limits().answer_bytes() } else { 0 };
     // The server reads no history that the client's address has no memory for.
@@ -144,7 +146,7 @@ pub(crate) async fn join<A: App>(
         }
         let subscriptions = live.intended(client, named.as_ref());
         // The first read has the store's own time.
-        let read = Base::read(dialogue, &live, &subscriptions, since);
+        let read = Base::read(dialogue, &live, &subscriptions, since, limit);
         let base = if attempts == 1 {
             read.await
         } else {

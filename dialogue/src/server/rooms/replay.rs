@@ -38,6 +38,8 @@ pub(crate) struct Base {
     /// Up to where it was read.
     seq: u64,
     past: Read,
+    /// How many events the client takes at most.
+    limit: usize,
 }
 
 enum Read {
@@ -59,15 +61,17 @@ pub(crate) struct Past {
 pub(crate) struct Reading {
     recovered: Option<bool>,
     since: Option<u64>,
+    limit: usize,
 }
 
 impl Base {
     /// What the answer depends on besides the log and the subscriptions.
     pub(super) fn reading(&self) -> Reading {
-        match self.past {
-            Read::Missed { since, .. } => Reading { recovered: Some(true), since: Some(since) },
-            Read::Recent { recovered, .. } => Reading { recovered, since: None },
-        }
+        let (recovered, since) = match self.past {
+            Read::Missed { since, .. } => (Some(true), Some(since)),
+            Read::Recent { recovered, .. } => (recovered, None),
+        };
+        Reading { recovered, since, limit: self.limit }
     }
 
     /// Reads what a joiner with these subscriptions is to be told: from the store only what the room
@@ -77,32 +81,37 @@ impl Base {
         live: &Arc<Live<A>>,
         subscriptions: &Subscriptions,
         since: Option<&Since<'_>>,
+        limit: usize,
     ) -> Result<Self, Unavailable> {
         live.refresh(dialogue).await?;
         if let Some(since) = since
             && let Some(missed) = Self::missed(dialogue, live, subscriptions, since).await?
         {
-            return Ok(missed);
+            return Ok(Self { limit, ..missed });
         }
         let (epoch, mut seq) = live.with_log(|log| (log.epoch, log.seq))?;
-        let sync = live.room().spec().sync_history;
-        let limit = match sync {
+        let sync = match live.room().spec().sync_history {
+            _ if limit == 0 => SyncHistory::Nothing,
+            sync => sync,
+        };
+        let synced = match sync {
             SyncHistory::Nothing => 0,
             SyncHistory::Last(most) => most.get(),
             SyncHistory::All => usize::MAX,
         };
+        let most = synced.min(limit);
         let mut pages = Vec::new();
-        if limit > 0 {
+        if most > 0 {
             for event in subscribed(live, subscriptions) {
                 let part = Part::Newest { event, skip: 0 };
-                let query = Query { part, limit, bytes: dialogue.limits().page_bytes };
+                let query = Query { part, limit: most, bytes: dialogue.limits().page_bytes };
                 let (_, read_to, page) = live.read(dialogue, query, Age::Remembered).await?;
                 seq = seq.min(read_to);
                 pages.push(page);
             }
         }
         let recovered = since.map(|_| false);
-        Ok(Self { epoch, seq, past: Read::Recent { recovered, sync, pages } })
+        Ok(Self { epoch, seq, past: Read::Recent { recovered, sync, pages }, limit })
     }
 
     /// Everything that the client missed, if that can be told.
@@ -115,7 +124,7 @@ impl Base {
         let (epoch, seq) = live.with_log(|log| (log.epoch, log.seq))?;
         let missed = |since, seq, events| {
             let past = Read::Missed { since, events };
-            Some(Self { epoch, seq, past })
+            Some(Self { epoch, seq, past, limit: usize::MAX })
         };
         let events = subscribed(live, subscriptions);
         if !live.is_stored() {
@@ -165,7 +174,9 @@ impl Base {
                 let mut events: Vec<_> = events.iter().filter(old).cloned().collect();
                 events.extend(log.after(self.seq, subscriptions)?);
                 let all = log.is_all_after(*since, subscriptions, &events);
-                all.then_some(Past { recovered: Some(true), events, more: false })
+                let more = events.len() > self.limit;
+                events.truncate(self.limit);
+                all.then_some(Past { recovered: Some(true), events, more })
             }
             Read::Recent { recovered, sync: SyncHistory::Nothing, .. } => {
                 let more = log.heads(subscriptions).next().is_some();
@@ -188,7 +199,7 @@ impl Base {
                     });
                     more |= events.len() < found;
                 }
-                let page = Page::within(events, usize::MAX, limits.page_bytes);
+                let page = Page::within(events, self.limit, limits.page_bytes);
                 let Page { events, more: cut } = page;
                 Some(Past { recovered: *recovered, events, more: more || cut })
             }
