@@ -240,6 +240,9 @@ impl Client {
     /// The client does so by itself, a minute before its credentials expire, or after half of the time that they
     /// last if that is later. Between two such requests is at least a second. Call this when the credentials
     /// have changed before they expire.
+    ///
+    /// Credentials that no connection could present, of about 65,500 bytes or more, are not sent:
+    /// [`RequestError::TooLarge`].
     pub async fn authenticate(&self) -> Result<Option<SystemTime>, RequestError> {
         let credentials = self.shared.config.credentials().await;
         let credentials = credentials.map_err(RequestError::Credentials)?;

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     error::TooLarge,
-    packet::Packet,
+    packet::{MAX_BEFORE_SESSION, Packet},
     request::LONG,
     socket::{Lost, Socket},
     timers::{TimerId, Timers},
@@ -202,7 +202,9 @@ impl Link {
         let id = self.asked + 1;
         if let Some(socket) = &mut self.socket {
             let packet = Packet::request(id, name, payload);
-            let (size, limit) = (packet.len(), self.longest);
+            // The next connection presents the same credentials.
+            let most = if name == event::AUTHENTICATE { MAX_BEFORE_SESSION } else { usize::MAX };
+            let (size, limit) = (packet.len(), self.longest.min(most));
             if size > limit {
                 return Err(TooLarge { size, limit });
             }

@@ -34,12 +34,12 @@ pub(crate) struct Heartbeat {
 
 /// What a client may send before the server has said who it is, in bytes: servers take 65,536, with the
 /// frames of the transport.
-const MOST_BEFORE_SESSION: usize = 65_500;
+pub(crate) const MAX_BEFORE_SESSION: usize = 65_500;
 
 impl Heartbeat {
     /// How long the packet that connects may be, in bytes.
     pub(crate) fn longest(self) -> usize {
-        MOST_BEFORE_SESSION.min(self.max_payload.unwrap_or(usize::MAX))
+        MAX_BEFORE_SESSION.min(self.max_payload.unwrap_or(usize::MAX))
     }
 
     /// For how long nothing may be heard.
@@ -149,7 +149,7 @@ mod tests {
         let Frame::Open(heartbeat) = Frame::parse(r#"0{"pingInterval":1,"pingTimeout":1}"#) else {
             panic!()
         };
-        assert_eq!(heartbeat.longest(), MOST_BEFORE_SESSION);
+        assert_eq!(heartbeat.longest(), MAX_BEFORE_SESSION);
         assert!(matches!(Frame::parse("0{"), Frame::Other));
         assert!(matches!(Frame::parse(""), Frame::Other));
     }

@@ -463,3 +463,25 @@ async fn credentials_over_the_servers_limit_are_not_sent() {
     let error = server.client("").auth(login(2_000)).connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::TooLarge { limit: 1_000, .. }), "{error}");
 }
+
+#[tokio::test]
+async fn new_credentials_that_no_connection_can_present_are_not_sent() {
+    let server = Server::start().await;
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = asked.clone();
+    // The first are short, and last a moment.
+    let login = move || {
+        let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        let user = if first { "ann".into() } else { "x".repeat(70_000) };
+        async move { Login { user, lasts: Some(2_000) } }
+    };
+    let ann = server.client("").auth(login).connect().await.unwrap();
+    let mut errors = ann.errors();
+    let error = ann.authenticate().await.unwrap_err();
+    let RequestError::TooLarge { size, limit } = error else { panic!("{error}") };
+    assert!(size > 70_000 && limit == 65_500, "{size} {limit}");
+    // So it is where the client renews them by itself.
+    let error = soon(errors.next()).await.unwrap();
+    let ClientError::Refresh(RequestError::TooLarge { .. }) = &*error else { panic!("{error}") };
+    assert_eq!(ann.state(), State::Connected);
+}

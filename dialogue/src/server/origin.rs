@@ -120,6 +120,7 @@ impl Cors {
             .allow_origin(allowed)
             .allow_methods(methods)
             .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers([header::RETRY_AFTER])
             .allow_credentials(credentials);
         Ok(Gate { origins, cookies: credentials, layer })
     }

@@ -151,7 +151,10 @@ async fn page_of_another_origin_may_read_why_it_is_refused() {
         let path = "/socket.io/?EIO=4&transport=polling";
         let (head, _) = fetch(server.address, path, &format!("origin: {origin}\r\n")).await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+        // The status and the body, and when to come back.
         head.contains(&format!("access-control-allow-origin: {page}"))
+            && head.contains("access-control-expose-headers: retry-after")
+            && head.contains("\r\nretry-after: ")
     };
     assert!(readable(page, "429").await);
     assert!(!readable("https://other.example.com", "403").await);
