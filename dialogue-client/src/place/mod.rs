@@ -190,12 +190,11 @@ impl Place {
         let mut steps = Vec::with_capacity(events.len());
         let last = events.last().and_then(|event| event.position);
         match self.see_all(events, &mut steps) {
-            Verdict::Seen => {
-                if let Some(last) = last.filter(|_| more) {
-                    self.is_told(since, last.seq);
-                }
-                steps.extend(self.end(end));
+            Verdict::Seen if more => {
+                steps.push(self.fall_behind(last.map_or(since, |last| last.seq)));
+                self.hold_end(end);
             }
+            Verdict::Seen => steps.extend(self.end(end)),
             Verdict::Gap { after } => {
                 steps.push(self.fall_behind(after));
                 self.hold_end(end);

@@ -353,11 +353,12 @@ fn join_that_tells_what_two_names_were_missing_before_it_has_both_fetched() {
 #[test]
 fn join_that_brings_a_part_has_the_rest_fetched_from_there() {
     let mut place = place();
-    let last = || end(OLD, &[("tick", 9), ("tock", 1)]);
-    let missed = Missed { events: vec![tick(3, 2), tick(5, 3)], more: true };
-    assert_eq!(told(&place.joined(last(), Some(missed), [])), "3 5 >5");
+    assert_eq!(told(&place.live(tick(3, 2))), "3");
+    let last = || end(OLD, &[("tick", 9), ("tock", 8)]);
+    let missed = Missed { events: vec![tick(4, 3), tick(5, 4)], more: true };
+    assert_eq!(told(&place.joined(last(), Some(missed), [])), "4 5 >5");
     assert_eq!(told(&place.live(tick(10, 9))), "");
-    assert_eq!(told(&place.page(page(OLD, vec![tick(9, 5)], true, 9))), "9 10");
+    assert_eq!(told(&place.page(page(OLD, vec![tock(8, 1), tick(9, 5)], true, 9))), "8 9 10");
     // A part that has nothing.
     let mut place = self::place();
     let missed = Missed { events: Vec::new(), more: true };

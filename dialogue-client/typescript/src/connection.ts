@@ -7,7 +7,7 @@ import type { Unsubscribe } from "./handlers.js";
 import { byteLength, writeJson } from "./json.js";
 import type { Auth, Credentials, DialogueClientOptions } from "./options.js";
 import { fits, type Packet } from "./packet.js";
-import { decodeConnectError, decodeRefusal } from "./refusal.js";
+import { decodeConnectError, decodeRefusal, decodeTransportFailure } from "./refusal.js";
 import { notConnected, type RequestBody, type Requester, send, tooLarge } from "./request.js";
 import type { RoomInfo } from "./room-info.js";
 import type { End } from "./place.js";
@@ -43,6 +43,8 @@ export interface ConnectionObserver {
   dismissed(): void;
   /** An established connection is gone. */
   lost(reason: string): void;
+  /** The server cannot be reached. The connection tries again. */
+  unreachable(error: DialogueError): void;
   /** The server, or `auth`, refused something that no request was waiting for. */
   failed(error: DialogueError): void;
   /** What is done with what the server says of rooms, by the names of its events. */
@@ -330,9 +332,11 @@ export class Connection implements Requester {
     if (!this.#socket.active) {
       const refusal = decodeConnectError(error);
       this.#refused(refusal, refusal.code === "TOKEN_EXPIRED" ? this.#canRenew : refusal.code !== "UNAUTHENTICATED");
-    } else if (this.#phase === "connecting" || !this.#opensAgain) {
-      this.#giveUp(new DialogueError("DISCONNECTED", "the server cannot be reached", { cause: error }));
+      return;
     }
+    const failure = decodeTransportFailure(error);
+    if (this.#phase === "connecting" || !this.#opensAgain) this.#giveUp(failure);
+    else this.#observer.unreachable(failure);
   }
 
   /** Socket.IO does not try again by itself after a refusal; a reconnection does, if the refusal may pass. */

@@ -88,6 +88,11 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
         this.#forsakeIfDisconnected();
         this.#disconnected.call(reason);
       },
+      unreachable: (error) => {
+        // Each attempt may fail in the same way.
+        if (error.message !== this.#error?.message) this.#error = error;
+        this.#tellState();
+      },
       failed: (error) => {
         this.#forsakeIfDisconnected();
         if (error.roomId === undefined) this.#error = error;

@@ -31,7 +31,10 @@ export interface DialogueClient<C extends Contract = AnyContract> {
 
   /**
    * The last failure outside any room since the client last connected or
-   * authenticated. Where the client is not connected, this is why.
+   * authenticated. Where the client is not connected, this is why. While no
+   * connection can be opened, it is `DISCONNECTED`, or over polling what the server
+   * says, such as `LIMIT_EXCEEDED` with `retryAfterMs`. The client keeps trying then,
+   * and `onError` is not called.
    */
   readonly error: DialogueError | undefined;
 

@@ -2,16 +2,13 @@ import { DialogueError } from "./error.js";
 import type { EventMessage } from "./event-message.js";
 import type { HistoryPage } from "./history.js";
 import { type End, Place, type Position } from "./place.js";
-import { moreTimes, pauseMs, retryDelay } from "./retry.js";
+import { moreTimes, pageSize, pauseMs, retryDelay } from "./retry.js";
 
 /** How many events are held while a room is being joined or a range is fetched. What is more is fetched afterwards. */
 const MOST_HELD = 1_000;
 
 /** How many events are fetched in a row. If more are missing, the feed calls `lose`. */
 const MOST_FETCHED = 10_000;
-
-/** How many events a page has at most. */
-const PAGE = 100;
 
 /** Whom a feed is for. */
 export interface FeedOwner {
@@ -85,8 +82,11 @@ export class Feed {
     this.#place = new Place(position, names);
   }
 
-  /** Goes on from {@link since} with everything that was missed, oldest first, up to the end, with stored events of these names. */
-  resume(missed: readonly EventMessage[], end: End, names: readonly string[]): void {
+  /**
+   * Goes on from {@link since} with everything that was missed, oldest first, up to the end, with stored events of these
+   * names. If there is `more` than that, it is fetched.
+   */
+  resume(missed: readonly EventMessage[], end: End, names: readonly string[], more = false): void {
     const place = this.#place!;
     // Nothing is stored there.
     if (end.epoch !== place.epoch) return this.begin(end, names);
@@ -99,6 +99,7 @@ export class Feed {
       if (verdict === "next") this.#owner.deliver(message);
       else if (verdict === "gap") return void this.#fetch();
     }
+    if (more) void this.#fetch();
   }
 
   /** Hands over what was held, and from then on what comes. */
@@ -156,7 +157,7 @@ export class Feed {
     try {
       for (let complete = false; !complete; ) {
         const ends = [...this.#held, ...this.#unheld.values(), this.#end];
-        const page = await this.#owner.fetch(place.seq, Math.ceil(PAGE / this.#times ** 2), this.#times);
+        const page = await this.#owner.fetch(place.seq, pageSize(this.#times), this.#times);
         if (stopped()) return;
         const isOther = page.epoch !== place.epoch || page.seq < place.seq;
         if (isOther || (!page.complete && page.events.length === 0)) return this.#lose();

@@ -239,12 +239,12 @@ export class JoinedRoom implements Omit<TypedRoom<AnyRoomContract>, "on" | "getH
   }
 
   #joined(answer: JoinAnswer): void {
-    const { roomName, events, recovered, epoch, seq, last = {} } = answer;
+    const { roomName, events, recovered, epoch, seq, last = {}, more } = answer;
     const before = this.#feed.since;
     this.roomName = roomName;
     // A log that ends before what was seen of it has lost events.
     if (before && recovered && seq >= before.seq) {
-      this.#feed.resume(events, { epoch, seq, last }, this.#followed);
+      this.#feed.resume(events, { epoch, seq, last }, this.#followed, more);
     } else {
       if (before) this.#missed = before.missed(answer);
       this.#feed.begin(answer, this.#followed);

@@ -3,7 +3,7 @@ import type { EventMessage } from "./event-message.js";
 import { type Handler, Handlers, type Unsubscribe } from "./handlers.js";
 import type { End, Position } from "./place.js";
 import type { RequestBody } from "./request.js";
-import { moreTimes, retryDelay } from "./retry.js";
+import { moreTimes, pageSize, retryDelay } from "./retry.js";
 import type { RoomState } from "./room-state.js";
 
 /** The server's answer to a join. */
@@ -20,6 +20,8 @@ export interface JoinAnswer extends Position {
   readonly last?: End["last"];
   /** The room's newest events, newest first; those that were missed, oldest first. */
   readonly events: readonly EventMessage[];
+  /** Whether the log has older ones; if `recovered`, whether it has later ones than these, up to `seq`. */
+  readonly more: boolean;
 }
 
 /** Whose membership it is. */
@@ -203,7 +205,8 @@ export class Membership {
         const subscribe = this.#subscribe();
         const defaults = (this.#defaults && subscribe !== undefined) || undefined;
         const since = this.#owner.since();
-        answer = await this.#owner.request<JoinAnswer>("dialogue:join", { subscribe, defaults, since }, this.#times);
+        const limit = this.#times > 1 ? pageSize(this.#times) : undefined;
+        answer = await this.#owner.request<JoinAnswer>("dialogue:join", { subscribe, defaults, since, limit }, this.#times);
       } while (this.#doubtful && !this.ended);
       return answer;
     } finally {
@@ -214,8 +217,7 @@ export class Membership {
   /** The names that a join asks for; `undefined` where the app wants the room's defaults alone. */
   #subscribe(): string[] | undefined {
     if (this.#defaults && this.#named.size === 0) return undefined;
-    const names = new Set([...this.subscriptions, ...this.#named]);
-    return [...names].filter((event) => !this.#unknown.has(event));
+    return [...this.#named].filter((event) => !this.#unknown.has(event));
   }
 
   #lack(event: string): void {

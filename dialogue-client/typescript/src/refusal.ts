@@ -24,6 +24,27 @@ export function decodeRefusal(refusal: unknown, concern: Concern = {}): Dialogue
   return new DialogueError(code, message, { roomId, event, issues, retryAfterMs });
 }
 
+/** What Engine.IO knows of a transport that cannot be opened: over polling, the request that failed. */
+interface TransportFailure extends Error {
+  readonly context?: Partial<Pick<XMLHttpRequest, "responseText" | "getResponseHeader">>;
+}
+
+/**
+ * Why no transport can be opened: what the server says of it in the body of its answer, where that can be read, with
+ * `Retry-After`. Otherwise `DISCONNECTED`.
+ */
+export function decodeTransportFailure(failure: TransportFailure): DialogueError {
+  const details = { cause: failure };
+  try {
+    const { code, message }: Refusal = JSON.parse(failure.context!.responseText!);
+    const retryAfterMs = 1_000 * Number(failure.context!.getResponseHeader!("Retry-After")) || undefined;
+    if (code) return new DialogueError(code, message ?? code, { ...details, retryAfterMs });
+  } catch {
+    // There was no answer, or it is not Dialogue's.
+  }
+  return new DialogueError("DISCONNECTED", "the server cannot be reached", details);
+}
+
 /**
  * Reads a refused connection: the connect error's message is the JSON of
  * `{ code, message }`. A message that is no such JSON becomes an `INTERNAL`

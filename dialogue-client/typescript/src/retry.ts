@@ -17,6 +17,11 @@ export function moreTimes(times: number): number {
   return Math.min(2 * times, 8);
 }
 
+/** How many events a page has at most: the longer answers take, the fewer. */
+export function pageSize(times: number): number {
+  return Math.ceil(100 / times ** 2);
+}
+
 /** Whether a failure leaves open what the server did, or would have said. */
 export function isUnanswered(error: unknown): boolean {
   return /^(DISCONNECTED|TIMEOUT)$/.test((error as DialogueError).code);

@@ -124,6 +124,28 @@ describe("coming back", () => {
     expect(heard).toEqual(["before", "missed", "later"]);
   });
 
+  test("slow-link: a rejoin and pages that take longer than a request are given more time", async () => {
+    await start("chat");
+    const client = createDialogueClient({ url: proxy.url, auth: { userId: "slow" }, timeoutMs: 500, reconnectionDelayMs: 20 });
+    client.onError(() => {});
+    clients.push(client);
+    await client.connect();
+    const room = await client.join("general", { subscribe: ["message"] });
+    const heard: string[] = [];
+    room.on("message", ({ data }) => heard.push((data as { text: string }).text.trim()));
+    room.onReset(() => heard.push("reset"));
+    const { say } = await writer();
+    const gone = lost(client);
+    proxy.refuse();
+    await gone;
+    await say(...numbered(60).map((text) => text.padEnd(2_000)));
+    // It is two seconds' worth.
+    proxy.bytesPerSecond = 70_000;
+    proxy.admit();
+    await vi.waitFor(() => expect(heard).toHaveLength(60), { timeout: 15_000, interval: 50 });
+    expect(heard).toEqual(numbered(60));
+  });
+
   test("resume-history: a recovery adds to the history, and is no reset", async () => {
     await start("chat");
     const { say } = await writer();

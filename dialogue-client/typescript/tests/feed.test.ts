@@ -125,6 +125,17 @@ describe("resume-lost-before: an event was lost before the place that a join nam
   });
 });
 
+test("join_that_brings_a_part_has_the_rest_fetched_from_there", async () => {
+  const { feed: room, delivered, asked } = feed();
+  room.push(LOG[0]!);
+  room.hold();
+  room.resume([LOG[1]!], { epoch: "e", seq: 4, last: { a: 4, b: 3 } }, ["a", "b"], true);
+  room.release();
+  await settled();
+  expect(asked).toEqual([2]);
+  expect(delivered).toEqual(["a1", "a2", "b3", "a4"]);
+});
+
 test("recovered_join_that_adds_a_name_has_its_missed_events_fetched", async () => {
   const log = [stored("a1", 0), stored("b2", 0), stored("b3", 2), stored("b4", 3)];
   const { feed: room, delivered, asked } = feed(log, ["a"]);

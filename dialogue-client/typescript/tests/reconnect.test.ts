@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { createDialogueClient, type DialogueClient, type DialogueClientOptions } from "../src/index.js";
 import type { Chat } from "./support/chat-contract.js";
 import { ExampleServer } from "./support/example-server.js";
@@ -165,6 +167,40 @@ test("the client gives up after as many attempts as it was told", async () => {
   await server.kill();
   expect(await reported).toMatchObject({ code: "DISCONNECTED", message: "the server cannot be reached" });
   expect(ann.state).toBe("disconnected");
+});
+
+test("client_that_cannot_reach_the_server_says_so_and_keeps_trying", async () => {
+  const ann = await connect("ann");
+  const states: unknown[] = [];
+  const reported = vi.fn();
+  ann.onState((state, error) => states.push([state, error?.code]));
+  ann.onError(reported);
+  await server.kill();
+  await vi.waitFor(() => expect(ann.error).toMatchObject({ code: "DISCONNECTED", message: "the server cannot be reached" }));
+  // More attempts say nothing more.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const connected = next<void>((handler) => ann.onConnect(() => handler()));
+  await server.restart();
+  await connected;
+  expect(ann.error).toBeUndefined();
+  expect(states).toEqual([["connecting", undefined], ["connecting", "DISCONNECTED"], ["connected", undefined]]);
+  expect(reported).not.toHaveBeenCalled();
+});
+
+test("refusal_of_a_transport_is_told_with_its_code_and_retry_after", async () => {
+  const body = { code: "LIMIT_EXCEEDED", message: "connections_per_address is reached", limit: "connections_per_address" };
+  const http = createServer((_, response) => void response.writeHead(429, { "Retry-After": "3" }).end(JSON.stringify(body)));
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void http.close());
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  const refusal = { code: body.code, message: body.message, retryAfterMs: 3_000 };
+  const client = createDialogueClient({ url, reconnectionDelayMs: 20 });
+  onTestFinished(() => client.disconnect());
+  await vi.waitFor(() => expect(client.error).toMatchObject(refusal));
+  expect(client.state).toBe("connecting");
+  const once = createDialogueClient({ url, autoConnect: false });
+  once.onError(() => {});
+  await expect(once.connect()).rejects.toMatchObject(refusal);
 });
 
 test("credentials that cannot be had count as attempts", async () => {

@@ -67,7 +67,7 @@ test("a subscription that is under way when the room is joined again is one that
   sent[1]!.answer.resolve({ subscriptions: ["message", "typing"] });
   sent[2]!.answer.reject(new DialogueError("TIMEOUT", "no answer"));
   await Promise.allSettled(subscribed);
-  expect(sent[3]).toMatchObject({ name: "dialogue:join", body: { subscribe: ["message", "typing"] } });
+  expect(sent[3]).toMatchObject({ name: "dialogue:join", body: { subscribe: ["typing"], defaults: true } });
   sent[3]!.answer.resolve(joined([], ["message", "typing"]));
   await rejoining;
   expect(room.subscriptions).toEqual(["message", "typing"]);
@@ -216,7 +216,7 @@ test("a room is joined again with the subscriptions that it had", async () => {
   void all.rejoin();
   expect(sent[2]).toMatchObject({
     name: "dialogue:join",
-    body: { roomId: "general", subscribe: ["message", "typing"] },
+    body: { roomId: "general", subscribe: ["typing"], defaults: true },
   });
 });
 
@@ -238,7 +238,7 @@ test.each(["INTERNAL", "LIMIT_EXCEEDED", "ROOM_FULL"])("rejoin_that_is_refused_w
   expect(room.state).toBe("joined");
 });
 
-test("rejoin_whose_answer_comes_too_late_is_asked_for_with_more_time", async () => {
+test("rejoin_whose_answer_comes_too_late_is_asked_for_with_more_time_and_fewer_events", async () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const { rooms: all, sent } = rooms();
@@ -246,9 +246,9 @@ test("rejoin_whose_answer_comes_too_late_is_asked_for_with_more_time", async () 
   sent[0]!.answer.resolve(joined());
   await joining;
   void all.rejoin();
-  for (const times of [1, 2, 4, 8, 8]) {
+  for (const [times, limit] of [[1, undefined], [2, 25], [4, 7], [8, 2], [8, 2]]) {
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(sent.at(-1)).toMatchObject({ name: "dialogue:join", times });
+    expect(sent.at(-1)).toMatchObject({ name: "dialogue:join", times, body: { limit } });
     sent.at(-1)!.answer.reject(new DialogueError("TIMEOUT", "late"));
   }
 });

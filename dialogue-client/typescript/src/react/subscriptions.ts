@@ -54,6 +54,8 @@ class Subscriptions {
       if (subscriptions.includes(event) || subscriptions.includes("*")) {
         // The room may be a stand-in of the app's tests, which has no such method.
         (this.#room as Partial<JoinedRoom>).want?.(event);
+        // Joins ask for it from now on.
+        this.#asked.add(event);
         subscribed.resolve();
       } else if (!this.#asked.has(event)) void this.#subscribe(event, subscribed);
     }

@@ -17,6 +17,8 @@ interface Link {
 export class Proxy {
   /** How long what the server sends is under way, in milliseconds, from now on. */
   delayMs = 0;
+  /** How many bytes of the server a connection passes on in a second, from now on. */
+  bytesPerSecond = Infinity;
   /** What becomes of what the server says, from now on. */
   edit = asItIs;
   /** Is called with each new connection, from now on. */
@@ -132,7 +134,12 @@ export class Proxy {
       const { delayMs } = this;
       sent = sent.then(async () => {
         if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
-        if (!client.destroyed) client.write(edited);
+        if (this.bytesPerSecond === Infinity) return void (client.destroyed || client.write(edited));
+        const size = Math.ceil(this.bytesPerSecond / 50);
+        for (let at = 0; at < edited.length && !client.destroyed; at += size) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          if (!client.destroyed) client.write(edited.subarray(at, at + size));
+        }
       });
     });
     if (this.#stalled) {
