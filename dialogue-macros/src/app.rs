@@ -110,16 +110,17 @@ impl Arguments {
             .map(|event| quote_spanned!(event.span()=> __p::RoomEvent::of::<#event>(false, true)));
         let direct = self.direct.iter().map(|event| {
             quote_spanned! {event.span()=>
-                impl __p::Sends<#event> for #app {}
+                impl __p::ListsDirect<#event> for #app {}
                 const _: () = __p::direct_event(<#event as __p::Event>::SPEC.name);
             }
         });
         let hosts = rooms.iter().map(|room| {
             let name = text(room);
             quote_spanned! {room.span()=>
-                impl __p::Hosts<#room::Room> for #app {
-                    const HANDLERS: __p::Handlers<#app, #room::Room> =
-                        <__p::Serving<#app, #room::Room>>::HANDLERS;
+                impl __p::ListsRoom<#room::Room> for #app {
+                    fn handlers() -> __p::Handlers<#app, #room::Room> {
+                        <__p::Serving<#app, #room::Room>>::handlers()
+                    }
                 }
                 const _: () = __p::own_handlers(
                     #app_name,
@@ -132,11 +133,13 @@ impl Arguments {
         let others = [0_u8, 1].map(|n| {
             quote! {
                 #[diagnostic::do_not_recommend]
-                impl __p::Hosts<__p::Other<#n>> for #app {
-                    const HANDLERS: __p::Handlers<#app, __p::Other<#n>> = __p::Handlers::NONE;
+                impl __p::ListsRoom<__p::Other<#n>> for #app {
+                    fn handlers() -> __p::Handlers<#app, __p::Other<#n>> {
+                        __p::Handlers::NONE
+                    }
                 }
                 #[diagnostic::do_not_recommend]
-                impl __p::Sends<__p::Other<#n>> for #app {}
+                impl __p::ListsDirect<__p::Other<#n>> for #app {}
             }
         });
         let entries = rooms
@@ -196,10 +199,12 @@ fn stub(implementation: &ItemImpl) -> TokenStream {
     quote! {
         const _: () = {
             use ::dialogue::__private as __p;
-            impl<#(#parameters,)* __Room: __p::Room> __p::Hosts<__Room> for #app #where_clause {
-                const HANDLERS: __p::Handlers<#app, __Room> = __p::Handlers::NONE;
+            impl<#(#parameters,)* __Room: __p::Room> __p::ListsRoom<__Room> for #app #where_clause {
+                fn handlers() -> __p::Handlers<#app, __Room> {
+                    __p::Handlers::NONE
+                }
             }
-            impl<#(#parameters,)* __Event> __p::Sends<__Event> for #app #where_clause {}
+            impl<#(#parameters,)* __Event> __p::ListsDirect<__Event> for #app #where_clause {}
             impl #generics __p::Registry for #app #where_clause {
                 const HOOKS: __p::Hooks = __p::Hooks::ALL;
 

@@ -26,8 +26,8 @@ pub use crate::{
 pub use crate::{
     Client, Context,
     app::{
-        App, ForApp, Hooks, Hosts, NoHandlers, Package, Registry, RoomEntry, Sends, Serving,
-        Unwritten, Written,
+        App, ForApp, Hooks, Hosts, ListsDirect, ListsRoom, NoHandlers, Package, Registry,
+        RoomEntry, Serving, Unwritten, Written,
     },
     server::handlers::{
         Argument, Attachment, Before, BeforeJoin, Handlers, Membership, On, Runs, Serve, Takes,

@@ -322,6 +322,9 @@ impl Hooks {
 )]
 pub trait Sends<E>: App {}
 
+#[diagnostic::do_not_recommend]
+impl<A: App + ListsDirect<E>, E> Sends<E> for A {}
+
 /// The app lists the room: its handlers run there.
 #[diagnostic::on_unimplemented(
     message = "app `{Self}` does not host room `{R}`",
@@ -330,7 +333,29 @@ pub trait Sends<E>: App {}
 )]
 pub trait Hosts<R: Room>: App {
     #[doc(hidden)]
-    const HANDLERS: Handlers<Self, R>;
+    fn __handlers() -> Handlers<Self, R>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: App + ListsRoom<R>, R: Room> Hosts<R> for A {
+    fn __handlers() -> Handlers<A, R> {
+        <A as ListsRoom<R>>::handlers()
+    }
+}
+
+// What the attributes implement asks nothing of the app, here and in [`Serve`]: what it lacks, such as `Sync`, is told
+// where it implements [`App`], and not again for each room and event.
+
+/// What `#[dialogue::app]` says of an event in `direct`.
+#[doc(hidden)]
+pub trait ListsDirect<E> {}
+
+/// What `#[dialogue::app]` says of a room in `rooms`.
+#[doc(hidden)]
+pub trait ListsRoom<R: Room>: Sized {
+    fn handlers() -> Handlers<Self, R>
+    where
+        Self: App;
 }
 
 /// A room in an app's list, its key's type forgotten.
@@ -352,20 +377,26 @@ impl<A: App> RoomEntry<A> {
     }
 }
 
-/// The handlers that `R` has for `A`: the inherent constant where it has some, and otherwise the
+/// The handlers that `R` has for `A`: the inherent function where it has some, and otherwise the
 /// one of [`NoHandlers`].
 #[doc(hidden)]
 pub struct Serving<A, R>(PhantomData<(A, R)>);
 
 impl<A: App, R: Serve<A>> Serving<A, R> {
-    pub const HANDLERS: Handlers<A, R> = <R as Serve<A>>::HANDLERS;
     pub const FOUND: bool = true;
+
+    pub fn handlers() -> Handlers<A, R> {
+        <R as Serve<A>>::handlers()
+    }
 }
 
 #[doc(hidden)]
 pub trait NoHandlers<A: App, R: Room> {
-    const HANDLERS: Handlers<A, R> = Handlers::NONE;
     const FOUND: bool = false;
+
+    fn handlers() -> Handlers<A, R> {
+        Handlers::NONE
+    }
 }
 
 impl<A: App, R: Room> NoHandlers<A, R> for Serving<A, R> {}

@@ -4,6 +4,7 @@ mod browser;
 mod command;
 mod debian;
 mod instructions;
+mod nginx;
 mod node;
 mod postgres;
 mod rust;
@@ -57,6 +58,7 @@ fn test() -> Result<(), Failure> {
     let chromium = browser::require()?;
     let programs = postgres::require()?;
     postgres::require_pooler()?;
+    nginx::require()?;
     let valgrind = instructions::require()?;
 
     rust::format()?;

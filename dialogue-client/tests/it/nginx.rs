@@ -1,9 +1,9 @@
 //! A server behind nginx, as the page on TLS sets it up.
 
 use std::{
-    fs,
+    env, fs, iter,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -29,8 +29,9 @@ struct Nginx {
 impl Nginx {
     /// In front of a server; `None` where there is no nginx.
     async fn before(server: SocketAddr) -> Option<Self> {
-        let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx"];
-        let program = program.into_iter().find(|path| Path::new(path).exists())?;
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = iter::once(PathBuf::from("/usr/sbin")).chain(env::split_paths(&path));
+        let program = folders.map(|folder| folder.join("nginx")).find(|path| path.is_file())?;
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().to_str().unwrap();
         let (authority, certificate, key) = issue("localhost");

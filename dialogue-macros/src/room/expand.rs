@@ -252,7 +252,9 @@ pub(crate) fn handlers_beside(module: &Ident, app: &Type, room: &TokenStream) ->
             type Room = #room;
         }
         impl __p::Serve<#app> for #room {
-            const HANDLERS: __p::Handlers<#app, Self> = #module::__HANDLERS;
+            fn handlers() -> __p::Handlers<#app, Self> {
+                #module::__HANDLERS
+            }
         }
         #runs
     }

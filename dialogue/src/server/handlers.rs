@@ -63,13 +63,15 @@ impl<A: App, R: Room> Handlers<A, R> {
 }
 
 /// The handlers of a room for an app.
-pub trait Serve<A: App>: Room {
-    const HANDLERS: Handlers<A, Self>;
+pub trait Serve<A>: Room {
+    fn handlers() -> Handlers<A, Self>
+    where
+        A: App;
 }
 
 /// Which app and room a module's handlers are for: how code inside the module names them.
 pub trait Attachment {
-    type App: App;
+    type App;
     type Room: Room;
 }
 

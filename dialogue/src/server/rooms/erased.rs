@@ -77,11 +77,11 @@ impl<A: Hosts<R>, R: Room> ErasedRoom<A> for Keyed<R> {
     }
 
     fn has_before(&self, event: &str) -> bool {
-        A::HANDLERS.before.iter().any(|before| before.event == event)
+        A::__handlers().before.iter().any(|before| before.event == event)
     }
 
     fn has_on(&self, event: &str) -> bool {
-        A::HANDLERS.on.iter().any(|on| on.event == event)
+        A::__handlers().on.iter().any(|on| on.event == event)
     }
 
     fn before<'a>(
@@ -91,7 +91,7 @@ impl<A: Hosts<R>, R: Room> ErasedRoom<A> for Keyed<R> {
     ) -> BoxFuture<'a, Result<(), Deny>> {
         Box::pin(async move {
             let context = self.context(dialogue);
-            for before in A::HANDLERS.before {
+            for before in A::__handlers().before {
                 if before.event == message.event() {
                     (before.call)(&context, message.data_mut()).await?;
                 }
@@ -106,7 +106,7 @@ impl<A: Hosts<R>, R: Room> ErasedRoom<A> for Keyed<R> {
         message: &'a dyn AnyMessage,
         n: usize,
     ) -> Option<BoxFuture<'a, ()>> {
-        let on = A::HANDLERS.on.iter().filter(|on| on.event == message.event()).nth(n)?;
+        let on = A::__handlers().on.iter().filter(|on| on.event == message.event()).nth(n)?;
         Some(Box::pin(async move {
             let context = self.context(dialogue);
             (on.call)(&context, message.as_any()).await;
@@ -114,7 +114,7 @@ impl<A: Hosts<R>, R: Room> ErasedRoom<A> for Keyed<R> {
     }
 
     fn before_join(self: Arc<Self>, client: &Client<A>) -> Option<BoxFuture<'_, Result<(), Deny>>> {
-        let call = A::HANDLERS.before_join?;
+        let call = A::__handlers().before_join?;
         Some(Box::pin(async move {
             let context = self.context(client.dialogue());
             call(&context, client).await
@@ -122,7 +122,7 @@ impl<A: Hosts<R>, R: Room> ErasedRoom<A> for Keyed<R> {
     }
 
     fn joined(self: Arc<Self>, client: &Client<A>) -> Option<BoxFuture<'_, ()>> {
-        let call = A::HANDLERS.joined?;
+        let call = A::__handlers().joined?;
         Some(Box::pin(async move {
             let context = self.context(client.dialogue());
             call(&context, client).await;
@@ -130,7 +130,7 @@ impl<A: Hosts<R>, R: Room> ErasedRoom<A> for Keyed<R> {
     }
 
     fn left(self: Arc<Self>, client: &Client<A>) -> Option<BoxFuture<'_, ()>> {
-        let call = A::HANDLERS.left?;
+        let call = A::__handlers().left?;
         Some(Box::pin(async move {
             let context = self.context(client.dialogue());
             call(&context, client).await;
