@@ -150,8 +150,9 @@ export class Membership {
    */
   keep(unsubscribed: string): void {
     this.#defaults = false;
-    const lacking = [...this.#named].filter((event) => event !== unsubscribed && this.#unknown.has(event));
-    this.#named = new Set([...this.subscriptions, ...lacking]);
+    this.#named.delete(unsubscribed);
+    if (!this.subscriptions.includes("*")) this.#named.delete("*");
+    this.#named = new Set([...this.subscriptions, ...this.#named]);
   }
 
   /** The connection is lost; {@link reenter} comes with the next one. */

@@ -133,6 +133,24 @@ test("resume-returned: an event that one version lacks is heard with the next, a
   expect(room.subscriptions).toEqual(["user:left"]);
 });
 
+test("unsubscription_keeps_the_names_of_events_that_the_room_lacks", async () => {
+  const server = await HostileServer.start();
+  const client = createDialogueClient({ url: server.url, reconnectionDelayMs: 20 });
+  onTestFinished(() => client.disconnect());
+  client.onError(() => {});
+  await client.connect();
+  // An answer lists up to 100 unknown events.
+  const answer = server.answer("dialogue:join", { roomId: "hall" });
+  server.answers.set("dialogue:join", [{ ...answer, subscriptions: ["stored"] }]);
+  server.answers.set("dialogue:unsubscribe", [{ ...server.answer("dialogue:unsubscribe"), subscriptions: [] }]);
+  const room = await client.join("hall", { subscribe: ["stored", "later"] });
+  await room.unsubscribe("stored");
+  const back = next<void>((handler) => client.onConnect(() => handler()));
+  server.drop();
+  await back;
+  expect(server.joins.at(-1)).toMatchObject({ subscribe: ["later"] });
+});
+
 test("subscription_to_all_events_has_those_of_the_new_version", async () => {
   const { client, deploy } = await page(small);
   const all = await client.join("general");
