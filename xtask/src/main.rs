@@ -4,6 +4,7 @@ mod browser;
 mod command;
 mod debian;
 mod instructions;
+mod layers;
 mod nginx;
 mod node;
 mod postgres;
@@ -18,6 +19,7 @@ cargo xtask test           everything CI runs: format, lints, docs, tests, datab
 cargo xtask bench          compares Dialogue with what one would pick instead, and writes docs/benchmarks.md
                            (ten minutes; `--quick`: two; names of workloads: only those)
 cargo xtask instructions   counts the instructions that a trigger takes, against their bounds
+cargo xtask layers         prints the floors of the crates, and fails where an import runs up
 cargo xtask bundle         builds the TypeScript client into dialogue/assets/client.js
 cargo xtask screenshot     takes the picture of the chat page for the README";
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             ["bench", ref options @ ..] => bench(options),
             ["instructions"] => instructions::require()
                 .and_then(|valgrind| instructions::check(valgrind.as_deref())),
+            ["layers"] => layers::check(),
             ["bundle"] => bundle(BUNDLE),
             ["screenshot"] => screenshot(),
             _ => Err(Failure::new(USAGE)),
@@ -62,6 +65,7 @@ fn test() -> Result<(), Failure> {
     let valgrind = instructions::require()?;
 
     rust::format()?;
+    layers::check()?;
     rust::protocol_crate_alone()?;
     rust::lints()?;
     rust::docs()?;

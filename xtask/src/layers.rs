@@ -1,0 +1,355 @@
+//! The floors of a crate: which file imports which, read from its source.
+//!
+//! A file imports from its own floor and from those below, and files of different folders import each other in no
+//! circle. Re-exports are followed to the file that defines the name; a `pub use` itself is no import.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use syn::{Attribute, Item, UseTree, Visibility, visit::Visit};
+
+use crate::command::Failure;
+
+/// The floors of a crate, from the top, and what is not in order yet.
+struct House {
+    root: &'static str,
+    /// Folders and files, by how their path begins. The first that fits counts.
+    floors: &'static [(&'static str, &'static [&'static str])],
+    /// How many files may import each other in a circle.
+    largest_circle: usize,
+    /// How many imports may run up.
+    upward: usize,
+}
+
+const HOUSES: [House; 2] = [
+    House {
+        root: "dialogue/src/lib.rs",
+        floors: &[
+            ("macros' door", &["__private.rs", "lib.rs"]),
+            ("server", &["app.rs", "server/"]),
+            ("contract", &["contract/"]),
+            ("store", &["store/"]),
+            ("authentication", &["auth/"]),
+            ("protocol", &["protocol.rs"]),
+            ("core", &[""]),
+        ],
+        largest_circle: 36,
+        upward: 0,
+    },
+    House {
+        root: "dialogue-client/src/lib.rs",
+        floors: &[("client", &[""])],
+        largest_circle: 6,
+        upward: 0,
+    },
+];
+
+/// Prints the floors, and fails where an import runs up or a circle is too large.
+pub(crate) fn check() -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for house in &HOUSES {
+        let graph = Graph::read(Path::new(house.root))?;
+        wrong.extend(house.report(&graph));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::new(wrong.join("\n"))) }
+}
+
+impl House {
+    fn floor(&self, file: &str) -> usize {
+        let fits = |(_, beginnings): &(&str, &[&str])| {
+            beginnings.iter().any(|beginning| file.starts_with(beginning))
+        };
+        self.floors.iter().position(fits).unwrap_or(self.floors.len())
+    }
+
+    /// Prints what there is, and returns what is wrong.
+    fn report(&self, graph: &Graph) -> Vec<String> {
+        println!("\n{}", self.root);
+        for (number, (name, _)) in self.floors.iter().enumerate() {
+            let files = graph.files.iter().filter(|file| self.floor(file) == number);
+            println!("  {name}: {} files", files.count());
+        }
+        let mut wrong = Vec::new();
+        let upward: Vec<_> = graph
+            .imports
+            .iter()
+            .filter(|((from, to), _)| self.floor(from) > self.floor(to))
+            .map(|((from, to), names)| format!("{from} imports {to}: {}", list(names)))
+            .collect();
+        let circles = graph.circles();
+        for circle in &circles {
+            println!("  circle of {}: {}", circle.len(), circle.join(", "));
+        }
+        let largest = circles.iter().map(Vec::len).max().unwrap_or(0);
+        if upward.len() > self.upward {
+            wrong.push(format!("{}: imports run up:\n  {}", self.root, upward.join("\n  ")));
+        }
+        if largest > self.largest_circle {
+            wrong.push(format!(
+                "{}: {largest} files import each other in a circle, and {} are allowed",
+                self.root, self.largest_circle
+            ));
+        }
+        wrong
+    }
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A module: where it is, what it holds, and what it lends by other names.
+struct Module {
+    /// The file, by its path from the root's folder.
+    file: String,
+    /// Paths of what it imports or re-exports, by the name that it has here.
+    aliases: BTreeMap<String, Vec<String>>,
+    /// Modules all of whose names are here, too.
+    globs: Vec<Vec<String>>,
+    /// Paths of what is used here, absolute; not of re-exports.
+    uses: Vec<Vec<String>>,
+}
+
+/// The files of a crate, and the names that one imports from another.
+struct Graph {
+    files: BTreeSet<String>,
+    imports: BTreeMap<(String, String), BTreeSet<String>>,
+}
+
+impl Graph {
+    fn read(root: &Path) -> Result<Self, Failure> {
+        let folder = root.parent().unwrap_or(Path::new("."));
+        let mut modules = BTreeMap::new();
+        let source = fs::read_to_string(root)?;
+        read(&source, root, folder, &mut Vec::new(), &mut modules)?;
+        let mut graph = Self { files: BTreeSet::new(), imports: BTreeMap::new() };
+        for module in modules.values() {
+            graph.files.insert(module.file.clone());
+            for path in &module.uses {
+                let Some((to, name)) = define(path, &modules, 0) else { continue };
+                if to != module.file {
+                    let names = graph.imports.entry((module.file.clone(), to)).or_default();
+                    names.insert(name);
+                }
+            }
+        }
+        Ok(graph)
+    }
+
+    /// Sets of several files of which each imports each, be it through others.
+    fn circles(&self) -> Vec<Vec<String>> {
+        let reached: BTreeMap<&String, BTreeSet<&String>> =
+            self.files.iter().map(|file| (file, self.reach(file))).collect();
+        let mut circles = BTreeSet::new();
+        for file in &self.files {
+            let mutual = reached[file].iter().filter(|other| reached[**other].contains(file));
+            let circle: Vec<String> = mutual.map(|other| (*other).clone()).collect();
+            if circle.len() > 1 {
+                circles.insert(circle);
+            }
+        }
+        circles.into_iter().collect()
+    }
+
+    fn reach(&self, file: &String) -> BTreeSet<&String> {
+        let (mut reached, mut next) = (BTreeSet::new(), vec![file]);
+        while let Some(file) = next.pop() {
+            let from_here = self.imports.keys().filter(|(from, _)| from == file);
+            for (_, to) in from_here {
+                if reached.insert(to) {
+                    next.push(to);
+                }
+            }
+        }
+        reached
+    }
+}
+
+/// The file that defines what a path names, and its name.
+fn define(
+    path: &[String],
+    modules: &BTreeMap<Vec<String>, Module>,
+    depth: usize,
+) -> Option<(String, String)> {
+    if depth > 16 {
+        return None;
+    }
+    let length = (0..=path.len()).rev().find(|length| modules.contains_key(&path[..*length]))?;
+    let module = &modules[&path[..length]];
+    let Some(name) = path.get(length) else {
+        return Some((module.file.clone(), path.last().cloned().unwrap_or_default()));
+    };
+    if let Some(target) = module.aliases.get(name) {
+        let whole: Vec<_> = target.iter().chain(&path[length + 1..]).cloned().collect();
+        return define(&whole, modules, depth + 1);
+    }
+    for glob in &module.globs {
+        let whole: Vec<_> = glob.iter().chain(&path[length..]).cloned().collect();
+        if let Some(found) = define(&whole, modules, depth + 1)
+            && found.0 != module.file
+        {
+            return Some(found);
+        }
+    }
+    Some((module.file.clone(), name.clone()))
+}
+
+/// Reads a module and those within it.
+fn read(
+    source: &str,
+    file: &Path,
+    folder: &Path,
+    path: &mut Vec<String>,
+    modules: &mut BTreeMap<Vec<String>, Module>,
+) -> Result<(), Failure> {
+    let parsed = syn::parse_file(source)
+        .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+    read_items(&parsed.items, file, folder, path, modules)
+}
+
+fn read_items(
+    items: &[Item],
+    file: &Path,
+    folder: &Path,
+    path: &mut Vec<String>,
+    modules: &mut BTreeMap<Vec<String>, Module>,
+) -> Result<(), Failure> {
+    let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
+    let children: BTreeSet<String> = items
+        .iter()
+        .filter_map(|item| if let Item::Mod(module) = item { Some(module) } else { None })
+        .map(|module| module.ident.to_string())
+        .collect();
+    let mut reader = Reader {
+        path: path.clone(),
+        children,
+        module: Module {
+            file: name,
+            aliases: BTreeMap::new(),
+            globs: Vec::new(),
+            uses: Vec::new(),
+        },
+    };
+    for item in items {
+        match item {
+            Item::Mod(module) if is_test(&module.attrs) => {}
+            Item::Mod(module) => {
+                path.push(module.ident.to_string());
+                if let Some((_, items)) = &module.content {
+                    read_items(items, file, folder, path, modules)?;
+                } else if let Some(below) = find(file, &module.ident.to_string())? {
+                    read(&fs::read_to_string(&below)?, &below, folder, path, modules)?;
+                }
+                path.pop();
+            }
+            Item::Use(item) if !is_test(&item.attrs) => {
+                let is_lent = !matches!(item.vis, Visibility::Inherited);
+                reader.import(&item.tree, &mut Vec::new(), is_lent);
+            }
+            item => reader.visit_item(item),
+        }
+    }
+    modules.insert(path.clone(), reader.module);
+    Ok(())
+}
+
+/// Where a module of a file is.
+fn find(file: &Path, module: &str) -> io::Result<Option<PathBuf>> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let stem = file.file_stem().unwrap_or_default();
+    let is_root = ["lib", "main", "mod"].iter().any(|name| stem == *name);
+    let folder = if is_root { folder.to_owned() } else { folder.join(stem) };
+    let places = [folder.join(module).with_extension("rs"), folder.join(module).join("mod.rs")];
+    Ok(places.into_iter().find(|place| place.is_file()))
+}
+
+/// Whether something is there for tests alone.
+fn is_test(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let is_cfg = attribute.path().is_ident("cfg");
+        is_cfg && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+    })
+}
+
+/// Collects what the items of a module name.
+struct Reader {
+    path: Vec<String>,
+    children: BTreeSet<String>,
+    module: Module,
+}
+
+impl Reader {
+    /// A path from the root of the crate; `None` if it begins in another crate, or with a name of this module.
+    fn absolute(&self, segments: &[String]) -> Option<Vec<String>> {
+        let (first, rest) = segments.split_first()?;
+        let mut path = match &**first {
+            "crate" => Vec::new(),
+            "self" => self.path.clone(),
+            "super" => self.path[..self.path.len().checked_sub(1)?].to_vec(),
+            name if self.children.contains(name) => [&*self.path, &[name.to_owned()]].concat(),
+            _ => return None,
+        };
+        for segment in rest {
+            if segment == "super" {
+                path.pop();
+            } else if segment != "self" {
+                path.push(segment.clone());
+            }
+        }
+        Some(path)
+    }
+
+    fn import(&mut self, tree: &UseTree, before: &mut Vec<String>, is_lent: bool) {
+        match tree {
+            UseTree::Path(tree) => {
+                before.push(tree.ident.to_string());
+                self.import(&tree.tree, before, is_lent);
+                before.pop();
+            }
+            UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.import(tree, before, is_lent);
+                }
+            }
+            UseTree::Name(tree) => self.name(before, &tree.ident, &tree.ident, is_lent),
+            UseTree::Rename(tree) => self.name(before, &tree.ident, &tree.rename, is_lent),
+            UseTree::Glob(_) => {
+                if let Some(path) = self.absolute(before) {
+                    self.module.globs.push(path);
+                }
+            }
+        }
+    }
+
+    fn name(&mut self, before: &[String], name: &syn::Ident, here: &syn::Ident, is_lent: bool) {
+        let whole = [before, &[name.to_string()]].concat();
+        let Some(path) = self.absolute(&whole) else { return };
+        let here = if here == "self" { before.last().cloned() } else { Some(here.to_string()) };
+        if let Some(here) = here {
+            self.module.aliases.insert(here, path.clone());
+        }
+        if !is_lent {
+            self.module.uses.push(path);
+        }
+    }
+}
+
+impl Visit<'_> for Reader {
+    fn visit_path(&mut self, path: &syn::Path) {
+        let segments: Vec<_> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if segments.len() > 1
+            && let Some(path) = self.absolute(&segments)
+        {
+            self.module.uses.push(path);
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_item_use(&mut self, item: &syn::ItemUse) {
+        self.import(&item.tree, &mut Vec::new(), false);
+    }
+}
