@@ -15,25 +15,31 @@ use std::{marker::PhantomData, num::NonZeroUsize};
 pub use schemars::Schema;
 use serde_json::{Map, Value};
 
+use crate::name::same;
+
 pub use crate::{
     Accepts, Carries, CarriesAny, Element, Event, EventSpec, Field, Flow, Issues, Payload, Rate,
     Room, RoomEvent, RoomSpec, SyncHistory,
     pattern::{KeyPart, format as format_id, parse as parse_id},
+    room::Lists,
     rules::{Rule, Rules},
 };
 
 #[cfg(feature = "server")]
 pub use crate::{
-    Client, Context,
-    app::{
-        App, ForApp, Hooks, Hosts, ListsDirect, ListsRoom, NoHandlers, Package, Registry,
-        RoomEntry, Serving, Unwritten, Written,
-    },
+    App, Client, Context, Hosts, Registry,
+    contract::Package,
+    registry::{Hooks, ListsDirect, ListsRoom, RoomEntry},
     server::handlers::{
         Argument, Attachment, Before, BeforeJoin, Handlers, Membership, On, Runs, Serve, Takes,
         data, message, runs_handlers,
     },
 };
+
+#[cfg(feature = "server")]
+mod probes;
+#[cfg(feature = "server")]
+pub use self::probes::{ForApp, NoHandlers, Serving, Unwritten, Written};
 
 // ---- events
 
@@ -288,29 +294,6 @@ pub const fn blank(pattern: &'static str) -> RoomSpec<'static> {
 pub fn canonical<R: Room>(room: R, id: &str) -> Option<R> {
     (room.id() == id).then_some(room)
 }
-
-pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
-}
-
-/// The room decodes the event, so that handlers may have it: every event that it lists.
-#[diagnostic::on_unimplemented(
-    message = "room `{Self}` does not list event `{E}`, which has a handler",
-    label = "not one of the events that this room decodes",
-    note = "list `{E}` in the room's `events(..)` or `server_events(..)`; what only `events(any)` \
-            lets pass is not decoded"
-)]
-pub trait Lists<E>: Room {}
 
 /// A message put together at compile time.
 struct Text {

@@ -71,10 +71,14 @@ mod envelope;
 mod event;
 mod finite;
 mod issues;
+#[cfg(feature = "server")]
+mod message;
 mod meta;
 mod name;
 mod pattern;
 mod payload;
+#[cfg(feature = "server")]
+mod payload_schema;
 mod rate;
 #[cfg(feature = "server")]
 mod recursion;
@@ -94,6 +98,10 @@ pub mod auth;
 mod contract;
 #[cfg(feature = "server")]
 mod error;
+#[cfg(feature = "server")]
+mod identity;
+#[cfg(feature = "server")]
+mod registry;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
@@ -207,13 +215,15 @@ pub use dialogue_macros::room;
 
 #[cfg(feature = "server")]
 pub use crate::{
-    app::{App, Hosts, Identity, Registry, Sends},
+    app::App,
     contract::{Contract, Direction, EventContract, RoomContract},
     error::{
         CreateError, DeleteError, Error, HistoryError, JoinError, SendError, SubscribeError,
         TriggerError,
     },
+    identity::Identity,
     protocol::{CreateRoom, RoomInfo},
+    registry::{Hosts, Registry, Sends},
     server::{
         AnyRoom, Builder, Client, ClientId, Context, Cors, Dialogue, DialogueLayer,
         DialogueService, DisconnectReason, Encrypted, EventConfig, HandlerGuard, Handshake,

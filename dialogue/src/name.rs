@@ -158,3 +158,18 @@ mod server {
 }
 #[cfg(feature = "server")]
 pub(crate) use self::server::*;
+
+/// Whether two texts are the same, for constants.
+pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

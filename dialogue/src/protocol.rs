@@ -9,8 +9,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-#[cfg(feature = "server")]
-use crate::RoomSpec;
 use crate::{Epoch, Issues, RawMessage, name};
 
 /// The version of the protocol. A client of another one cannot talk to this server.
@@ -272,19 +270,6 @@ impl CreateRoom {
     }
 }
 
-#[cfg(feature = "server")]
-impl CreateRoom {
-    /// A room as the client wants it, but without events.
-    pub fn config(&self) -> crate::RoomConfig {
-        let config = crate::RoomConfig::new(&*self.name);
-        let config = config.max_size(self.max_size.map(NonZeroUsize::get));
-        match &self.description {
-            Some(description) => config.description(&**description),
-            None => config,
-        }
-    }
-}
-
 /// The answer to `dialogue:createRoom`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoomCreated<'a> {
@@ -502,27 +487,6 @@ pub struct RoomInfo {
     /// The user who created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by_id: Option<String>,
-}
-
-#[cfg(feature = "server")]
-impl RoomInfo {
-    /// What it takes in a list, in bytes, about.
-    pub(crate) fn weight(&self) -> usize {
-        let texts = [&self.description, &self.created_by_id]
-            .map(|text| text.as_ref().map_or(0, String::len));
-        self.id.len() + self.name.len() + texts.iter().sum::<usize>() + 128
-    }
-
-    pub(crate) fn of(id: &str, spec: RoomSpec<'_>, size: usize) -> Self {
-        Self {
-            id: id.to_owned(),
-            name: spec.name.unwrap_or(id).to_owned(),
-            description: spec.description.map(str::to_owned),
-            size,
-            max_size: spec.max_size.map(Into::into),
-            created_by_id: spec.created_by.map(str::to_owned),
-        }
-    }
 }
 
 /// A failed request: in its acknowledgement, or as `dialogue:error`.

@@ -132,13 +132,13 @@ pub(crate) enum EventPayload {
     Typed {
         schema: fn(Flow) -> Schema,
         #[cfg(feature = "server")]
-        decode: crate::server::message::Decode,
+        decode: crate::message::Decode,
         #[cfg(feature = "server")]
         payload_type: fn() -> std::any::TypeId,
     },
     /// A schema that was given at run time.
     #[cfg(feature = "server")]
-    Described(std::sync::Arc<crate::server::schema::PayloadSchema>),
+    Described(std::sync::Arc<crate::payload_schema::PayloadSchema>),
 }
 
 impl RoomEvent {
@@ -159,7 +159,7 @@ impl RoomEvent {
             payload: EventPayload::Typed {
                 schema: E::schema,
                 #[cfg(feature = "server")]
-                decode: crate::server::message::decode::<E>,
+                decode: crate::message::decode::<E>,
                 #[cfg(feature = "server")]
                 payload_type: std::any::TypeId::of::<E>,
             },
@@ -218,3 +218,12 @@ impl RoomEvent {
         }
     }
 }
+
+/// The room decodes the event, so that handlers may have it: every event that it lists.
+#[diagnostic::on_unimplemented(
+    message = "room `{Self}` does not list event `{E}`, which has a handler",
+    label = "not one of the events that this room decodes",
+    note = "list `{E}` in the room's `events(..)` or `server_events(..)`; what only `events(any)` \
+            lets pass is not decoded"
+)]
+pub trait Lists<E>: Room {}

@@ -9,7 +9,7 @@ use std::{
 
 use axum::Router;
 use dialogue::{
-    App, Client, Deny, Dialogue, Event, Handshake, Limits,
+    App, Client, Deny, Dialogue, Event, EventMessage, Handshake, Limits,
     auth::{ClaimedUser, TrustClientUserId},
     bench::{self, Message},
 };
@@ -184,7 +184,7 @@ impl Path {
     }
 
     /// The end of it: encodes and broadcasts to the one subscriber.
-    pub fn hand_over(&self, message: &impl Serialize) {
+    pub fn hand_over<E: Event>(&self, message: &EventMessage<E>) {
         self.unread.update(|unread| unread + 1);
         bench::deliver(&self.client, message);
     }

@@ -9,7 +9,7 @@ use schemars::Schema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{App, Flow, Rate, RoomEvent, RoomSpec, SyncHistory, pattern, protocol};
+use crate::{Flow, Rate, RoomEvent, RoomSpec, SyncHistory, pattern, protocol};
 
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
 
@@ -134,17 +134,35 @@ pub enum Direction {
     FromServer,
 }
 
+/// What the app's package is called, and its version.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+}
+
+impl Package {
+    /// As cargo says it to the compiler; what else calls the compiler may not.
+    pub fn new(name: Option<&'static str>, version: Option<&'static str>) -> Self {
+        Self { name: name.unwrap_or("app"), version: version.unwrap_or("0.0.0") }
+    }
+}
+
 impl Contract {
-    /// The contract of an app.
-    pub fn of<A: App>() -> Self {
-        let package = A::package();
+    /// The contract of a package with these rooms, and these events to single clients.
+    pub(crate) fn new(
+        package: Package,
+        rooms: impl Iterator<Item = RoomSpec<'static>>,
+        direct: &'static [RoomEvent],
+    ) -> Self {
         let mut contract = Self {
             protocol: protocol::VERSION,
             name: package.name,
             version: package.version,
             hash: String::new(),
-            rooms: A::rooms().iter().map(|room| RoomContract::of(&room.spec)).collect(),
-            direct: A::direct().iter().map(EventContract::of).collect(),
+            rooms: rooms.map(|room| RoomContract::of(&room)).collect(),
+            direct: direct.iter().map(EventContract::of).collect(),
             schema_dialect: DIALECT,
             failure: nested(crate::schema::of::<protocol::Failure>(Flow::Received)),
         };

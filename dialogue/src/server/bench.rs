@@ -2,18 +2,16 @@
 
 use tracing::Span;
 
-use serde::Serialize;
-
-use super::{Client, Limits, decode::Request, gateway::Frame, packet::Packet, session};
-use crate::{App, Event, protocol};
+use super::{Client, Limits, decode::Request, packet::Packet, raw_request::RawRequest, session};
+use crate::{App, Event, EventMessage, protocol};
 
 /// A message of a client, as the transport hands it over.
-pub struct Message(Frame);
+pub struct Message(RawRequest);
 
 impl Message {
     /// Of a text such as `["name", payload]`, and the acknowledgement it asks for.
     pub fn new(text: String, ack: Option<i64>) -> Self {
-        Self(Frame::new(text, ack))
+        Self(RawRequest::new(text, ack))
     }
 }
 
@@ -34,7 +32,7 @@ pub fn decode<E: Event>(Message(frame): &Message, limits: &Limits) -> Option<E> 
 /// # Panics
 ///
 /// If the message is not JSON.
-pub fn deliver<A: App>(client: &Client<A>, message: &impl Serialize) {
+pub fn deliver<A: App, E: Event>(client: &Client<A>, message: &EventMessage<E>) {
     let packet = Packet::of_room(message, 480).expect("a message is JSON");
     let _ = client.connection().deliver(packet);
 }

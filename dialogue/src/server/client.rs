@@ -11,19 +11,20 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use futures_util::future::BoxFuture;
+
 use super::{
     AnyRoom, ClientId, DisconnectReason, Handshake, Limits, RateLimited,
     gateway::{Connection, socketio::Socket},
-    hook::BoxFuture,
     outgoing::Unsent,
     packet::Packet,
+    proven::Proven,
     rate::Pace,
     rooms::{
         erased::{ErasedRoom, Keyed},
         live::{Change, Live},
         membership,
     },
-    session::Proven,
 };
 use crate::{
     App, Carries, Dialogue, Event, Hosts, JoinError, Rate, Room, SendError, Sends, SubscribeError,

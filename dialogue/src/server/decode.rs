@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Limits, gateway::Frame};
+use super::{Limits, raw_request::RawRequest};
 use crate::{
     depth::{Excess, check_containers},
     issues,
@@ -24,7 +24,7 @@ pub(crate) struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Reads a message within the limits of its JSON.
-    pub(crate) fn parse(frame: &'a Frame, limits: &Limits) -> Result<Self, Failure> {
+    pub(crate) fn parse(frame: &'a RawRequest, limits: &Limits) -> Result<Self, Failure> {
         let text = frame.text().ok_or_else(|| invalid("binary attachments are not supported"))?;
         let Limits { depth, containers, .. } = *limits;
         check_containers(text, depth, containers).map_err(|excess| match excess {
@@ -51,7 +51,7 @@ impl<'a> Request<'a> {
     }
 
     /// The id of the room that a message is about, if it is about one.
-    pub(crate) fn room_of(frame: &'a Frame) -> Option<Cow<'a, str>> {
+    pub(crate) fn room_of(frame: &'a RawRequest) -> Option<Cow<'a, str>> {
         /// A request to create a room.
         #[derive(Deserialize)]
         struct Creation<'a> {
@@ -87,7 +87,7 @@ impl<'a> Request<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, Request};
+    use super::{RawRequest, Request};
 
     #[test]
     fn a_message_is_a_name_and_a_payload() {
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn room_of_a_message_is_found_wherever_its_id_is_and_however_it_is_escaped() {
         let room_of = |text: &str| {
-            let frame = Frame::new(text.to_owned(), None);
+            let frame = RawRequest::new(text.to_owned(), None);
             Request::room_of(&frame).map(std::borrow::Cow::into_owned)
         };
         for text in [

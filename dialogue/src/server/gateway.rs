@@ -32,7 +32,7 @@ use socketioxide::{
 use tracing::Instrument;
 
 use super::{
-    Handshake, Limits, RateLimited,
+    ClientId, DisconnectReason, Handshake, Limits, RateLimited,
     budget::{Budget, Holding},
     crowd::Transport,
     dialogue::Inner,
@@ -40,8 +40,10 @@ use super::{
     inbox::{Inbox, Untaken},
     outgoing::Unsent,
     packet::{Body, Packet},
+    proven::Proven,
     rate::Meter,
-    session::{self, Proven},
+    raw_request::RawRequest,
+    session,
 };
 use crate::{
     App, Dialogue, JoinError,
@@ -52,53 +54,6 @@ use crate::{
 /// them is neither validated nor ordered nor kept.
 pub mod socketio {
     pub use socketioxide::{SocketIo, socket::Socket};
-}
-
-/// The id of one connection, known to everyone: another one after every reconnect.
-///
-/// It is not the transport's session id, which is a secret: whoever knows that one may speak for a
-/// client that is on long polling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientId(Sid);
-
-impl ClientId {
-    /// Random, and as hard to guess as a session id.
-    fn random() -> Self {
-        Self(Sid::new())
-    }
-}
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DisconnectReason {
-    /// The client disconnected.
-    ClientLeft,
-    /// The transport was closed or broke.
-    ConnectionLost,
-    /// The client stopped answering.
-    TimedOut,
-    /// The client sent what is not Socket.IO.
-    Malformed,
-    /// The server's code disconnected the client.
-    ServerClosed,
-    /// The server stops. What the client asked for before that is done.
-    ServerStopped,
-    /// What authentication proved has ended.
-    TokenExpired,
-}
-
-impl DisconnectReason {
-    /// Whether the server wants no more of what the client asked for.
-    pub(crate) fn is_servers(self) -> bool {
-        matches!(self, Self::ServerClosed | Self::TokenExpired)
-    }
 }
 
 impl From<SocketDisconnectReason> for DisconnectReason {
@@ -114,48 +69,6 @@ impl From<SocketDisconnectReason> for DisconnectReason {
             SocketDisconnectReason::ServerNSDisconnect => Self::ServerClosed,
             SocketDisconnectReason::ClosingServer => Self::ServerStopped,
         }
-    }
-}
-
-/// A message as it came: `["name", payload]` in JSON, and the acknowledgement it asks for. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Frame {
-    text: Option<Arc<str>>,
-    pub(crate) ack: Option<i64>,
-}
-
-impl Frame {
-    /// A message that came over no transport.
-    #[cfg(any(test, feature = "bench"))]
-    pub(crate) fn new(text: String, ack: Option<i64>) -> Self {
-        Self { text: Some(text.into()), ack }
-    }
-
-    /// A message that arrived, copied: it is a slice of a buffer that was read at once, which stays for as
-    /// long as any of its slices.
-    fn arrived(value: &Value, ack: Option<i64>) -> Self {
-        let text = match value {
-            Value::Str(text, None) => Some(text.as_str().into()),
-            // Whatever it says, it is refused.
-            Value::Str(..) | Value::Bytes(_) => None,
-        };
-        Self { text, ack }
-    }
-
-    /// What it holds, in bytes.
-    pub(crate) fn weight(&self) -> usize {
-        /// What a frame takes besides its text.
-        const PLACE: usize = 128;
-        self.len() + PLACE
-    }
-
-    /// The JSON text; none if the message has binary attachments.
-    pub(crate) fn text(&self) -> Option<&str> {
-        self.text.as_deref()
-    }
-
-    fn len(&self) -> usize {
-        self.text().map_or(0, str::len)
     }
 }
 
@@ -590,7 +503,7 @@ struct InPlace;
 
 impl MessageHandler<LocalAdapter, InPlace> for Receiver {
     fn call(&self, socket: Arc<Socket>, value: Value, ack: Option<i64>) {
-        let frame = Frame::arrived(&value, ack);
+        let frame = RawRequest::arrived(&value, ack);
         let length = frame.len();
         if length > LARGE && socket.transport_type() == TransportType::Websocket {
             // The transport would keep its buffer, which fits this message, for as long as the connection.

@@ -2,8 +2,10 @@
 
 use std::any::Any;
 
-use super::{Client, Context, hook::BoxFuture};
-use crate::{__private::Lists, App, Deny, Event, EventMessage, Hosts, Room};
+use futures_util::future::BoxFuture;
+
+use super::{Client, Context};
+use crate::{App, Deny, Event, EventMessage, Hosts, Room, room::Lists};
 
 type BeforeFn<A, R> = for<'a> fn(
     &'a Context<A, R>,

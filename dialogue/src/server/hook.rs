@@ -1,11 +1,9 @@
 //! Running the user's code: under a time limit, and without letting a panic through.
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
-
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// How often hooks may cause one another: a `#[before]` that triggers the event it guards would
 /// otherwise nest until the stack ends.

@@ -12,12 +12,13 @@ use std::{
 use futures_util::FutureExt;
 use tokio::{sync::Notify, time::Instant};
 
+use futures_util::future::BoxFuture;
+
 use super::{
-    Limits,
+    DisconnectReason, Limits,
     budget::Holding,
-    gateway::{DisconnectReason, Frame},
-    hook::BoxFuture,
     order::{Order, Place, Scope},
+    raw_request::RawRequest,
 };
 
 /// How many requests of one connection are handled in a row before there is a pause. Whoever reads what
@@ -87,12 +88,12 @@ struct Recent {
 /// What handles a connection's requests.
 pub(crate) trait Session: Send + Sync {
     /// Begins with a request, if now is the time for it.
-    fn begin(&self, frame: Frame) -> Result<BoxFuture<'static, ()>, Frame>;
+    fn begin(&self, frame: RawRequest) -> Result<BoxFuture<'static, ()>, RawRequest>;
 }
 
 /// What a session does next.
 pub(crate) enum Next {
-    Request(Place, Frame),
+    Request(Place, RawRequest),
     /// A request that the transport began.
     Begun(Place, BoxFuture<'static, ()>),
     /// Nothing, but what authentication proved ends at another time.
@@ -134,7 +135,7 @@ impl Inbox {
 
     /// Takes a request on; after [`Inbox::close`], drops it. If the session waits for one, it is handled
     /// here, as far as that needs no waiting: no task has to be woken for it.
-    pub(crate) fn push(&self, frame: Frame) -> Result<(), Untaken> {
+    pub(crate) fn push(&self, frame: RawRequest) -> Result<(), Untaken> {
         let now = Instant::now();
         let mut queue = self.lock();
         if queue.closed.is_some() {
@@ -173,7 +174,7 @@ impl Inbox {
     }
 
     /// Whether one more may wait: besides the request that would be handled if all were about one room.
-    fn has_room(&self, queue: &Queue, frame: &Frame) -> Result<(), Untaken> {
+    fn has_room(&self, queue: &Queue, frame: &RawRequest) -> Result<(), Untaken> {
         let order = &queue.order;
         let waiting = order.len() + order.running().saturating_sub(1);
         let bytes = order.bytes() + order.running_bytes(1) + frame.weight();
@@ -182,7 +183,7 @@ impl Inbox {
     }
 
     /// Handles a request as far as that needs no waiting; the session does what is left.
-    fn handle(&self, frame: &Frame, start: Instant) {
+    fn handle(&self, frame: &RawRequest, start: Instant) {
         /// Lets the session go on, whatever happens.
         struct Turn<'a>(&'a Inbox, Instant);
 
@@ -291,10 +292,10 @@ impl Inbox {
     }
 
     /// The next request, if one waits: after the end, too.
-    pub(crate) fn rest(&self) -> Option<Frame> {
+    pub(crate) fn rest(&self) -> Option<RawRequest> {
         let mut queue = self.lock();
         let frame = queue.order.pop();
-        queue.in_place = frame.as_ref().map_or(0, Frame::weight);
+        queue.in_place = frame.as_ref().map_or(0, RawRequest::weight);
         queue.charge();
         frame
     }
@@ -461,7 +462,7 @@ mod tests {
     }
 
     impl Session for Script {
-        fn begin(&self, frame: Frame) -> Result<BoxFuture<'static, ()>, Frame> {
+        fn begin(&self, frame: RawRequest) -> Result<BoxFuture<'static, ()>, RawRequest> {
             let text = frame.text().unwrap_or_default().to_owned();
             if text == "late" {
                 return Err(frame);
@@ -496,7 +497,7 @@ mod tests {
     }
 
     fn push(inbox: &Inbox, text: &str) {
-        assert!(inbox.push(Frame::new(text.to_owned(), None)).is_ok());
+        assert!(inbox.push(RawRequest::new(text.to_owned(), None)).is_ok());
     }
 
     /// What the session would do now.
@@ -644,7 +645,7 @@ mod tests {
 
     fn trigger(inbox: &Inbox, room: &str) -> Result<(), Untaken> {
         let text = format!(r#"["dialogue:trigger",{{"roomId":"{room}"}}]"#);
-        inbox.push(Frame::new(text, None))
+        inbox.push(RawRequest::new(text, None))
     }
 
     /// Which requests the session may handle beside those that it handles.

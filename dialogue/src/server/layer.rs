@@ -13,6 +13,7 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures_util::future::BoxFuture;
 use tower::{Layer, Service, service_fn};
 
 use super::{
@@ -21,9 +22,7 @@ use super::{
     document::Document,
     endpoint::{self, Asked},
     gateway::{Endpoint, EndpointService},
-    head,
-    hook::BoxFuture,
-    polling,
+    head, polling,
     refusals::Limit,
 };
 use crate::{App, Dialogue, Error};

@@ -9,12 +9,14 @@
 pub mod bench;
 mod budget;
 mod client;
+mod client_id;
 mod clients;
 mod connections;
 mod context;
 mod crowd;
 mod decode;
 pub(crate) mod dialogue;
+mod disconnect_reason;
 mod document;
 mod endpoint;
 mod exposure;
@@ -31,19 +33,21 @@ mod layer;
 mod limits;
 mod listener;
 pub(crate) mod log;
-pub(crate) mod message;
 mod order;
 mod origin;
 mod outgoing;
 mod packet;
 mod polling;
+mod proven;
 mod rate;
+mod raw_request;
+mod receipt;
 mod refusals;
 mod requests;
 mod reserve;
 pub(crate) mod rooms;
-pub(crate) mod schema;
 mod session;
+mod stats;
 mod stop;
 mod tally;
 mod untagged;
@@ -53,22 +57,26 @@ mod websocket;
 pub use self::log::log_events;
 pub use self::{
     client::{Client, HostedBy},
+    client_id::ClientId,
     clients::UserRooms,
     context::Context,
-    dialogue::{Builder, Dialogue, Stats},
+    dialogue::{Builder, Dialogue},
+    disconnect_reason::DisconnectReason,
     exposure::Encrypted,
-    gateway::{ClientId, DisconnectReason, socketio},
+    gateway::socketio,
     handshake::Handshake,
     layer::{DialogueLayer, DialogueService},
     limits::Limits,
     listener::listen,
     origin::Cors,
     rate::{RateLimited, RateLimiter},
+    receipt::Receipt,
     rooms::{
         any::{AnyRoom, StoredEvents},
         config::{EventConfig, RoomConfig},
         handle::RoomHandle,
         on::HandlerGuard,
-        trigger::{Receipt, Trigger},
+        trigger::Trigger,
     },
+    stats::Stats,
 };

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{decode::Request, gateway::Frame};
+use super::{decode::Request, raw_request::RawRequest};
 
 /// What a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Scope {
 }
 
 impl Scope {
-    pub(super) fn of(frame: &Frame) -> Self {
+    pub(super) fn of(frame: &RawRequest) -> Self {
         Request::room_of(frame).map_or(Self::Everything, |room_id| {
             let mut hasher = DefaultHasher::new();
             room_id.hash(&mut hasher);
@@ -39,9 +39,9 @@ pub(crate) struct Place(u64);
 #[derive(Default)]
 pub(super) struct Order {
     /// Requests in the order in which they came, without those in `behind`.
-    queue: VecDeque<(Scope, Frame)>,
+    queue: VecDeque<(Scope, RawRequest)>,
     /// Requests that wait for another one about their room, by room. They came before those in `queue`.
-    behind: HashMap<u64, VecDeque<Frame>>,
+    behind: HashMap<u64, VecDeque<RawRequest>>,
     /// The rooms in `behind` about which no request is being handled.
     free: VecDeque<u64>,
     /// Number of requests in `behind`.
@@ -62,13 +62,13 @@ struct Running {
 
 impl Order {
     /// Adds a request after all others.
-    pub(super) fn push(&mut self, scope: Scope, frame: Frame) {
+    pub(super) fn push(&mut self, scope: Scope, frame: RawRequest) {
         self.bytes += frame.weight();
         self.queue.push_back((scope, frame));
     }
 
     /// Puts a request back before all others, of which none is handled.
-    pub(super) fn push_front(&mut self, scope: Scope, frame: Frame) {
+    pub(super) fn push_front(&mut self, scope: Scope, frame: RawRequest) {
         self.bytes += frame.weight();
         self.queue.push_front((scope, frame));
     }
@@ -105,7 +105,7 @@ impl Order {
     }
 
     /// Begins with the oldest request that may be handled now.
-    pub(super) fn begin(&mut self, now: Instant) -> Option<(Place, Frame)> {
+    pub(super) fn begin(&mut self, now: Instant) -> Option<(Place, RawRequest)> {
         if !self.has_next() {
             return None;
         }
@@ -135,7 +135,7 @@ impl Order {
     }
 
     /// Takes requests out, in an order that is right where no two are handled at once.
-    pub(super) fn pop(&mut self) -> Option<Frame> {
+    pub(super) fn pop(&mut self) -> Option<RawRequest> {
         let room = self.behind.keys().next().copied();
         let frame = match room {
             Some(room) => self.pop_behind(room)?,
@@ -145,7 +145,7 @@ impl Order {
         Some(frame)
     }
 
-    fn pop_behind(&mut self, room: u64) -> Option<Frame> {
+    fn pop_behind(&mut self, room: u64) -> Option<RawRequest> {
         let frames = self.behind.get_mut(&room)?;
         let frame = frames.pop_front();
         if frames.is_empty() {
@@ -205,7 +205,7 @@ mod tests {
             }
             None => format!(r#"["{name}"]"#),
         };
-        let frame = Frame::new(text, None);
+        let frame = RawRequest::new(text, None);
         order.push(Scope::of(&frame), frame);
     }
 
@@ -223,7 +223,7 @@ mod tests {
         begun.map(|(place, frame)| (place, name(&frame))).collect()
     }
 
-    fn name(frame: &Frame) -> String {
+    fn name(frame: &RawRequest) -> String {
         let parts: Vec<_> = frame.text().unwrap().split('"').collect();
         match parts[..] {
             [_, _, _, _, _, room, _, _, _, event, _] => format!("{room} {event}"),

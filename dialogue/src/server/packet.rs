@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use serde::Serialize;
 
 use super::budget::Budget;
-use crate::protocol::event;
+use crate::{message::AnyMessage, protocol::event};
 
 /// Initial capacity for a body of unknown length, in bytes.
 const INITIAL_CAPACITY: usize = 128;
@@ -72,16 +72,13 @@ impl Packet {
         Ok(Self { head: Bytes::new(), body: text.into() })
     }
 
-    /// An event of a room. `room` is how many bytes it takes, as far as that is known.
-    pub(crate) fn of_room(
-        message: &(impl Serialize + ?Sized),
-        room: usize,
-    ) -> serde_json::Result<Self> {
-        let mut text = Vec::with_capacity(room + 32);
+    /// An event of a room. `capacity` is the number of bytes that its JSON takes, about.
+    pub(crate) fn of_room(message: &dyn AnyMessage, capacity: usize) -> serde_json::Result<Self> {
+        let mut text = Vec::with_capacity(capacity + 32);
         text.extend_from_slice(b"42[\"");
         text.extend_from_slice(event::EVENT.as_bytes());
         text.extend_from_slice(b"\",");
-        serde_json::to_writer(&mut text, message)?;
+        message.write(&mut text)?;
         text.push(b']');
         Ok(Self { head: Bytes::new(), body: text.into() })
     }

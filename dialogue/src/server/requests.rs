@@ -11,20 +11,22 @@ use super::{
     AnyRoom, Client,
     budget::Holding,
     decode::{Request, invalid},
-    gateway::Frame,
     hook,
-    message::Envelope,
     packet::Packet,
+    proven::Proven,
+    raw_request::RawRequest,
     rooms::{
         hub::Asker,
         live::{Change, Live},
         membership::{self, Answer, Asked},
         trigger::publish,
     },
-    session::{self, Proven, internal},
+    session::{self, internal},
 };
 use crate::{
-    App, CreateError, DeleteError, JoinError, Meta, SubscribeError, TriggerError, issues, name,
+    App, CreateError, DeleteError, JoinError, Meta, SubscribeError, TriggerError, issues,
+    message::Envelope,
+    name,
     protocol::{
         self, Ack, CreateRoom, ErrorCode, Failure, GetHistory, InRoom, Join, ListRooms, Page,
         RoomCreated, Subscribe, Triggered, event,
@@ -39,7 +41,7 @@ const DEFAULT_PAGE: usize = 50;
 const FEWEST_SCANNED: usize = 16;
 
 /// Handles one request and answers it, whatever happens.
-pub(crate) async fn handle<A: App>(client: &Client<A>, frame: Frame) {
+pub(crate) async fn handle<A: App>(client: &Client<A>, frame: RawRequest) {
     // Hooks are guarded one by one; this guards the user's deserialisers and validators.
     let routed = AssertUnwindSafe(route(client, &frame)).catch_unwind().await;
     let failure = match routed {
@@ -57,7 +59,7 @@ pub(crate) async fn handle<A: App>(client: &Client<A>, frame: Frame) {
     client.connection().send(packet).await;
 }
 
-async fn route<A: App>(client: &Client<A>, frame: &Frame) -> Result<(), Failure> {
+async fn route<A: App>(client: &Client<A>, frame: &RawRequest) -> Result<(), Failure> {
     let request = Request::parse(frame, client.dialogue().limits())?;
     check_pace(client, &request.name)?;
     let span = tracing::debug_span!("request", name = ?logged(&request.name));

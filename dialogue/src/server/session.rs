@@ -11,13 +11,17 @@ use futures_util::{FutureExt, StreamExt, future::poll_fn, stream::FuturesUnorder
 use serde::de::DeserializeOwned;
 use tracing::{Instrument, Span};
 
+use futures_util::future::BoxFuture;
+
 use super::{
     Client, DisconnectReason, Handshake,
-    gateway::{Connection, Frame},
-    hook::{self, BoxFuture},
+    gateway::Connection,
+    hook,
     inbox::{Next, PAUSE, Session},
     order::Place,
     packet::Packet,
+    proven::Proven,
+    raw_request::RawRequest,
     requests,
     rooms::membership,
 };
@@ -28,13 +32,6 @@ use crate::{
 
 /// After how long a session looks at the clock of the world again.
 const CLOCK: Duration = Duration::from_secs(30);
-
-/// Who a connection was proven to belong to.
-pub(crate) struct Proven<A: App> {
-    pub(crate) identity: A::Identity,
-    pub(crate) user_id: Arc<str>,
-    pub(crate) expires_at: Option<SystemTime>,
-}
 
 /// Finds out who a new connection is.
 pub(crate) async fn authenticate<A: App>(
@@ -126,7 +123,7 @@ struct Handler<A: App> {
 }
 
 impl<A: App> Session for Handler<A> {
-    fn begin(&self, frame: Frame) -> Result<BoxFuture<'static, ()>, Frame> {
+    fn begin(&self, frame: RawRequest) -> Result<BoxFuture<'static, ()>, RawRequest> {
         // The session ends before it handles what came too late.
         if self.client.expires_at().is_some_and(|at| at <= SystemTime::now()) {
             return Err(frame);
@@ -140,7 +137,11 @@ impl<A: App> Session for Handler<A> {
 }
 
 /// A request on its way, whoever takes it to its end.
-pub(crate) fn begin<A: App>(client: Client<A>, frame: Frame, span: Span) -> BoxFuture<'static, ()> {
+pub(crate) fn begin<A: App>(
+    client: Client<A>,
+    frame: RawRequest,
+    span: Span,
+) -> BoxFuture<'static, ()> {
     let handled = async move { requests::handle(&client, frame).await };
     Box::pin(handled.instrument(span))
 }

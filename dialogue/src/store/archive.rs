@@ -2,7 +2,9 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::{RawMessage, server::hook::BoxFuture};
+use futures_util::future::BoxFuture;
+
+use crate::RawMessage;
 
 /// What an app keeps of the events that a store lets go of: its [`evicted`](crate::App::evicted) and
 /// [`load`](crate::App::load).

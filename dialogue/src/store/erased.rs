@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 
 use super::{
     Appended, Archive, Batch, Before, Created, Head, Key, LogId, Page, Query, Store, StoreError,
 };
-use crate::{Epoch, server::hook::BoxFuture};
+use crate::Epoch;
 
 /// A [`Store`] as an object.
 trait Calls: Send + Sync {

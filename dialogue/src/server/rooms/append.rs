@@ -7,16 +7,16 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::{
-    super::{Client, message::AnyMessage},
+    super::{Client, Receipt},
     any::AnyRoom,
     lifecycle,
     live::{Live, State},
     log::Log,
     on::{Job, Place},
-    trigger::Receipt,
 };
 use crate::{
     App, Dialogue, Epoch, TriggerError,
+    message::AnyMessage,
     store::{
         self, Appended, Batch, Before, Head, NewEvent, Part, Query, Stored,
         erased::{Unappended, Unavailable},

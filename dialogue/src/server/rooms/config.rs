@@ -2,16 +2,19 @@
 
 use std::{any::Any, borrow::Cow, num::NonZeroUsize, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::{
-    super::{
-        Client, Limits, hook::BoxFuture, message::AnyMessage, schema::PayloadSchema, untagged,
-    },
+    super::{Client, Limits, untagged},
     erased::ErasedRoom,
 };
 use crate::{
-    App, CreateError, Deny, Dialogue, EVERY_EVENT, Event, Rate, Room, RoomSpec, SyncHistory, name,
+    App, CreateError, Deny, Dialogue, EVERY_EVENT, Event, Rate, Room, RoomSpec, SyncHistory,
+    message::AnyMessage,
+    name,
+    payload_schema::PayloadSchema,
+    protocol::CreateRoom,
     room::{EventPayload, RoomEvent},
     store::Owner,
 };
@@ -245,6 +248,18 @@ impl RoomConfig {
             }
         }
         Ok(())
+    }
+}
+
+impl CreateRoom {
+    /// A room as the client wants it, but without events.
+    pub fn config(&self) -> RoomConfig {
+        let config = RoomConfig::new(&*self.name);
+        let config = config.max_size(self.max_size.map(NonZeroUsize::get));
+        match &self.description {
+            Some(description) => config.description(&**description),
+            None => config,
+        }
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::super::{Client, Context, hook::BoxFuture, message::AnyMessage};
-use crate::{App, Deny, Dialogue, Hosts, Room, RoomHandle, RoomSpec, store::Owner};
+use futures_util::future::BoxFuture;
+
+use super::super::{Client, Context};
+use crate::{
+    App, Deny, Dialogue, Hosts, Room, RoomHandle, RoomSpec, message::AnyMessage, store::Owner,
+};
 
 pub(crate) trait ErasedRoom<A: App>: Send + Sync {
     fn id(&self) -> &Arc<str>;

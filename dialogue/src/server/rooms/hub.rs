@@ -19,7 +19,7 @@ use super::{
     erased::ErasedRoom,
     live::{Live, Member},
 };
-use crate::{App, CreateError, Epoch, app::RoomEntry, name, pattern, store::erased::AnyStore};
+use crate::{App, CreateError, Epoch, name, pattern, registry::RoomEntry, store::erased::AnyStore};
 
 /// How many logs may wait to be deleted after the store failed.
 const DELETIONS: usize = 1_000;

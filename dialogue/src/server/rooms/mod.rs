@@ -8,6 +8,7 @@ mod deliver;
 pub(crate) mod erased;
 pub(crate) mod handle;
 pub(crate) mod hub;
+mod info;
 pub(crate) mod lifecycle;
 pub(crate) mod live;
 mod log;

@@ -13,21 +13,20 @@ use std::{
     },
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    super::{
-        Limits,
-        budget::Holding,
-        hook::{self, BoxFuture},
-        message::{AnyMessage, Envelope},
-    },
+    super::{Limits, budget::Holding, hook},
     any::AnyRoom,
     erased::ErasedRoom,
     live::Live,
 };
-use crate::{App, Deny, Dialogue, Event, EventMessage, RawMessage, TriggerError, name};
+use crate::{
+    App, Deny, Dialogue, Event, EventMessage, RawMessage, TriggerError,
+    message::{AnyMessage, Envelope},
+    name,
+};
 
 /// After how many events the work lets others have its thread.
 const IN_A_ROW: u32 = 32;

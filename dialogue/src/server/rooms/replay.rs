@@ -8,13 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt, future::Shared};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 
 use super::{
     super::{
         Limits,
         budget::{Budget, Holding},
-        hook::BoxFuture,
     },
     live::Live,
     log::Log,

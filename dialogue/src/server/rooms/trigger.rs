@@ -7,27 +7,27 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{
-    super::{
-        Client,
-        hook::{self, BoxFuture},
-        log::EVENT_LOG,
-        message::{AnyMessage, Envelope, Unfit},
-        packet::Packet,
-    },
+    super::{Client, hook, log::EVENT_LOG, packet::Packet},
     any::AnyRoom,
     append::{Append, Then},
     live::{Live, State},
     on::Job,
 };
 use crate::{
-    App, Dialogue, Event, JoinError, Meta, Position, RawMessage, TriggerError, finite, name,
+    App, Dialogue, Event, JoinError, Meta, RawMessage, Receipt, TriggerError, finite,
+    message::{AnyMessage, Envelope, Unfit},
+    name,
     room::RoomEvent,
     store::{self, Before, Key, LogId, NewEvent, erased::Unavailable},
 };
+
+/// Capacity for the JSON of an ephemeral event, in bytes: most are shorter.
+const ENCODED: usize = 480;
 
 /// An event about to be triggered by the server's own code: set what goes with it, then await it.
 ///
@@ -197,27 +197,6 @@ impl<A: App> Parts<A> {
     }
 }
 
-/// What became of a trigger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Receipt {
-    /// How many subscribers the event was addressed to. One that is too slow to take it in misses it;
-    /// if it is stored, that one fetches it. None, if the event was triggered before, with the same key.
-    pub recipients: usize,
-    /// The event's place in the room's log, if it has history.
-    pub position: Option<Position>,
-    /// Whether the event was triggered before, with the same [key](Trigger::key): nothing was stored,
-    /// delivered or handled this time.
-    pub duplicate: bool,
-}
-
-impl Receipt {
-    /// Of an event that is at this position already.
-    pub(super) fn of_duplicate(position: Position) -> Self {
-        Self { recipients: 0, position: Some(position), duplicate: true }
-    }
-}
-
 /// Who triggers an event.
 enum By<'a, A: App> {
     /// A member.
@@ -358,8 +337,8 @@ async fn prepare<A: App>(
         return Err(TriggerError::Internal);
     }
     let Some(keep) = history(room, message.event()) else {
-        let packet = raw.as_ref().map_or_else(|| message.encode(), AnyMessage::encode);
-        let packet = packet.map_err(|error| unwritable(&error))?;
+        let written: &dyn AnyMessage = raw.as_ref().map_or(&*message, |raw| raw);
+        let packet = Packet::of_room(written, ENCODED).map_err(|error| unwritable(&error))?;
         let packet = packet.counted(dialogue.transports().process());
         let raw = raw.filter(|_| A::HOOKS.follow()).map(Arc::new);
         return Ok(Prepared::Ephemeral { message: message.into(), raw, packet });

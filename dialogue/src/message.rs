@@ -10,14 +10,10 @@ use std::{
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::packet::Packet;
 use crate::{
     Event, EventMessage, Issues, Meta, Position, RawMessage,
     room::{EventPayload, RoomEvent},
 };
-
-/// How many bytes are made room for when a message is encoded: what most have.
-const ENCODED: usize = 480;
 
 /// How a room's row makes a message of its event from JSON.
 pub(crate) type Decode = fn(Envelope, &RawValue) -> Result<Box<dyn AnyMessage>, Issues>;
@@ -126,7 +122,8 @@ pub(crate) trait AnyMessage: Any + Send + Sync {
     fn meta_mut(&mut self) -> &mut Option<Meta>;
     fn position_mut(&mut self) -> &mut Option<Position>;
     fn check(&self) -> Result<(), Issues>;
-    fn encode(&self) -> serde_json::Result<Packet>;
+    /// Writes the message as JSON.
+    fn write(&self, to: &mut Vec<u8>) -> serde_json::Result<()>;
 
     /// The message with its payload as JSON.
     fn to_raw(&self) -> serde_json::Result<RawMessage>;
@@ -190,8 +187,8 @@ impl<T: Data> AnyMessage for EventMessage<T> {
         self.data.check()
     }
 
-    fn encode(&self) -> serde_json::Result<Packet> {
-        Packet::of_room(self, ENCODED)
+    fn write(&self, to: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(to, self)
     }
 
     fn to_raw(&self) -> serde_json::Result<RawMessage> {

@@ -1,0 +1,18 @@
+//! What authentication proves.
+
+use std::time::SystemTime;
+
+/// Who a client is.
+pub trait Identity: Send + Sync + 'static {
+    /// The id that other users know this user by, and that its events are `from`: up to
+    /// [`MAX_USER_ID`](crate::MAX_USER_ID) bytes of visible characters in Unicode's form NFC, with single
+    /// spaces of ASCII between them, which do not look like [`SYSTEM`](crate::SYSTEM). A client with another
+    /// one is refused. Asked once, after authentication.
+    fn user_id(&self) -> &str;
+
+    /// When the proof ends: the client is then told `TOKEN_EXPIRED` and disconnected, unless it
+    /// authenticated anew in time. Default: never.
+    fn expires_at(&self) -> Option<SystemTime> {
+        None
+    }
+}

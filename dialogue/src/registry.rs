@@ -1,0 +1,158 @@
+//! What `#[dialogue::app(..)]` says of an app: its rooms, its hooks, its package.
+
+use std::sync::Arc;
+
+use crate::{
+    App, Contract, Room, RoomEvent, RoomSpec,
+    contract::Package,
+    name::same,
+    server::{
+        handlers::Handlers,
+        rooms::erased::{ErasedRoom, Keyed},
+    },
+};
+
+/// The rooms of an app, as `#[dialogue::app(rooms(..))]` lists them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no list of rooms",
+    label = "an app without rooms",
+    note = "put `#[dialogue::app(rooms(..))]` above `impl App for {Self}`"
+)]
+pub trait Registry: Sized + 'static {
+    #[doc(hidden)]
+    const HOOKS: Hooks;
+
+    #[doc(hidden)]
+    fn rooms() -> &'static [RoomEntry<Self>]
+    where
+        Self: App;
+
+    #[doc(hidden)]
+    fn direct() -> &'static [RoomEvent];
+
+    #[doc(hidden)]
+    fn package() -> Package;
+}
+
+/// Which hooks an app has, of those that are worth knowing: what nobody listens to is not prepared.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "one per hook")]
+pub struct Hooks {
+    pub(crate) sees: bool,
+    pub(crate) before_each: bool,
+    pub(crate) after_each: bool,
+    pub(crate) triggered: bool,
+    pub(crate) evicted: bool,
+    pub(crate) load: bool,
+}
+
+impl Hooks {
+    pub const ALL: Self = Self {
+        sees: true,
+        before_each: true,
+        after_each: true,
+        triggered: true,
+        evicted: true,
+        load: true,
+    };
+
+    /// Those among the names of the app's methods.
+    pub const fn among(written: &[&str]) -> Self {
+        let mut this = Self {
+            sees: false,
+            before_each: false,
+            after_each: false,
+            triggered: false,
+            evicted: false,
+            load: false,
+        };
+        let mut i = 0;
+        while i < written.len() {
+            let name = written[i].as_bytes();
+            this.sees |= same(name, b"sees");
+            this.before_each |= same(name, b"before_each");
+            this.after_each |= same(name, b"after_each");
+            this.triggered |= same(name, b"triggered");
+            this.evicted |= same(name, b"evicted");
+            this.load |= same(name, b"load");
+            i += 1;
+        }
+        this
+    }
+
+    /// Whether anything follows every broadcast.
+    pub(crate) const fn follow(self) -> bool {
+        self.after_each || self.triggered
+    }
+}
+
+/// The app may send the event to single clients: `#[dialogue::app(.., direct(..))]`.
+#[diagnostic::on_unimplemented(
+    message = "app `{Self}` does not send event `{E}` directly",
+    label = "not one of this app's direct events",
+    note = "list `{E}` in `#[dialogue::app(.., direct(..))]`"
+)]
+pub trait Sends<E>: App {}
+
+#[diagnostic::do_not_recommend]
+impl<A: App + ListsDirect<E>, E> Sends<E> for A {}
+
+/// The app lists the room: its handlers run there.
+#[diagnostic::on_unimplemented(
+    message = "app `{Self}` does not host room `{R}`",
+    label = "not one of this app's rooms",
+    note = "list the room's module in `#[dialogue::app(rooms(..))]`"
+)]
+pub trait Hosts<R: Room>: App {
+    #[doc(hidden)]
+    fn __handlers() -> Handlers<Self, R>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: App + ListsRoom<R>, R: Room> Hosts<R> for A {
+    fn __handlers() -> Handlers<A, R> {
+        <A as ListsRoom<R>>::handlers()
+    }
+}
+
+// What the attributes implement asks nothing of the app, here and in [`Serve`]: what it lacks, such as `Sync`, is told
+// where it implements [`App`], and not again for each room and event.
+
+/// What `#[dialogue::app]` says of an event in `direct`.
+#[doc(hidden)]
+pub trait ListsDirect<E> {}
+
+/// What `#[dialogue::app]` says of a room in `rooms`.
+#[doc(hidden)]
+pub trait ListsRoom<R: Room>: Sized {
+    fn handlers() -> Handlers<Self, R>
+    where
+        Self: App;
+}
+
+/// A room in an app's list, its key's type forgotten.
+#[doc(hidden)]
+pub struct RoomEntry<A: App> {
+    pub(crate) spec: RoomSpec<'static>,
+    pub(crate) open: fn(&str) -> Option<Arc<dyn ErasedRoom<A>>>,
+}
+
+impl<A: App> RoomEntry<A> {
+    pub const fn of<R: Room>() -> Self
+    where
+        A: Hosts<R>,
+    {
+        Self {
+            spec: R::SPEC,
+            open: |id| R::parse(id).map(|key| Arc::new(Keyed::new(key)) as Arc<dyn ErasedRoom<A>>),
+        }
+    }
+}
+
+impl Contract {
+    /// The contract of an app.
+    pub fn of<A: App>() -> Self {
+        Self::new(A::package(), A::rooms().iter().map(|room| room.spec), A::direct())
+    }
+}
