@@ -2,14 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
-use tokio::{sync::Semaphore, time::timeout};
+use serde_json::value::to_raw_value;
+use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::{Client, Reconnect, error::ConnectError, socket::Socket, tls, who::Who};
+use crate::{Client, Reconnect, config::Config, error::ConnectError, tls};
 
 /// The settings of a [`Client`]; made by [`Client::builder`].
 #[must_use = "nothing is connected before `connect`"]
@@ -20,29 +19,16 @@ pub struct Builder {
     config: Config,
 }
 
-/// What a client needs to know for as long as it lives.
-pub(crate) struct Config {
-    /// Where to connect, once that is known.
-    endpoint: String,
-    /// If it is behind TLS.
-    tls: Option<Arc<ClientConfig>>,
-    credentials: Option<Credentials>,
-    connect_timeout: Duration,
-    pub(crate) request_timeout: Duration,
-    pub(crate) reconnect: Reconnect,
-    /// How many messages wait for the reader of a stream.
-    pub(crate) buffer: usize,
-    /// How many requests may be under way.
-    pub(crate) requests: usize,
-    /// The longest message of the server, in bytes.
-    longest: usize,
+impl Client {
+    /// Prepares a connection to the server at an origin, such as `wss://chat.example.com`; `ws`, `http`
+    /// and `https` do, too.
+    pub fn builder(url: impl Into<String>) -> Builder {
+        Builder::new(url.into())
+    }
 }
 
-type Obtained = Result<Box<RawValue>, Box<dyn std::error::Error + Send + Sync>>;
-type Credentials = Box<dyn Fn() -> BoxFuture<'static, Obtained> + Send + Sync>;
-
 impl Builder {
-    pub(crate) fn new(url: String) -> Self {
+    fn new(url: String) -> Self {
         let config = Config {
             endpoint: String::new(),
             tls: None,
@@ -208,26 +194,6 @@ impl Builder {
         let config = Arc::new(config);
         let (socket, who) = config.open().await?;
         Ok(Client::start(config, socket, who))
-    }
-}
-
-impl Config {
-    /// Opens a connection, with credentials of this moment.
-    pub(crate) async fn open(&self) -> Result<(Socket, Who), ConnectError> {
-        let open = async {
-            let auth = self.credentials().await.map_err(ConnectError::Credentials)?;
-            Socket::open(&self.endpoint, self.tls.as_ref(), auth.as_deref(), self.longest).await
-        };
-        timeout(self.connect_timeout, open).await.unwrap_or(Err(ConnectError::Timeout))
-    }
-
-    pub(crate) async fn credentials(
-        &self,
-    ) -> Result<Option<Box<RawValue>>, Box<dyn std::error::Error + Send + Sync>> {
-        match &self.credentials {
-            Some(credentials) => Ok(Some(credentials().await?)),
-            None => Ok(None),
-        }
     }
 }
 

@@ -11,24 +11,23 @@ use dialogue::{
     protocol::{Authenticated, CreateRoom, InRoom, ListRooms, RoomCreated, RoomInfo, Rooms, event},
 };
 use futures_util::future::BoxFuture;
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
-    time::{Instant, timeout_at},
+    time::timeout_at,
 };
 
 use crate::{
-    Builder, Room, answer,
-    builder::Config,
-    connection::{Command, Connection},
+    Room, State, answer,
+    command::Command,
+    config::Config,
+    connection::Connection,
     direct::Direct,
     error::{ClientError, Failed, JoinError, RequestError},
     feed::{Feed, Listeners},
     hub::Hub,
     link::RoomId,
-    request::{Answer, Request},
     room::ById,
+    shared::Shared,
     socket::Socket,
     timers,
     who::Who,
@@ -62,36 +61,7 @@ pub struct Client {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What all handles of a client have in common; the connection ends with it.
-pub(crate) struct Shared {
-    pub(crate) config: Arc<Config>,
-    commands: mpsc::Sender<Command>,
-    /// Requests may be under way as long as there are permits.
-    turns: Arc<Semaphore>,
-    state: watch::Receiver<State>,
-    who: watch::Receiver<Who>,
-    direct: Arc<Direct>,
-    pub(crate) errors: Arc<Listeners<Arc<ClientError>>>,
-}
-
-/// Whether a client is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// The server hears what is asked.
-    Connected,
-    /// The connection was lost, and the client comes back. What is asked waits.
-    Reconnecting,
-    /// The client was closed, or gave up, or was told to go. It stays so.
-    Closed,
-}
-
 impl Client {
-    /// Prepares a connection to the server at an origin, such as `wss://chat.example.com`; `ws`, `http`
-    /// and `https` do, too.
-    pub fn builder(url: impl Into<String>) -> Builder {
-        Builder::new(url.into())
-    }
-
     pub(crate) fn start(config: Arc<Config>, socket: Socket, is: Who) -> Self {
         let (commands, received) = mpsc::channel(COMMANDS);
         let state = watch::Sender::new(State::Connected);
@@ -197,7 +167,7 @@ impl Client {
     }
 
     /// The hash of the server's contract, if it is another one than that given to
-    /// [`Builder::contract`].
+    /// [`Builder::contract`](crate::Builder::contract).
     pub fn contract(&self) -> Option<Arc<str>> {
         self.shared.who.borrow().contract.clone()
     }
@@ -258,46 +228,6 @@ impl Client {
         // Whoever is closed takes no commands.
         let _ = self.shared.command(Command::Close).await;
         let _ = self.states().wait_for(|state| *state == State::Closed).await;
-    }
-}
-
-impl Shared {
-    pub(crate) async fn command(&self, command: Command) -> Result<(), Failed> {
-        self.commands.send(command).await.map_err(|_| Failed::Closed)
-    }
-
-    /// Asks, in a room or outside, within the time of a request.
-    pub(crate) async fn ask(
-        &self,
-        room: Option<RoomId>,
-        name: &'static str,
-        payload: &impl Serialize,
-        repeatable: bool,
-    ) -> Answer {
-        // A struct of texts and numbers, or written already.
-        let payload = to_raw_value(payload).expect("a request can be written as JSON");
-        let deadline = timers::after(self.config.request_timeout);
-        self.ask_until(deadline, room, name, payload, repeatable).await
-    }
-
-    /// Asks when it is this request's turn; gives up at the deadline.
-    pub(crate) async fn ask_until(
-        &self,
-        deadline: Instant,
-        room: Option<RoomId>,
-        name: &'static str,
-        payload: Box<RawValue>,
-        repeatable: bool,
-    ) -> Answer {
-        let answered = async {
-            let turn = self.turns.clone().acquire_owned().await.map_err(|_| Failed::Closed)?;
-            let turn = Arc::new(turn);
-            let (reply, answer) = oneshot::channel();
-            let request = Request { name, payload, repeatable, turn: Arc::downgrade(&turn), reply };
-            self.command(Command::Request { room, request }).await?;
-            answer.await.map_err(|_| Failed::Closed)?
-        };
-        timeout_at(deadline, answered).await.unwrap_or(Err(Failed::Timeout))
     }
 }
 

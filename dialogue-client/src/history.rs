@@ -14,7 +14,7 @@ use dialogue::{
 };
 use futures_util::future::BoxFuture;
 
-use crate::{answer, client::Shared, error::HistoryError, link::RoomId, stream};
+use crate::{answer, error::HistoryError, link::RoomId, shared::Shared, stream};
 
 /// How many events a page has, unless it says otherwise.
 const DEFAULT_LIMIT: usize = 50;

@@ -47,7 +47,10 @@
 mod answer;
 mod builder;
 mod client;
+mod command;
+mod config;
 mod connection;
+mod core;
 mod direct;
 mod error;
 mod feed;
@@ -57,10 +60,13 @@ mod link;
 mod membership;
 mod packet;
 mod place;
+mod reader;
 mod reconnect;
 mod request;
 mod room;
+mod shared;
 mod socket;
+mod state;
 mod stream;
 mod timers;
 mod tls;
@@ -82,7 +88,8 @@ pub use dialogue::{
 
 pub use crate::{
     builder::Builder,
-    client::{Client, State},
+    client::Client,
+    core::{Reset, RoomState},
     error::{
         ClientError, ConnectError, HistoryError, JoinError, Refusal, RequestError, TriggerError,
     },
@@ -90,7 +97,8 @@ pub use crate::{
     history::{History, Page},
     place::At,
     reconnect::Reconnect,
-    room::{ById, Reset, Room, RoomState},
+    room::{ById, Room},
+    state::State,
     stream::Events,
     trigger::{Receipt, Trigger},
 };

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{At, answer, client::Shared, error::TriggerError, link::RoomId, timers};
+use crate::{At, answer, error::TriggerError, link::RoomId, shared::Shared, timers};
 
 /// How long a trigger is tried, unless it says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

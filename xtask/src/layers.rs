@@ -40,8 +40,36 @@ const HOUSES: [House; 2] = [
     },
     House {
         root: "dialogue-client/src/lib.rs",
-        floors: &[("client", &[""])],
-        largest_circle: 10,
+        floors: &[
+            (
+                "handles",
+                &[
+                    "lib.rs",
+                    "builder.rs",
+                    "client.rs",
+                    "room.rs",
+                    "stream.rs",
+                    "history.rs",
+                    "trigger.rs",
+                ],
+            ),
+            ("the connection's task", &["connection/", "membership/"]),
+            (
+                "shared by both",
+                &[
+                    "shared.rs",
+                    "core.rs",
+                    "command.rs",
+                    "hub.rs",
+                    "direct.rs",
+                    "reader.rs",
+                    "link.rs",
+                    "request.rs",
+                ],
+            ),
+            ("values and the wire", &[""]),
+        ],
+        largest_circle: 2,
         upward: 0,
     },
 ];
@@ -80,7 +108,12 @@ impl House {
             .collect();
         let circles = graph.circles();
         for circle in &circles {
-            println!("  circle of {}: {}", circle.len(), circle.join(", "));
+            println!("  circle of {} files:", circle.len());
+            for ((from, to), names) in &graph.imports {
+                if circle.contains(from) && circle.contains(to) {
+                    println!("    {from} imports {to}: {}", list(names));
+                }
+            }
         }
         let largest = circles.iter().map(Vec::len).max().unwrap_or(0);
         if upward.len() > self.upward {

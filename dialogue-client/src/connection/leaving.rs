@@ -7,9 +7,10 @@ use tokio::sync::oneshot;
 
 use super::Connection;
 use crate::{
+    core::Waiter,
     error::{Failed, Refusal},
     link::{About, Due, RoomId},
-    membership::{AGAIN, Membership, Waiter},
+    membership::{AGAIN, Membership},
     request::{is_gone, passes},
 };
 

@@ -8,19 +8,17 @@ use std::{collections::HashMap, ops::ControlFlow, sync::Arc, time::Duration};
 use dialogue::protocol::event;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use self::leaving::Leaving;
 use crate::{
     State,
-    builder::Config,
+    command::Command,
+    config::Config,
     error::{ClientError, ConnectError, Failed, RequestError, TooLarge},
     hub::{Hub, Wanted},
     link::{About, Due, Happened, Link, RoomId},
-    membership::{Membership, Waiter},
+    membership::Membership,
     request::{Loss, Outbox, Request},
     socket::{Lost, Socket},
     timers::TimerId,
@@ -34,25 +32,6 @@ const REFRESH: Duration = Duration::from_mins(1);
 const GRACE: Duration = Duration::from_secs(1);
 /// How long it takes from one refresh to the next, at least: new credentials may last as short as the old ones.
 const BETWEEN: Duration = Duration::from_secs(1);
-
-/// What handles ask for.
-pub(crate) enum Command {
-    Join {
-        id: RoomId,
-        reply: Waiter,
-    },
-    /// The reply is dropped when the server knows, or the connection is lost.
-    Leave {
-        id: RoomId,
-        reply: oneshot::Sender<()>,
-    },
-    /// In a room, or outside.
-    Request {
-        room: Option<RoomId>,
-        request: Request,
-    },
-    Close,
-}
 
 pub(crate) struct Connection {
     config: Arc<Config>,

@@ -14,14 +14,14 @@ use serde_json::value::RawValue;
 use super::{AGAIN, MOST, Membership, Over, PAGE, Refused, UNUSED};
 use crate::{
     Reset, answer,
+    core::Core,
     error::{ClientError, Refusal},
     feed::lock,
     hub::Hub,
     link::{About, Due, Link, Need, Patience},
     place::{At, End, Place, Range, Step},
+    reader::Reader,
     request::{is_gone, passes},
-    room::Core,
-    stream::Reader,
 };
 
 impl Membership {

@@ -15,14 +15,14 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     RoomState, answer,
+    core::{Core, Waiter},
     error::{Failed, Refusal},
     feed::{Listeners, lock},
     hub::Hub,
     link::{About, Due, Link, Need, Patience, RoomId},
     place::{At, End, Missed, Place},
+    reader::Reader,
     request::{Loss, Outbox, Request, passes},
-    room::Core,
-    stream::Reader,
 };
 
 /// How many messages are held while something is fetched that comes before them.
@@ -64,8 +64,6 @@ struct Refused {
     code: ErrorCode,
     times: u32,
 }
-
-pub(crate) type Waiter = oneshot::Sender<Result<Arc<Core>, Failed>>;
 
 /// Why a room is not kept any more.
 pub(crate) struct Over(pub(crate) Failed);
