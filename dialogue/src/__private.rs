@@ -210,7 +210,7 @@ pub trait Described: schemars::JsonSchema {}
 impl<T: schemars::JsonSchema> Described for T {}
 
 pub fn schema<T: Described + Payload>(flow: Flow) -> Schema {
-    crate::schema::of_payload::<T>(flow)
+    crate::rules::of_payload::<T>(flow)
 }
 
 /// A rule's parameters.

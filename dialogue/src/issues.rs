@@ -5,12 +5,6 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Deref};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
-
-use crate::{
-    Position, RawMessage,
-    payload::{Field, Payload},
-};
 
 /// One thing that is wrong with a payload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,15 +31,8 @@ pub struct Issue {
 pub struct Issues(Vec<Issue>);
 
 impl Issues {
-    /// What the rules of a payload say.
-    pub(crate) fn of_rules(payload: &dyn Payload, errors: &ValidationErrors) -> Self {
-        let mut issues = Vec::new();
-        walk(Some(payload), errors, "", &mut issues);
-        Self::ordered(issues)
-    }
-
     /// What is wrong with the elements of a collection, each with its key or place there.
-    pub(crate) fn of_elements<At, T: Payload>(
+    pub(crate) fn of_elements<At, T>(
         elements: impl Iterator<Item = (At, T)>,
         place: impl Fn(At) -> String,
         check: fn(&T) -> Result<(), Self>,
@@ -75,7 +62,7 @@ impl Issues {
         self
     }
 
-    fn ordered(mut issues: Vec<Issue>) -> Self {
+    pub(crate) fn ordered(mut issues: Vec<Issue>) -> Self {
         issues.truncate(MAX_ISSUES);
         issues.sort_by(|a, b| (&a.path, &a.code).cmp(&(&b.path, &b.code)));
         Self(issues)
@@ -113,126 +100,11 @@ impl fmt::Display for Issues {
 
 impl std::error::Error for Issues {}
 
-/// A stored event that is not of its type: the type was another one when the event was stored.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("an event `{event}` cannot be read: {issues}")]
-#[non_exhaustive]
-pub struct Unreadable {
-    /// The event's name.
-    pub event: Cow<'static, str>,
-    /// Its place in the room's log.
-    pub position: Option<Position>,
-    /// What is wrong with its payload.
-    pub issues: Issues,
-}
-
-impl Unreadable {
-    /// Not for people: what the Rust client makes of a message that it cannot read.
-    #[doc(hidden)]
-    pub fn new(message: &RawMessage, issues: Issues) -> Self {
-        Self { event: message.event.clone(), position: message.position, issues }
-    }
-}
-
 /// How many issues a payload has at most: the others are not told.
-const MAX_ISSUES: usize = 100;
+pub(crate) const MAX_ISSUES: usize = 100;
 
-/// What validator calls the payload itself: in rules over a whole struct, and in a collection.
-const WHOLE: [&str; 2] = ["__all__", "_tmp_validator"];
-
-fn walk(
-    payload: Option<&dyn Payload>,
-    errors: &ValidationErrors,
-    path: &str,
-    issues: &mut Vec<Issue>,
-) {
-    for (name, kind) in errors.errors() {
-        if issues.len() >= MAX_ISSUES {
-            return;
-        }
-        let (at, nested) = if WHOLE.contains(&&**name) {
-            (path.to_owned(), payload)
-        } else {
-            match payload.and_then(|payload| payload.field(name)) {
-                Some(Field { name: Some(name), nested }) => (join(path, name), nested),
-                Some(Field { name: None, nested }) => (path.to_owned(), nested),
-                None => (join(path, name.trim_start_matches("r#")), None),
-            }
-        };
-        match kind {
-            ValidationErrorsKind::Field(errors) => {
-                issues.extend(errors.iter().map(|error| of_rule(&at, error)));
-            }
-            ValidationErrorsKind::Struct(errors) => walk(nested, errors, &at, issues),
-            ValidationErrorsKind::List(list) => {
-                for (&index, errors) in list {
-                    if issues.len() >= MAX_ISSUES {
-                        return;
-                    }
-                    let element = nested.and_then(|nested| nested.element(index));
-                    let at = match element.as_ref().and_then(|element| element.key.as_deref()) {
-                        Some(key) => join(&at, key),
-                        None => format!("{at}[{index}]"),
-                    };
-                    walk(element.map(|element| element.payload), errors, &at, issues);
-                }
-            }
-        }
-    }
-}
-
-fn join(path: &str, name: &str) -> String {
+pub(crate) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
-fn of_rule(path: &str, error: &ValidationError) -> Issue {
-    // `value` is the rejected value, `other` the one that it had to match.
-    let params: BTreeMap<String, Value> = error
-        .params
-        .iter()
-        .filter(|(name, _)| *name != "value" && *name != "other")
-        .map(|(name, value)| (name.clone().into_owned(), value.clone()))
-        .collect();
-    let message = match &error.message {
-        Some(message) => message.clone().into_owned(),
-        None => describe(&error.code, &params),
-    };
-    Issue { path: elide(path), code: error.code.clone(), message, params }
-}
-
-fn describe(code: &str, params: &BTreeMap<String, Value>) -> String {
-    let param = |name: &str| params.get(name).map(ToString::to_string);
-    match code {
-        "length" => match (param("equal"), param("min"), param("max")) {
-            (Some(equal), ..) => format!("must have a length of {equal}"),
-            (_, Some(min), Some(max)) => format!("must have a length of {min} to {max}"),
-            (_, Some(min), None) => format!("must have a length of at least {min}"),
-            (_, None, Some(max)) => format!("must have a length of at most {max}"),
-            (_, None, None) => "has a wrong length".to_owned(),
-        },
-        "range" => {
-            let bounds = [
-                ("at least", param("min")),
-                ("more than", param("exclusive_min")),
-                ("at most", param("max")),
-                ("less than", param("exclusive_max")),
-            ];
-            let bounds: Vec<String> = bounds
-                .into_iter()
-                .filter_map(|(words, bound)| Some(format!("{words} {}", bound?)))
-                .collect();
-            format!("must be {}", bounds.join(" and "))
-        }
-        "email" => "must be an email address".to_owned(),
-        "url" => "must be a URL".to_owned(),
-        "required" => "is required".to_owned(),
-        "must_match" => "does not match".to_owned(),
-        "contains" => format!("must contain {}", param("needle").unwrap_or_default()),
-        "does_not_contain" => format!("must not contain {}", param("needle").unwrap_or_default()),
-        "non_control_character" => "must not contain control characters".to_owned(),
-        "regex" => "does not have the expected form".to_owned(),
-        code => format!("breaks the rule `{code}`"),
-    }
 }
 
 /// What a schema says: path, keyword and message of each, at least one.
@@ -312,7 +184,7 @@ fn shape(path: String, text: &str) -> Issue {
 
 /// serde quotes what it found, and a path holds the keys of maps: either may be a megabyte. What
 /// matters stands at the ends.
-fn elide(text: &str) -> String {
+pub(crate) fn elide(text: &str) -> String {
     const HEAD: usize = 80;
     const TAIL: usize = 120;
     if text.len() <= HEAD + TAIL {

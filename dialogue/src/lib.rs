@@ -65,6 +65,9 @@
 //! - `dev-log` is [`log_events`], a logger for development.
 //! - `bench` is for the benchmarks of Dialogue itself.
 
+mod broken_rules;
+#[cfg(feature = "server")]
+mod declared;
 mod deny;
 mod depth;
 mod envelope;
@@ -85,6 +88,7 @@ mod recursion;
 mod room;
 mod rules;
 mod schema;
+mod unreadable;
 
 #[doc(hidden)]
 pub mod __private;
@@ -111,7 +115,7 @@ pub use crate::{
     deny::Deny,
     envelope::{Epoch, EventMessage, NotAnEpoch, Position, RawMessage},
     event::{Event, EventSpec},
-    issues::{Issue, Issues, Unreadable},
+    issues::{Issue, Issues},
     meta::Meta,
     name::{
         EVERY_EVENT, MAX_EVENT_NAME, MAX_KEY, MAX_ROOM_DESCRIPTION, MAX_ROOM_ID, MAX_ROOM_NAME,
@@ -121,6 +125,7 @@ pub use crate::{
     rate::Rate,
     room::{Accepts, Carries, CarriesAny, Room, RoomEvent, RoomSpec, SyncHistory},
     schema::Flow,
+    unreadable::Unreadable,
 };
 pub use dialogue_macros::{Event, Payload};
 

@@ -10,10 +10,7 @@ use std::{
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{
-    Event, EventMessage, Issues, Meta, Position, RawMessage,
-    room::{EventPayload, RoomEvent},
-};
+use crate::{Event, EventMessage, Issues, Meta, Position, RawMessage};
 
 /// How a room's row makes a message of its event from JSON.
 pub(crate) type Decode = fn(Envelope, &RawValue) -> Result<Box<dyn AnyMessage>, Issues>;
@@ -64,51 +61,6 @@ pub(crate) enum Unfit {
     Invalid(Issues),
     /// Its payload cannot be written as JSON.
     NotJson(serde_json::Error),
-}
-
-impl RoomEvent {
-    /// Makes a message of JSON that a client sent.
-    pub(crate) fn decode(
-        &self,
-        envelope: Envelope,
-        json: &RawValue,
-    ) -> Result<Box<dyn AnyMessage>, Issues> {
-        match &self.payload {
-            EventPayload::Typed { decode, .. } => decode(envelope, json),
-            EventPayload::Described(schema) => {
-                schema.check(json)?;
-                Ok(Box::new(envelope.around(self.name.clone(), json.to_owned())))
-            }
-        }
-    }
-
-    /// Makes a message that the server's own code put together one of this row, if it keeps the rules.
-    pub(crate) fn fit(&self, message: Box<dyn AnyMessage>) -> Result<Box<dyn AnyMessage>, Unfit> {
-        match &self.payload {
-            EventPayload::Typed { payload_type, .. }
-                if payload_type() == message.payload_type() =>
-            {
-                message.check().map_err(Unfit::Invalid)?;
-                Ok(message)
-            }
-            EventPayload::Typed { .. } if !message.is_raw() => Err(Unfit::AnotherType),
-            EventPayload::Typed { .. } | EventPayload::Described(_) => {
-                let (envelope, _, data) = Envelope::of(message.to_raw().map_err(Unfit::NotJson)?);
-                self.decode(envelope, &data).map_err(Unfit::Invalid)
-            }
-        }
-    }
-
-    /// Whether a message of this row keeps its rules, after a hook has had it.
-    pub(crate) fn check(&self, message: &dyn AnyMessage) -> Result<(), Unfit> {
-        match &self.payload {
-            EventPayload::Typed { .. } => message.check().map_err(Unfit::Invalid),
-            EventPayload::Described(schema) => {
-                let raw = message.to_raw().map_err(Unfit::NotJson)?;
-                schema.check(&raw.data).map_err(Unfit::Invalid)
-            }
-        }
-    }
 }
 
 /// An [`EventMessage`] of some payload.

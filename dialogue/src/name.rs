@@ -63,12 +63,11 @@ fn hides_nothing(_: &str) -> bool {
 
 #[cfg(feature = "server")]
 mod server {
+    pub(crate) use super::unicode::is_label;
     use super::{
         EVERY_EVENT, MAX_EVENT_NAME, MAX_KEY, MAX_ROOM_DESCRIPTION, MAX_ROOM_ID, MAX_ROOM_NAME,
-        MAX_USER_ID, RESERVED_PREFIX, SYSTEM, is_event_name, is_id, is_room_id,
-        unicode::{is_label, looks_like},
+        MAX_USER_ID, RESERVED_PREFIX, SYSTEM, is_id, is_room_id, unicode::looks_like,
     };
-    use crate::{RoomEvent, RoomSpec};
 
     /// Whether a user may have this id.
     pub(crate) fn is_user_id(id: &str) -> bool {
@@ -101,31 +100,11 @@ mod server {
         !key.is_empty() && key.len() <= MAX_KEY && !key.chars().any(char::is_control)
     }
 
-    /// Checks what a module declares: the macros check less, since they have no tables of Unicode.
-    pub(crate) fn check_declared(room: &RoomSpec<'_>) -> Result<(), String> {
-        let pattern = room.pattern;
-        if !is_room_id(pattern) {
-            return Err(format!("the id {pattern:?} of a room: {}", room_id_rule()));
-        }
-        if let Some(name) = room.name.filter(|name| !is_label(name)) {
-            return Err(format!("the name {name:?} of the room `{pattern}`: {VISIBLE_NAME}"));
-        }
-        room.events.iter().try_for_each(check_event)
-    }
-
-    /// Checks the name of an event that a type declares.
-    pub(crate) fn check_event(event: &RoomEvent) -> Result<(), String> {
-        let name = event.name();
-        if is_event_name(name) {
-            return Ok(());
-        }
-        Err(format!("{name:?} is no name for an event: {}", event_name_rule()))
-    }
-
     /// What ids are made of, in words.
     pub(crate) const VISIBLE: &str =
         "visible characters in Unicode's form NFC, and single spaces of ASCII between them";
-    const VISIBLE_NAME: &str = "a room's name has visible characters and spaces between them";
+    pub(crate) const VISIBLE_NAME: &str =
+        "a room's name has visible characters and spaces between them";
 
     pub(crate) fn key_rule() -> String {
         format!("a key has 1 to {MAX_KEY} printable bytes")

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use schemars::Schema;
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -58,8 +58,15 @@ pub struct Rule {
     pub params: Map<String, Value>,
 }
 
+/// The schema of a payload, with the rules that schemars does not know.
+pub(crate) fn of_payload<T: JsonSchema + Payload>(flow: Flow) -> Schema {
+    let mut schema = schema::of::<T>(flow);
+    write::<T>(&mut schema, flow);
+    schema
+}
+
 /// Writes the rules of `T`, and of what is nested in it, into its schema.
-pub(crate) fn write<T: Payload>(schema: &mut Schema, flow: Flow) {
+fn write<T: Payload>(schema: &mut Schema, flow: Flow) {
     let root = schema.ensure_object();
     let definitions = match root.remove(DEFINITIONS) {
         Some(Value::Object(definitions)) => definitions,

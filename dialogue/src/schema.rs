@@ -3,8 +3,6 @@
 use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use crate::{Payload, rules};
-
 /// Which way a payload goes, as its client sees it. What a client sends may leave out what has a
 /// default; what it receives leaves out what serde skips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,13 +11,6 @@ pub enum Flow {
     Sent,
     /// Clients receive it.
     Received,
-}
-
-/// Of a payload, with the rules that schemars does not know.
-pub(crate) fn of_payload<T: JsonSchema + Payload>(flow: Flow) -> Schema {
-    let mut schema = of::<T>(flow);
-    rules::write::<T>(&mut schema, flow);
-    schema
 }
 
 /// Which of a schema's definitions a reference leads to. It is a JSON pointer in a URI, so that a name

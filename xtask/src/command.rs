@@ -3,6 +3,7 @@
 use std::{env, fmt, io, path::PathBuf, process::Command};
 
 /// Why a command of ours ends: a sentence for the developer.
+#[derive(Debug)]
 pub(crate) struct Failure(String);
 
 impl Failure {

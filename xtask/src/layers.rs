@@ -18,11 +18,12 @@ struct House {
     root: &'static str,
     /// Folders and files, by how their path begins. The first that fits counts.
     floors: &'static [(&'static str, &'static [&'static str])],
-    /// How many files may import each other in a circle.
-    largest_circle: usize,
-    /// How many imports may run up.
-    upward: usize,
+    /// How many files are in the one circle that is larger than [`SMALL`] or crosses folders; 0 if there is none.
+    ring: usize,
 }
+
+/// How many files of one folder may import each other in a circle.
+const SMALL: usize = 3;
 
 const HOUSES: [House; 2] = [
     House {
@@ -35,8 +36,7 @@ const HOUSES: [House; 2] = [
             ("protocol", &["protocol.rs", "error.rs"]),
             ("core", &[""]),
         ],
-        largest_circle: 29,
-        upward: 0,
+        ring: 29,
     },
     House {
         root: "dialogue-client/src/lib.rs",
@@ -69,8 +69,7 @@ const HOUSES: [House; 2] = [
             ),
             ("values and the wire", &[""]),
         ],
-        largest_circle: 2,
-        upward: 0,
+        ring: 0,
     },
 ];
 
@@ -115,18 +114,25 @@ impl House {
                 }
             }
         }
-        let largest = circles.iter().map(Vec::len).max().unwrap_or(0);
-        if upward.len() > self.upward {
+        if !upward.is_empty() {
             wrong.push(format!("{}: imports run up:\n  {}", self.root, upward.join("\n  ")));
         }
-        if largest > self.largest_circle {
+        let rings: Vec<_> = circles.iter().filter(|circle| is_ring(circle)).collect();
+        if rings.len() > 1 || rings.iter().any(|ring| ring.len() > self.ring) {
             wrong.push(format!(
-                "{}: {largest} files import each other in a circle, and {} are allowed",
-                self.root, self.largest_circle
+                "{}: files import each other in a circle across folders, or more than {SMALL} do:\n  {}",
+                self.root,
+                rings.iter().map(|ring| ring.join(", ")).collect::<Vec<_>>().join("\n  ")
             ));
         }
         wrong
     }
+}
+
+/// Whether a circle is larger than it may be, or crosses folders.
+fn is_ring(circle: &[String]) -> bool {
+    let folders: BTreeSet<_> = circle.iter().map(|file| Path::new(file).parent()).collect();
+    circle.len() > SMALL || folders.len() > 1
 }
 
 fn list(names: &BTreeSet<String>) -> String {
@@ -383,5 +389,69 @@ impl Visit<'_> for Reader {
 
     fn visit_item_use(&mut self, item: &syn::ItemUse) {
         self.import(&item.tree, &mut Vec::new(), false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The imports of a crate, as `from > to: names`.
+    fn imports(files: &[(&str, &str)]) -> (Graph, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, source) in files {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, source).unwrap();
+        }
+        let graph = Graph::read(&folder.path().join("lib.rs")).unwrap();
+        let line = |((from, to), names): (&(String, String), &_)| {
+            format!("{from} > {to}: {}", list(names))
+        };
+        let lines = graph.imports.iter().map(line).collect();
+        (graph, lines)
+    }
+
+    #[test]
+    fn name_that_is_re_exported_is_imported_from_its_file() {
+        let (_, lines) = imports(&[
+            (
+                "lib.rs",
+                "mod high; mod low; pub use high::High; pub use low::deep::Deep as Renamed;",
+            ),
+            ("high.rs", "use crate::{Renamed, low::Low}; pub struct High;"),
+            ("low/mod.rs", "pub mod deep; pub struct Low;"),
+            ("low/deep.rs", "pub struct Deep;"),
+        ]);
+        assert_eq!(lines, ["high.rs > low/deep.rs: Deep", "high.rs > low/mod.rs: Low"]);
+    }
+
+    #[test]
+    fn path_in_code_is_an_import_and_tests_are_none() {
+        let (_, lines) = imports(&[
+            ("lib.rs", "mod a; mod b; mod c;"),
+            ("a.rs", "fn f() -> super::b::B { crate::b::make() }"),
+            ("b.rs", "pub struct B; #[cfg(test)] mod tests { use crate::c::C; }"),
+            ("c.rs", "pub struct C;"),
+        ]);
+        assert_eq!(lines, ["a.rs > b.rs: B, make"]);
+    }
+
+    #[test]
+    fn upward_imports_and_circles_across_folders_are_reported() {
+        let house =
+            House { root: "lib.rs", floors: &[("high", &["high/"]), ("low", &[""])], ring: 0 };
+        let files = [
+            ("lib.rs", "mod high; mod low;"),
+            ("high/mod.rs", "use crate::low::Low; pub struct High;"),
+            ("low.rs", "pub struct Low;"),
+        ];
+        let (graph, _) = imports(&files);
+        assert_eq!(house.report(&graph), [""; 0]);
+        let (graph, _) =
+            imports(&[files[0], files[1], ("low.rs", "use super::high::High; pub struct Low;")]);
+        let wrong = house.report(&graph);
+        assert!(wrong[0].contains("low.rs imports high/mod.rs: High"), "{wrong:?}");
+        assert!(wrong[1].contains("high/mod.rs, low.rs"), "{wrong:?}");
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// Whether the text can be a name for people: visible characters, spaces between them, and what joins
 /// emoji and letters where it does so.
-pub(super) fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     let characters: Vec<char> = text.chars().collect();
     let seen = |(n, c): (usize, &char)| !is_unseen(*c) || joins(&characters, n);
     is_trimmed(text) && !starts_with_mark(text) && characters.iter().enumerate().all(seen)

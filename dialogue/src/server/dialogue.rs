@@ -36,7 +36,7 @@ use super::{
     untagged,
 };
 use crate::{
-    App, Contract, CreateError, DeleteError, Error, Hosts, RawMessage, Room, RoomHandle, name,
+    App, Contract, CreateError, DeleteError, Error, Hosts, RawMessage, Room, RoomEvent, RoomHandle,
     protocol::RoomInfo,
     store::{Archive, Keeper, Memory, Store, erased::AnyStore},
 };
@@ -206,9 +206,9 @@ impl<A: App> Builder<A> {
         let Self { app, limits, cors, proxies, store, publish_contract, path } = self;
         layer::check_path(&path)?;
         limits.check()?;
-        let mut declared = A::rooms().iter().map(|entry| name::check_declared(&entry.spec));
+        let mut declared = A::rooms().iter().map(|entry| entry.spec.check_names());
         declared.try_for_each(|checked| checked).map_err(Error::Name)?;
-        A::direct().iter().try_for_each(name::check_event).map_err(Error::Name)?;
+        A::direct().iter().try_for_each(RoomEvent::check_name).map_err(Error::Name)?;
         let contract = Contract::of::<A>();
         let published = publish_contract.then(|| Published::new(&contract));
         let limits = limits.clamped();

@@ -225,7 +225,7 @@ impl RoomConfig {
             return Err(format!("the creator's id: {}", name::user_id_rule()));
         }
         for (n, event) in self.events.iter().enumerate() {
-            name::check_event(event)?;
+            event.check_name()?;
             if self.events[..n].iter().any(|other| other.name == event.name) {
                 return Err(format!("two events are named `{}`", event.name));
             }

@@ -11,7 +11,6 @@ use super::{
     },
     clock::Clock,
     known::{Known, Room},
-    tables::FIND,
 };
 use crate::{Epoch, Position};
 
@@ -19,6 +18,16 @@ use crate::{Epoch, Position};
 const MOST_ROWS: usize = 128;
 
 const INSERT: &str = "insert into dialogue_events (room, name, seq, prev, sender, at, data, meta) ";
+
+/// Takes a room's id, whose key, the key, when it must have been used at the earliest, and an owner.
+pub(super) const FIND: &str = concat!(
+    "
+    select k.digest, r.epoch, k.seq, k.prev
+    from dialogue_rooms r
+    cross join dialogue_keys k on k.room = r.key and k.owner = $2 and k.key = $3 and k.at > $4
+    where r.id = $1 and ",
+    owned!("r", "$5")
+);
 
 /// Takes room keys and `seq`s as JSON.
 pub(super) const ROOMS: &str = "

@@ -30,16 +30,6 @@ use super::{
 };
 use crate::Epoch;
 
-/// What makes the tables.
-const TABLES: [(&str, &str); 2] = [
-    ("logs", include_str!("../../../migrations/sqlite/1_logs.sql")),
-    ("owners", include_str!("../../../migrations/sqlite/2_owners.sql")),
-];
-/// How long to wait for another process that writes to the file.
-const BUSY: Duration = Duration::from_secs(5);
-/// How many reads there are at once.
-const READERS: u32 = 4;
-
 /// Logs in a file: a `SQLite` database, for one server.
 ///
 /// ```no_run
@@ -136,7 +126,7 @@ impl SqliteOptions {
         SqliteConnectOptions::new()
             .filename(&self.path)
             .read_only(true)
-            .busy_timeout(BUSY)
+            .busy_timeout(state::BUSY)
             .disable_statement_logging()
     }
 

@@ -12,10 +12,17 @@ use sqlx::{
 
 use super::{
     super::sql::{self, Failure, Result},
-    BUSY, READERS, TABLES,
     identity::Files,
+    state::BUSY,
 };
 
+/// What makes the tables.
+const TABLES: [(&str, &str); 2] = [
+    ("logs", include_str!("../../../migrations/sqlite/1_logs.sql")),
+    ("owners", include_str!("../../../migrations/sqlite/2_owners.sql")),
+];
+/// How many reads there are at once.
+const READERS: u32 = 4;
 /// The error code for another process that writes to the file.
 const LOCKED: &str = "5";
 

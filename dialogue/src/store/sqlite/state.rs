@@ -1,13 +1,16 @@
 //! What the writer and the readers share: whether the file can be used.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use sqlx::sqlite::SqlitePool;
 
-use super::{
-    super::sql::{Failure, Result},
-    BUSY,
-};
+use super::super::sql::{Failure, Result};
+
+/// How long to wait for another process that writes to the file.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// Whether the file can be used, as the writer finds out.
 pub(super) struct State {

@@ -9,6 +9,7 @@ use super::{
         Before, Head, Key, LogId,
         sql::{self, EventRow, From, Place, Places, Result, STEP, Tables, owned, signed},
     },
+    append::FIND,
     clock::Clock,
     state::State,
     writer::Writer,
@@ -89,16 +90,6 @@ pub(super) const HEAD: &str = concat!(
     from dialogue_rooms r left join dialogue_names n on n.room = r.key and n.last > 0
     where r.id = $1 and ",
     owned!("r", "$2")
-);
-
-/// Takes a room's id, whose key, the key, when it must have been used at the earliest, and an owner.
-pub(super) const FIND: &str = concat!(
-    "
-    select k.digest, r.epoch, k.seq, k.prev
-    from dialogue_rooms r
-    cross join dialogue_keys k on k.room = r.key and k.owner = $2 and k.key = $3 and k.at > $4
-    where r.id = $1 and ",
-    owned!("r", "$5")
 );
 
 /// Takes a time.

@@ -37,7 +37,7 @@ async fn no_statement_goes_through_a_whole_table() {
         tables::AFTER,
         tables::BEFORE,
         tables::NEWEST,
-        tables::FIND,
+        append::FIND,
         tables::AGED,
         tables::SURPLUS,
         tables::OLDEST,
