@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     AnyRoom, ClientId, DisconnectReason, Handshake, Limits, RateLimited,
-    gateway::{Connection, socketio::Socket},
+    connection::{Connection, socketio::Socket},
     outgoing::Unsent,
     packet::Packet,
     proven::Proven,

@@ -1,4 +1,4 @@
-//! The only file that knows socketioxide: connections in, frames in, packets out.
+//! Lets Socket.IO connections in, and hands what they send to their inboxes.
 //!
 //! What socketioxide does and this file relies on (0.18):
 //! - the connect handler is spawned after the CONNECT reply, so everything that must not miss the
@@ -11,17 +11,12 @@
 use std::{
     convert::Infallible,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use dashmap::DashSet;
-use serde::Serialize;
 use socketioxide::{
-    ParserConfig, SendError, SocketError, SocketIo, TransportType,
+    ParserConfig, SocketIo, TransportType,
     adapter::{Adapter, LocalAdapter},
     extract::SocketRef,
     handler::{ConnectHandler, FromConnectParts, MessageHandler, Value},
@@ -32,16 +27,14 @@ use socketioxide::{
 use tracing::Instrument;
 
 use super::{
-    ClientId, DisconnectReason, Handshake, Limits, RateLimited,
-    budget::{Budget, Holding},
+    ClientId, DisconnectReason, Handshake, Limits,
+    connection::Connection,
     crowd::Transport,
     dialogue::Inner,
     frames::LARGE,
     inbox::{Inbox, Untaken},
-    outgoing::Unsent,
-    packet::{Body, Packet},
+    packet::Packet,
     proven::Proven,
-    rate::Meter,
     raw_request::RawRequest,
     session,
 };
@@ -49,12 +42,6 @@ use crate::{
     App, Dialogue, JoinError,
     protocol::{Ack, ErrorCode, Failure, event},
 };
-
-/// The Socket.IO server and its sockets, for what Dialogue itself does not do. What is sent through
-/// them is neither validated nor ordered nor kept.
-pub mod socketio {
-    pub use socketioxide::{SocketIo, socket::Socket};
-}
 
 impl From<SocketDisconnectReason> for DisconnectReason {
     fn from(reason: SocketDisconnectReason) -> Self {
@@ -69,203 +56,6 @@ impl From<SocketDisconnectReason> for DisconnectReason {
             SocketDisconnectReason::ServerNSDisconnect => Self::ServerClosed,
             SocketDisconnectReason::ClosingServer => Self::ServerStopped,
         }
-    }
-}
-
-/// One connection, as the rest of the server sees it.
-pub(crate) struct Connection {
-    socket: Arc<Socket>,
-    pub(crate) id: ClientId,
-    pub(crate) inbox: Arc<Inbox>,
-    transport: Transport,
-    /// Which session of the transport's.
-    session: u64,
-    /// What the user's answers may weigh.
-    answers: Arc<Meter>,
-    /// Whether it receives no more events.
-    deaf: AtomicBool,
-}
-
-impl Connection {
-    pub(crate) fn socket(&self) -> &Socket {
-        &self.socket
-    }
-
-    pub(crate) fn transport(&self) -> &Transport {
-        &self.transport
-    }
-
-    /// Sends the greeting, which packets wait for.
-    pub(crate) async fn greet(&self, greeting: &impl Serialize) {
-        let full = |sent| matches!(sent, Err(SendError::Socket(SocketError::InternalChannelFull)));
-        let greet = || (!full(self.socket.emit(event::CONNECTED, greeting))).then_some(());
-        self.retry(greet).await;
-    }
-
-    /// Sends once, if there is room.
-    pub(crate) fn try_send(&self, packet: Packet) -> Result<(), Unsent> {
-        self.transport.outgoing().push(self.session, packet)
-    }
-
-    /// Sends an event of a room once, if there is room and the connection still receives any.
-    pub(crate) fn deliver(&self, packet: Packet) -> Result<(), Unsent> {
-        if self.deaf.load(Ordering::Relaxed) { Err(Unsent::Closed) } else { self.try_send(packet) }
-    }
-
-    /// The connection receives no more events.
-    pub(crate) fn deafen(&self) {
-        self.deaf.store(true, Ordering::Relaxed);
-    }
-
-    /// Sends an event once, if there is room: only then is it encoded.
-    pub(crate) fn try_event(
-        &self,
-        name: &'static str,
-        body: &impl Serialize,
-    ) -> Result<(), Unsent> {
-        self.try_encoded(|| Packet::event(name, body))
-    }
-
-    /// Acknowledges once, if there is room: only then is it encoded.
-    pub(crate) fn try_ack(&self, id: i64, body: &impl Serialize) -> Result<(), Unsent> {
-        self.try_encoded(|| Packet::ack(id, body))
-    }
-
-    /// Whether the user and its address may be given another answer that may be long.
-    pub(crate) fn check_answers(&self) -> Result<(), RateLimited> {
-        self.answers.check()?;
-        self.transport.check_answers()
-    }
-
-    /// Waits for up to `time` until the budget of the client's address has `bytes` left for an answer that is
-    /// about to be made, and takes them. Fails with [`JoinError::AddressLimit`] or [`JoinError::Closed`].
-    pub(crate) async fn reserve(&self, bytes: usize, time: Duration) -> Result<Holding, JoinError> {
-        let mut held = self.transport.holding();
-        let taken = self.transport.outgoing().retry(|| {
-            if self.inbox.is_closed() {
-                return Some(Err(JoinError::Closed));
-            }
-            held.set(bytes).then_some(Ok(()))
-        });
-        tokio::time::timeout(time, taken).await.unwrap_or(Err(JoinError::AddressLimit))?;
-        Ok(held)
-    }
-
-    /// Waits for up to `time` until the budget of the client's address has room for an event of `bytes` bytes that
-    /// waits for handlers. Fails like [`Connection::reserve`], but a client that has gone by itself may go on.
-    pub(crate) async fn hold(&self, bytes: usize, time: Duration) -> Result<Holding, JoinError> {
-        let mut held = self.transport.holding();
-        let taken = self.transport.outgoing().retry(|| {
-            if self.inbox.is_closed_by_server() {
-                return Some(Err(JoinError::Closed));
-            }
-            held.set_whole(bytes).then_some(Ok(()))
-        });
-        tokio::time::timeout(time, taken).await.unwrap_or(Err(JoinError::AddressLimit))?;
-        Ok(held)
-    }
-
-    /// Sends a long answer, as [`Connection::send`] does, with the bytes that were reserved for it. The user
-    /// and its address pay for it.
-    pub(crate) async fn send_paid(&self, packet: Packet, reserved: Holding) -> bool {
-        self.pay(&packet);
-        self.send_held(packet, reserved).await
-    }
-
-    fn pay(&self, packet: &Packet) {
-        self.answers.pay(packet.len());
-        self.transport.pay(packet.len());
-    }
-
-    fn try_encoded(&self, packet: impl FnOnce() -> Packet) -> Result<(), Unsent> {
-        let outgoing = self.transport.outgoing();
-        if !outgoing.has_room() {
-            return Err(Unsent::Full);
-        }
-        self.try_send(packet().counted(outgoing.process()))
-    }
-
-    /// Acknowledges once, if there is room, with a body that other answers share: only then is it made.
-    pub(crate) fn try_ack_of(
-        &self,
-        id: i64,
-        body: impl FnOnce(&Arc<Budget>) -> Body,
-    ) -> Result<(), Unsent> {
-        let packet = || Packet::ack_of(id, body(self.transport.outgoing().process()));
-        self.try_encoded(|| {
-            let packet = packet();
-            self.pay(&packet);
-            packet
-        })
-    }
-
-    /// Sends, waiting for room as long as the connection lives. Returns whether it did.
-    pub(crate) async fn send(&self, packet: Packet) -> bool {
-        self.send_held(packet, self.transport.holding()).await
-    }
-
-    /// While the packet waits, it is held against the budgets.
-    async fn send_held(&self, packet: Packet, mut held: Holding) -> bool {
-        let packet = packet.counted(self.transport.outgoing().process());
-        let sent = self.retry(|| {
-            // The queue takes its own charge.
-            held.set(0);
-            match self.try_send(packet.clone()) {
-                Err(Unsent::Full) => {
-                    held.set_anyway(packet.weight());
-                    None
-                }
-                sent => Some(sent.is_ok()),
-            }
-        });
-        sent.await.unwrap_or(false)
-    }
-
-    /// Acknowledges, waiting for room as long as the connection lives.
-    pub(crate) async fn acknowledge(&self, id: i64, body: &impl Serialize) {
-        // Mostly there is room.
-        if let Err(Unsent::Full) = self.try_ack(id, body) {
-            self.send(Packet::ack(id, body)).await;
-        }
-    }
-
-    /// Tries until it succeeds: for what the connection's queue has no room for. Gives up, with
-    /// `None`, once the server's own code has ended the connection.
-    pub(crate) async fn retry<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-        let attempt = || match attempt() {
-            None if self.inbox.is_closed_by_server() => Some(None),
-            done => done.map(Some),
-        };
-        self.transport.outgoing().retry(attempt).await
-    }
-
-    /// Waits while more than a few answers wait for the client: it reads them before more is done for it.
-    pub(crate) async fn caught_up(&self) {
-        self.transport.outgoing().wait_for_low_water().await;
-    }
-
-    /// Whether a packet may be queued, as far as what waits already goes; nothing waits for a connection
-    /// that is gone.
-    pub(crate) fn has_room(&self) -> bool {
-        self.transport.outgoing().has_room()
-    }
-
-    /// Whether few answers wait for the client.
-    pub(crate) fn keeps_up(&self) -> bool {
-        self.transport.outgoing().is_below_low_water()
-    }
-
-    /// Ends the session, once everything before it has left, or the transport is gone. The transport
-    /// stays until the client closes it, or stops answering: socketioxide closes none.
-    pub(crate) async fn close(&self) {
-        let outgoing = self.transport.outgoing();
-        let ended = || {
-            let gone = !self.socket.connected();
-            (gone || (outgoing.is_empty() && self.socket.clone().disconnect().is_ok()))
-                .then_some(())
-        };
-        outgoing.retry(ended).await;
-        outgoing.end(self.session);
     }
 }
 
@@ -427,8 +217,7 @@ async fn run<A: App>(socket: Arc<Socket>) {
         return;
     };
     let answers = dialogue.answers_of(&proven.user_id);
-    let deaf = AtomicBool::new(false);
-    let connection = Connection { socket, id, inbox, transport, session, answers, deaf };
+    let connection = Connection::new(socket, id, inbox, transport, session, answers);
     // `?` escapes what would break a line.
     let span = tracing::info_span!("connection", client = %id, user = ?proven.user_id);
     session::run(dialogue, connection, proven).instrument(span).await;

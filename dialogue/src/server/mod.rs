@@ -11,6 +11,7 @@ mod budget;
 mod client;
 mod client_id;
 mod clients;
+mod connection;
 mod connections;
 mod context;
 mod crowd;
@@ -59,11 +60,11 @@ pub use self::{
     client::{Client, HostedBy},
     client_id::ClientId,
     clients::UserRooms,
+    connection::socketio,
     context::Context,
     dialogue::{Builder, Dialogue},
     disconnect_reason::DisconnectReason,
     exposure::Encrypted,
-    gateway::socketio,
     handshake::Handshake,
     layer::{DialogueLayer, DialogueService},
     limits::Limits,

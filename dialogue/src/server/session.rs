@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     Client, DisconnectReason, Handshake,
-    gateway::Connection,
+    connection::Connection,
     hook,
     inbox::{Next, PAUSE, Session},
     order::Place,

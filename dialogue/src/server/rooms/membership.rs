@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    super::{Client, gateway::Connection, hook, outgoing::Unsent, packet::Packet},
+    super::{Client, connection::Connection, hook, outgoing::Unsent, packet::Packet},
     any::AnyRoom,
     erased::ErasedRoom,
     live::{Admission, Live},
