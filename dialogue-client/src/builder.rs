@@ -174,9 +174,8 @@ impl Builder {
     /// fails with `Unreadable` if a message is too long again while no other such request is in flight.
     ///
     /// If the answers to joins are too long on several connections in a row, each of these connections after the
-    /// first counts as a failed attempt for [`Reconnect`]: the delay grows, and the attempts may run out. So it is where
-    /// an event of a room is too long and is kept: it comes again with each rejoin, and the client's other rooms are
-    /// interrupted with it.
+    /// first counts as a failed attempt for [`Reconnect`]: the delay grows, and the attempts may run out. The same
+    /// happens where a stored event is too long: each rejoin brings it again, and interrupts all rooms of this client.
     ///
     /// [`ClientError::TooLong`]: crate::ClientError::TooLong
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {

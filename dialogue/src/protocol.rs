@@ -334,7 +334,7 @@ pub struct Joined<'a> {
     pub epoch: Epoch,
     /// The last event that the answer accounts for: what comes next is after it.
     pub seq: u64,
-    /// Only for a join with `since`: whether `events` are all that was missed, or the first of it, if `more`.
+    /// Only for a join with `since`: whether `events` are the missed events; if `more`, only the oldest of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
     /// Only for a join with `since`: the last event of each name that the member is subscribed to, where there

@@ -116,8 +116,8 @@ impl<A: App + ListsRoom<R>, R: Room> Hosts<R> for A {
     }
 }
 
-// What the attributes implement asks nothing of the app, here and in [`Serve`]: what it lacks, such as `Sync`, is told
-// where it implements [`App`], and not again for each room and event.
+// These traits and `Serve` have no bound `App`. A missing bound such as `Sync` is then reported once, at `impl App`,
+// and not for each room and event.
 
 /// What `#[dialogue::app]` says of an event in `direct`.
 #[doc(hidden)]

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::command::{Failure, output, run};
 
-/// Packages ask this program whether to start a service. By 101, it forbids that.
+/// Packages ask this program whether to start a service. Exit status 101 forbids it.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Finds something; if it is missing, installs it where that is allowed, which is as root on Debian and
@@ -27,18 +27,29 @@ pub(crate) fn require<T>(
 /// Installs packages, and starts none of their services.
 pub(crate) fn install(packages: &[&str]) -> Result<(), Failure> {
     run(Command::new("apt-get").arg("update"))?;
-    let policy = Path::new(POLICY);
-    let is_ours = !policy.exists();
-    if is_ours {
-        fs::write(policy, "#!/bin/sh\nexit 101\n")?;
-        run(Command::new("chmod").args(["755", POLICY]))?;
-    }
-    let installed = run(Command::new("apt-get")
+    let _policy = if Path::new(POLICY).exists() { None } else { Some(Policy::write()?) };
+    run(Command::new("apt-get")
         .args(["install", "--yes", "--no-install-recommends"])
         .args(packages)
-        .env("DEBIAN_FRONTEND", "noninteractive"));
-    if is_ours {
-        fs::remove_file(policy)?;
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Forbids packages to start their services, until it is dropped.
+struct Policy;
+
+impl Policy {
+    fn write() -> Result<Self, Failure> {
+        let policy = Self;
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+        run(Command::new("chmod").args(["755", POLICY]))?;
+        Ok(policy)
     }
-    installed
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(POLICY) {
+            eprintln!("remove {POLICY}, which forbids packages to start their services: {error}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The floors of a crate: which file imports which, read from its source.
 //!
 //! A file imports from its own floor and from those below, and files of different folders import each other in no
-//! circle. Re-exports are followed to the file that defines the name; a `pub use` itself is no import.
+//! circle. Re-exports are followed to the file that defines the name; a `pub use` itself is no import. Paths within the
+//! calls of macros are not read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -278,7 +279,11 @@ fn read_items(
                 path.push(module.ident.to_string());
                 if let Some((_, items)) = &module.content {
                     read_items(items, file, folder, path, modules)?;
-                } else if let Some(below) = find(file, &module.ident.to_string()) {
+                } else {
+                    let name = module.ident.to_string();
+                    let below = find(file, &name).ok_or_else(|| {
+                        Failure::new(format!("{}: no file of module `{name}`", file.display()))
+                    })?;
                     read(&fs::read_to_string(&below)?, &below, folder, path, modules)?;
                 }
                 path.pop();
@@ -356,6 +361,9 @@ impl Reader {
             UseTree::Rename(tree) => self.name(before, &tree.ident, &tree.rename, is_lent),
             UseTree::Glob(_) => {
                 if let Some(path) = self.absolute(before) {
+                    if !is_lent {
+                        self.module.uses.push(path.clone());
+                    }
                     self.module.globs.push(path);
                 }
             }

@@ -126,7 +126,7 @@ impl Proxy {
         self.wires.delay.send_replace(delay);
     }
 
-    /// Passes on so many bytes of the server in a second.
+    /// Limits what the server sends to `bytes` a second.
     pub fn pace(&self, bytes: usize) {
         self.wires.pace.send_replace(Some(bytes));
     }

@@ -90,7 +90,8 @@ class Client implements Omit<DialogueClient, "join" | "joinId" | "getRoom" | "on
       },
       unreachable: (error) => {
         // Each attempt may fail in the same way.
-        if (error.message !== this.#error?.message) this.#error = error;
+        const { message, retryAfterMs } = error;
+        if (message !== this.#error?.message || retryAfterMs !== this.#error.retryAfterMs) this.#error = error;
         this.#tellState();
       },
       failed: (error) => {

@@ -34,7 +34,7 @@ export interface DialogueClient<C extends Contract = AnyContract> {
    * authenticated. Where the client is not connected, this is why. While no
    * connection can be opened, it is `DISCONNECTED`, or over polling what the server
    * says, such as `LIMIT_EXCEEDED` with `retryAfterMs`. The client keeps trying then,
-   * and `onError` is not called.
+   * after its own delays, and `onError` is not called.
    */
   readonly error: DialogueError | undefined;
 

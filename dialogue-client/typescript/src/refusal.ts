@@ -34,15 +34,14 @@ interface TransportFailure extends Error {
  * `Retry-After`. Otherwise `DISCONNECTED`.
  */
 export function decodeTransportFailure(failure: TransportFailure): DialogueError {
-  const details = { cause: failure };
   try {
-    const { code, message }: Refusal = JSON.parse(failure.context!.responseText!);
+    const refusal: object = JSON.parse(failure.context!.responseText!);
     const retryAfterMs = 1_000 * Number(failure.context!.getResponseHeader!("Retry-After")) || undefined;
-    if (code) return new DialogueError(code, message ?? code, { ...details, retryAfterMs });
+    if (fits("dialogue:error", refusal)) return decodeRefusal({ ...refusal, retryAfterMs });
   } catch {
     // There was no answer, or it is not Dialogue's.
   }
-  return new DialogueError("DISCONNECTED", "the server cannot be reached", details);
+  return new DialogueError("DISCONNECTED", "the server cannot be reached", { cause: failure });
 }
 
 /**

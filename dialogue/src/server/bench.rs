@@ -2,7 +2,10 @@
 
 use tracing::Span;
 
-use super::{Client, Limits, decode::Request, packet::Packet, raw_request::RawRequest, session};
+use super::{
+    Client, Limits, decode::Request, packet::Packet, raw_request::RawRequest,
+    rooms::trigger::ENCODED, session,
+};
 use crate::{App, Event, EventMessage, protocol};
 
 /// A message of a client, as the transport hands it over.
@@ -33,6 +36,6 @@ pub fn decode<E: Event>(Message(frame): &Message, limits: &Limits) -> Option<E> 
 ///
 /// If the message is not JSON.
 pub fn deliver<A: App, E: Event>(client: &Client<A>, message: &EventMessage<E>) {
-    let packet = Packet::of_room(message, 480).expect("a message is JSON");
+    let packet = Packet::of_room(message, ENCODED).expect("a message is JSON");
     let _ = client.connection().deliver(packet);
 }

@@ -46,7 +46,7 @@ pub struct Limits {
     pub heartbeat_timeout: Duration,
     /// The time that a client may take to send the body of a poll. Default: 30 s.
     pub request_time: Duration,
-    /// Maximum number of open connections. A client that polls has two while it sends. [`serve`](crate::Dialogue::serve),
+    /// Maximum number of open connections. A client that polls holds two while it sends. [`serve`](crate::Dialogue::serve),
     /// [`serve_with`](crate::Dialogue::serve_with) and [`serve_on`](crate::Dialogue::serve_on) answer a
     /// further connection with 503 and close it. With [`layer`](crate::Dialogue::layer), the limit applies to
     /// Socket.IO transports only, and a further one is answered 429. Default: the hard limit of open files

@@ -7,9 +7,9 @@ use crate::Position;
 #[non_exhaustive]
 pub struct Receipt {
     /// How many subscribers the event was addressed to. One that is too slow to take it in misses it;
-    /// if it is stored, that one fetches it. None, if the event was triggered before, with the same key.
+    /// if it is stored, that one fetches it. 0 for a duplicate.
     pub recipients: usize,
-    /// The event's place in the room's log, if it has history.
+    /// The event's position in the room's log, if it has history.
     pub position: Option<Position>,
     /// Whether the event was triggered before, with the same [key](crate::Trigger::key): nothing was stored,
     /// delivered or handled this time.

@@ -1,6 +1,6 @@
 //! Counts of what a server holds.
 
-/// How much of everything a server holds; see [`Dialogue::stats`](crate::Dialogue::stats).
+/// Counts of what a server holds; see [`Dialogue::stats`](crate::Dialogue::stats).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

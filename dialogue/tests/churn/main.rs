@@ -29,8 +29,8 @@ use crate::server::{Server, unpaced};
 
 const CLIENTS: usize = 20_000;
 const AT_ONCE: usize = 16;
-/// What may stay allocated, in bytes: 384 KiB do, of the server and of tables that have grown. A task or an entry in a
-/// table for each client would take more than 50 bytes of each.
+/// Maximum number of bytes that may stay allocated. The server and its grown tables hold 384 KiB; a task or a table
+/// entry that stays takes more than 50 bytes for each client.
 const MOST: usize = CLIENTS * 50;
 /// How long what is remembered for a while may stay, such as how often users asked.
 const A_WHILE: Duration = Duration::from_mins(1);

@@ -160,7 +160,7 @@ async fn join_with_a_limit_answers_the_first_missed_or_the_newest_events() {
         let back = bob.ask("dialogue:join", join).await;
         let whole = (&back["recovered"], &back["more"]);
         assert_eq!((texts(&back["events"]), whole), (expected, (&json!(true), &json!(limit < 4))));
-        // What the answer has no place for is in the history, up to there.
+        // The log ends there; the history has the events beyond the limit.
         assert_eq!((&back["seq"], &back["last"]["message"]), (&json!(4), &json!(4)));
     }
     let after = json!({ "roomId": "general", "after": 2 });

@@ -128,7 +128,7 @@ pub(crate) async fn join<A: App>(
     may_join(client, &any).await?;
     let asked = Instant::now();
     let spec = room.spec();
-    let reads = limit > 0 && (since.is_some() || spec.sync_history != SyncHistory::Nothing);
+    let reads = since.is_some() || (limit > 0 && spec.sync_history != SyncHistory::Nothing);
     let stored = spec.events.iter().any(|event| event.history.is_some());
     let bytes = if reads && stored { dialogue.limits().answer_bytes() } else { 0 };
     // The server reads no history that the client's address has no memory for.

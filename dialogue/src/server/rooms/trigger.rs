@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Capacity for the JSON of an ephemeral event, in bytes: most are shorter.
-const ENCODED: usize = 480;
+pub(crate) const ENCODED: usize = 480;
 
 /// An event about to be triggered by the server's own code: set what goes with it, then await it.
 ///
