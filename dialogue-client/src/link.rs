@@ -90,7 +90,7 @@ pub(crate) struct Link {
     /// Whether a request waits until nothing else is in flight that may be why a connection is lost.
     pub(crate) is_held: bool,
     pub(crate) timers: Timers<Due>,
-    /// How long an answer usually may take.
+    /// Timeout of a request, which [`Patience`] multiplies.
     answer_time: Duration,
 }
 

@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 /// Who a client is.
 pub trait Identity: Send + Sync + 'static {
-    /// The id that other users know this user by, and that its events are `from`: up to
-    /// [`MAX_USER_ID`](crate::MAX_USER_ID) bytes of visible characters in Unicode's form NFC, with single
-    /// spaces of ASCII between them, which do not look like [`SYSTEM`](crate::SYSTEM). A client with another
-    /// one is refused. Asked once, after authentication.
+    /// The user id, sent as `from` of the user's events: up to [`MAX_USER_ID`](crate::MAX_USER_ID) bytes of
+    /// visible characters in Unicode's form NFC, with single spaces of ASCII between them. It must not look
+    /// like [`SYSTEM`](crate::SYSTEM). The server rejects a client with an invalid one. Called once, after
+    /// authentication.
     fn user_id(&self) -> &str;
 
     /// When the proof ends: the client is then told `TOKEN_EXPIRED` and disconnected, unless it

@@ -34,7 +34,7 @@ pub trait Registry: Sized + 'static {
     fn package() -> Package;
 }
 
-/// Which hooks an app has, of those that are worth knowing: what nobody listens to is not prepared.
+/// Which optional hooks the app implements. The server skips the work for the others.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "one per hook")]

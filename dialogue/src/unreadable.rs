@@ -11,14 +11,14 @@ use crate::{Issues, Position, RawMessage};
 pub struct Unreadable {
     /// The event's name.
     pub event: Cow<'static, str>,
-    /// Its place in the room's log.
+    /// Its position in the room's log.
     pub position: Option<Position>,
     /// What is wrong with its payload.
     pub issues: Issues,
 }
 
 impl Unreadable {
-    /// Not for people: what the Rust client makes of a message that it cannot read.
+    /// Not public API: what the Rust client makes of a message that it cannot read.
     #[doc(hidden)]
     pub fn new(message: &RawMessage, issues: Issues) -> Self {
         Self { event: message.event.clone(), position: message.position, issues }

@@ -205,7 +205,7 @@ impl Membership {
         }
     }
 
-    /// Waits no longer than usual again, once nothing is missing.
+    /// Resets the patience once no event is missing.
     pub(super) fn calm(&mut self) {
         if self.place.as_ref().is_some_and(|place| place.behind().is_none()) {
             self.patience = Patience::default();
@@ -297,7 +297,7 @@ impl Membership {
         open.map(|reader| reader.event)
     }
 
-    /// If the room refuses later what it takes now, the app is to be told.
+    /// Lets a later rejection of the events that are subscribed to now be reported again.
     pub(super) fn note_subscribed(&mut self) {
         let Self { readers, subscriptions, .. } = self;
         for reader in readers {

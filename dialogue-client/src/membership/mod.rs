@@ -128,8 +128,8 @@ impl Membership {
         self.core.strong_count() == 0 && self.waiting.iter().all(oneshot::Sender::is_closed)
     }
 
-    /// Joins, or joins again with the place that was reached. It asks for the room's defaults, and names what
-    /// streams are for: the defaults may be others than before.
+    /// Joins, or joins again with the position that was reached. It asks for the room's defaults, and names the
+    /// events of all open streams, because the defaults may have changed.
     pub(crate) fn join(&mut self, link: &mut Link) {
         self.open(link);
         let names: BTreeSet<_> = self.wanted().map(str::to_owned).collect();
@@ -138,7 +138,7 @@ impl Membership {
         let at = self.place.as_ref().map(Place::since);
         let since = at.map(|at| Since { epoch: at.epoch.to_string().into(), seq: at.seq });
         let limit = match at {
-            // What the room sends of the past is for whoever reads history.
+            // The app reads the history itself.
             None => Some(0),
             Some(_) if self.patience == Patience::default() => None,
             Some(_) => Some(self.patience.events(PAGE)),

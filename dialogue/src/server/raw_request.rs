@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use socketioxide::handler::Value;
 
-/// A message as it came: `["name", payload]` in JSON, and the acknowledgement it asks for. Cheap to clone.
+/// A request before decoding: `["name", payload]` in JSON, and the id of the acknowledgement that it asks for. Cheap to
+/// clone.
 #[derive(Clone)]
 pub(crate) struct RawRequest {
     text: Option<Arc<str>>,
@@ -12,14 +13,13 @@ pub(crate) struct RawRequest {
 }
 
 impl RawRequest {
-    /// A message that came over no transport.
+    /// A request that came over no transport.
     #[cfg(any(test, feature = "bench"))]
     pub(crate) fn new(text: String, ack: Option<i64>) -> Self {
         Self { text: Some(text.into()), ack }
     }
 
-    /// A message that arrived, copied: it is a slice of a buffer that was read at once, which stays for as
-    /// long as any of its slices.
+    /// A request that arrived, copied: a slice would keep the whole buffer that was read at once.
     pub(super) fn arrived(value: &Value, ack: Option<i64>) -> Self {
         let text = match value {
             Value::Str(text, None) => Some(text.as_str().into()),
@@ -29,11 +29,11 @@ impl RawRequest {
         Self { text, ack }
     }
 
-    /// What it holds, in bytes.
+    /// Memory that it takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
         /// What a request takes besides its text.
-        const PLACE: usize = 128;
-        self.len() + PLACE
+        const OVERHEAD: usize = 128;
+        self.len() + OVERHEAD
     }
 
     /// The JSON text; none if the message has binary attachments.
