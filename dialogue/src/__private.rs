@@ -28,12 +28,13 @@ pub use crate::{
 #[cfg(feature = "server")]
 pub use crate::{
     App, Client, Context, Hosts, Registry,
-    contract::Package,
-    registry::{Hooks, ListsDirect, ListsRoom, RoomEntry},
-    server::handlers::{
-        Argument, Attachment, Before, BeforeJoin, Handlers, Membership, On, Runs, Serve, Takes,
-        data, message, runs_handlers,
+    app::{
+        handlers::{Argument, Before, BeforeJoin, Handlers, Membership, On, Takes, data, message},
+        registry::{
+            Attachment, Hooks, ListsDirect, ListsRoom, RoomEntry, Runs, Serve, runs_handlers,
+        },
     },
+    contract::Package,
 };
 
 #[cfg(feature = "server")]

@@ -98,18 +98,35 @@ pub mod protocol;
 mod app;
 #[cfg(feature = "server")]
 pub mod auth;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
+#[cfg(feature = "server")]
+mod connection;
 #[cfg(feature = "server")]
 mod contract;
 #[cfg(feature = "server")]
+mod engine;
+#[cfg(feature = "server")]
 mod error;
 #[cfg(feature = "server")]
-mod identity;
+mod handle;
 #[cfg(feature = "server")]
-mod registry;
+mod limits;
 #[cfg(feature = "server")]
-mod server;
+mod logging;
+#[cfg(feature = "server")]
+mod service;
+#[cfg(feature = "server")]
+pub mod socketio;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+mod transport;
+#[cfg(feature = "server")]
+mod untagged;
+#[cfg(feature = "server")]
+mod web;
 
 pub use crate::{
     deny::Deny,
@@ -220,29 +237,44 @@ pub use dialogue_macros::room;
 
 #[cfg(feature = "server")]
 pub use crate::{
-    app::App,
+    app::{
+        App,
+        any_room::AnyRoom,
+        client::Client,
+        context::Context,
+        dialogue::Dialogue,
+        identity::Identity,
+        registry::{Hosts, Registry, Sends},
+        room_config::{EventConfig, RoomConfig},
+        room_handle::RoomHandle,
+    },
+    connection::{
+        client_id::ClientId,
+        disconnect_reason::DisconnectReason,
+        rate_limiter::{RateLimited, RateLimiter},
+    },
     contract::{Contract, Direction, EventContract, RoomContract},
+    engine::{receipt::Receipt, stats::Stats},
     error::{
         CreateError, DeleteError, Error, HistoryError, JoinError, SendError, SubscribeError,
         TriggerError,
     },
-    identity::Identity,
-    protocol::{CreateRoom, RoomInfo},
-    registry::{Hosts, Registry, Sends},
-    server::{
-        AnyRoom, Builder, Client, ClientId, Context, Cors, Dialogue, DialogueLayer,
-        DialogueService, DisconnectReason, Encrypted, EventConfig, HandlerGuard, Handshake,
-        HostedBy, Limits, RateLimited, RateLimiter, Receipt, RoomConfig, RoomHandle, Stats,
-        StoredEvents, Trigger, UserRooms, listen,
-        socketio::{self, Socket},
+    handle::{
+        any_room::StoredEvents, builder::Builder, client::HostedBy, handler_guard::HandlerGuard,
+        trigger::Trigger, user_rooms::UserRooms,
     },
+    limits::Limits,
+    protocol::{CreateRoom, RoomInfo},
+    socketio::Socket,
+    transport::http::{
+        layer::{DialogueLayer, DialogueService},
+        listener::listen,
+    },
+    web::{exposure::Encrypted, handshake::Handshake, origin::Cors},
 };
 
-#[cfg(feature = "bench")]
-#[doc(hidden)]
-pub use crate::server::bench;
 #[cfg(feature = "dev-log")]
-pub use crate::server::log_events;
+pub use crate::logging::log_events;
 
 /// Lists the rooms of an app, by the paths of their modules.
 ///

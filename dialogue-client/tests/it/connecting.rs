@@ -147,6 +147,7 @@ async fn what_the_server_wants_acknowledged_is_acknowledged() {
     let client = server.dialogue.clients_of("ann").remove(0);
     let asked = client
         .socket()
+        .unwrap()
         .emit_with_ack::<_, serde_json::Value>("welcome", &Welcome { to: "who".into() });
     soon(asked.unwrap()).await.unwrap();
     assert_eq!(soon(welcomes.next()).await.unwrap().to, "who");

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::{
     App, Room,
-    server::handlers::{Handlers, Serve},
+    app::{handlers::Handlers, registry::Serve},
 };
 
 /// The handlers that `R` has for `A`: the inherent function where it has some, and otherwise the

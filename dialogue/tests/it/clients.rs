@@ -160,7 +160,7 @@ async fn a_client_knows_its_socket_and_how_it_connected() {
     assert_eq!(handshake.uri().path(), "/socket.io/");
     assert!(handshake.headers().contains_key("sec-websocket-key"));
     assert_eq!(handshake.address().unwrap().to_string(), "127.0.0.1");
-    client.socket().emit("raw", &json!([1])).unwrap();
+    client.socket().unwrap().emit("raw", &json!([1])).unwrap();
     assert_eq!(ann.event().await, ("raw".into(), json!([1])));
     server.dialogue.io().emit("global", &json!({})).await.unwrap();
     assert_eq!(ann.event().await, ("global".into(), json!({})));

@@ -1,0 +1,30 @@
+//! Rooms at run time: who is in them, what they keep, how events pass through. The engine knows neither the app nor
+//! the wire.
+
+pub(crate) mod added_handlers;
+pub(crate) mod admission;
+pub(crate) mod announcements;
+mod append;
+pub(crate) mod append_queue;
+mod catch_up;
+mod created;
+pub(crate) mod definition;
+pub(crate) mod deliveries;
+pub(crate) mod fan_out;
+pub(crate) mod host;
+pub(crate) mod hub;
+mod info;
+pub(crate) mod join_answer;
+pub(crate) mod live;
+mod log;
+pub(crate) mod member;
+mod opening;
+mod pages;
+mod positions;
+pub(crate) mod receipt;
+pub(crate) mod replay;
+pub(crate) mod reservation;
+mod shared_reads;
+mod slow_consumer;
+pub(crate) mod stats;
+pub(crate) mod subscriptions;

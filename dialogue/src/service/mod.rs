@@ -1,0 +1,23 @@
+//! What clients and the server's own code ask for: one file per request, which says what became of it. A transport
+//! turns that into its wire.
+
+pub(crate) mod abandoned;
+pub(crate) mod after_delivery;
+pub(crate) mod announce;
+pub(crate) mod archive;
+pub(crate) mod authenticate;
+pub(crate) mod create_room;
+pub(crate) mod delete_room;
+pub(crate) mod history;
+pub(crate) mod host;
+pub(crate) mod join;
+pub(crate) mod leave;
+pub(crate) mod list_rooms;
+mod log_entry;
+pub(crate) mod names;
+pub(crate) mod notices;
+pub(crate) mod publish;
+pub(crate) mod rates;
+pub(crate) mod sight;
+pub(crate) mod subscribe;
+pub(crate) mod trigger;

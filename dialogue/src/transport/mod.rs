@@ -1,0 +1,4 @@
+//! Ways in and out of the server.
+
+pub(crate) mod http;
+pub(crate) mod socketio;
