@@ -7,7 +7,7 @@ use crate::{
     connection::{decode::Request, packet::Packet, raw_request::RawRequest},
     protocol,
     service::publish::ENCODED,
-    transport::socketio::session,
+    transport::session,
 };
 
 /// A message of a client, as the transport hands it over.

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::{client::Client, clients::Clients, stopping::Stop};
+use super::{client::Client, clients::Clients, hooks::Hooks, stopping::Stop};
 use crate::{
     Contract, Limits,
     connection::{
@@ -180,6 +180,11 @@ impl<A> Dialogue<A> {
 
     pub(crate) fn warned(&self) -> &Warned {
         &self.0.warned
+    }
+
+    /// The runner of the app's hooks.
+    pub(crate) fn hooks(&self) -> Hooks {
+        Hooks::new(self.limits().hook_time)
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::announce;
 use crate::{
-    App, Dialogue, app::dialogue::WeakDialogue, app::hooks, engine::live::Live, store::LogId,
+    App, Dialogue, app::dialogue::WeakDialogue, app::hooks::Hook, engine::live::Live, store::LogId,
 };
 
 /// How many rooms end at the same time.
@@ -53,7 +53,7 @@ async fn end_abandoned<A: App>(dialogue: &Dialogue<A>, live: Arc<Live>, time: Du
         delete_later(dialogue, live.log_id().clone());
     }
     let deleted = Box::pin(async { dialogue.app().room_deleted(live.id()).await });
-    let _ = hooks::run(dialogue.limits().hook_time, "room_deleted", live.id(), deleted).await;
+    let _ = dialogue.hooks().run(Hook::RoomDeleted, live.id(), deleted).await;
 }
 
 /// Deletes a creation's log that was not deleted, or of which the store has not said whether it was created: the

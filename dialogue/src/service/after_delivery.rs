@@ -7,7 +7,10 @@ use futures_util::FutureExt;
 
 use crate::{
     AnyRoom, App, Dialogue,
-    app::{hooks, hosted::Hosted},
+    app::{
+        hooks::{self, Hook},
+        hosted::Hosted,
+    },
     engine::{deliveries::Delivered, live::Live},
 };
 
@@ -39,22 +42,22 @@ async fn handle<A: App>(room: &AnyRoom<A>, live: &Live, delivered: Delivered) {
     let Delivered { message, raw, recipients, place } = delivered;
     // An event that is being handled waits no more.
     drop(place);
-    let (app, time) = (room.dialogue().app(), room.dialogue().limits().hook_time);
+    let (app, hooks) = (room.dialogue().app(), room.dialogue().hooks());
     let id = room.id();
     if let Some(raw) = raw {
         if A::HOOKS.after_each {
-            let _ = hooks::run_now("after_each", id, || app.after_each(&raw, recipients));
+            let _ = hooks::run_now(Hook::AfterEach, id, || app.after_each(&raw, recipients));
         }
         if A::HOOKS.triggered {
             let triggered = Box::pin(async { app.triggered(&raw).await });
-            let _ = hooks::run(time, "triggered", id, triggered).await;
+            let _ = hooks.run(Hook::Triggered, id, triggered).await;
         }
     }
     for n in 0.. {
         let Some(on) = room.hosted().erased().on(room, &*message, n) else { break };
-        let _ = hooks::run(time, "on", id, on).await;
+        let _ = hooks.run(Hook::On, id, on).await;
     }
     for on in live.handlers.after(message.event()) {
-        let _ = hooks::run(time, "on", id, on(message.clone())).await;
+        let _ = hooks.run(Hook::On, id, on(message.clone())).await;
     }
 }

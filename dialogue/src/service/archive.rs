@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use futures_util::future::BoxFuture;
 
-use crate::{App, Dialogue, RawMessage, app::dialogue::WeakDialogue, app::hooks, store::Keeper};
+use crate::{
+    App, Dialogue, RawMessage, app::dialogue::WeakDialogue, app::hooks::Hook, store::Keeper,
+};
 
 /// The app's hooks for what leaves memory.
 pub(crate) struct AppArchive<A: App>(pub(crate) WeakDialogue<A>);
@@ -24,7 +26,7 @@ impl<A: App> Keeper for AppArchive<A> {
             let Some(dialogue) = Dialogue::upgrade(&self.0) else { return };
             let evicted = Box::pin(async { dialogue.app().evicted(room, event, messages).await });
             // What fails is logged, and what it was to take is lost.
-            let _ = hooks::run(dialogue.limits().hook_time, "evicted", room, evicted).await;
+            let _ = dialogue.hooks().run(Hook::Evicted, room, evicted).await;
         })
     }
 
@@ -37,7 +39,7 @@ impl<A: App> Keeper for AppArchive<A> {
         Box::pin(async move {
             let Some(dialogue) = Dialogue::upgrade(&self.0) else { return Vec::new() };
             let load = Box::pin(async { dialogue.app().load(room, event, range).await });
-            let loaded = hooks::run(dialogue.limits().hook_time, "load", room, load).await;
+            let loaded = dialogue.hooks().run(Hook::Load, room, load).await;
             loaded.unwrap_or_default()
         })
     }

@@ -8,7 +8,10 @@ use serde_json::value::RawValue;
 use super::names::internal;
 use crate::{
     App, Client, Dialogue, Handshake, Identity,
-    app::{hooks, identity::Proven},
+    app::{
+        hooks::{self, Hook},
+        identity::Proven,
+    },
     name,
     protocol::{Authenticated, ErrorCode, Failure},
 };
@@ -38,7 +41,9 @@ pub(crate) async fn prove<A: App>(
         let (user_id, expires_at) = (identity.user_id().into(), identity.expires_at());
         Ok(Proven { identity: Arc::new(identity), user_id, expires_at })
     });
-    let proven = hooks::run(dialogue.limits().hook_time, "authenticate", "", hook)
+    let proven = dialogue
+        .hooks()
+        .run(Hook::Authenticate, "", hook)
         .await
         .map_err(|hooks::Failed| internal())??;
     if !name::is_user_id(&proven.user_id) {

@@ -3,7 +3,10 @@
 use super::{abandoned, announce, names::invalid};
 use crate::{
     AnyRoom, App, Client, CreateError, Dialogue, Epoch, RoomConfig,
-    app::{hooks, hosted::Hosted},
+    app::{
+        hooks::{self, Hook},
+        hosted::Hosted,
+    },
     engine::reservation::Asker,
     name,
     protocol::{CreateRoom, ErrorCode, Failure, RoomInfo},
@@ -26,7 +29,7 @@ pub(crate) async fn create_room<A: App>(
         return Err(invalid(name::room_description_rule()).in_room(&id));
     }
     let decided = Box::pin(async { dialogue.app().create_room(client, request).await });
-    let decided = hooks::run(dialogue.limits().hook_time, "create_room", &id, decided).await;
+    let decided = dialogue.hooks().run(Hook::CreateRoom, &id, decided).await;
     let created = match decided {
         Ok(Ok(config)) => {
             let config = config.created_by_default(client.user_id());
@@ -98,7 +101,7 @@ async fn found<A: App>(room: AnyRoom<A>, asker: Option<Asker>) -> Result<RoomInf
     };
     let created = Box::pin(async { dialogue.app().room_created(&room).await });
     // The room is there and known; a hook that fails is logged and changes nothing.
-    let _ = hooks::run(dialogue.limits().hook_time, "room_created", room.id(), created).await;
+    let _ = dialogue.hooks().run(Hook::RoomCreated, room.id(), created).await;
     Ok(info)
 }
 

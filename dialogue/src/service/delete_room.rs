@@ -5,7 +5,7 @@ use futures_util::{StreamExt, stream};
 use super::{announce, leave, sight};
 use crate::{
     AnyRoom, App, Client, DeleteError,
-    app::hooks,
+    app::hooks::{self, Hook},
     engine::{append_queue::Undeleted, hub::Held},
     protocol::{ErrorCode, Failure},
     store::erased::Unavailable,
@@ -67,7 +67,7 @@ async fn erase<A: App>(room: AnyRoom<A>) -> Result<(), DeleteError> {
     });
     left.await;
     let deleted = Box::pin(async { dialogue.app().room_deleted(room.id()).await });
-    let _ = hooks::run(dialogue.limits().hook_time, "room_deleted", room.id(), deleted).await;
+    let _ = dialogue.hooks().run(Hook::RoomDeleted, room.id(), deleted).await;
     Ok(())
 }
 

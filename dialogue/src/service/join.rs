@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{names, notices, sight};
 use crate::{
     AnyRoom, App, Client, Deny, JoinError, SyncHistory,
-    app::hooks,
+    app::hooks::{self, Hook},
     connection::outgoing::Unsent,
     engine::{admission::Admission, join_answer::JoinAnswer, replay::Base, subscriptions::Named},
     protocol::{self, ErrorCode, Failure, Join, Since},
@@ -160,13 +160,13 @@ async fn enter<A: App>(
         }
     };
     if first {
-        let time = dialogue.limits().hook_time;
+        let hooks = dialogue.hooks();
         // The client is in the room and knows it; a hook that fails is logged and changes nothing.
         if let Some(joined) = room.hosted().erased().joined(room, client) {
-            let _ = hooks::run(time, "joined", room.id(), joined).await;
+            let _ = hooks.run(Hook::Joined, room.id(), joined).await;
         }
         let joined = Box::pin(async { dialogue.app().joined(client, room).await });
-        let _ = hooks::run(time, "joined", room.id(), joined).await;
+        let _ = hooks.run(Hook::Joined, room.id(), joined).await;
     }
     Ok(())
 }
@@ -184,15 +184,15 @@ async fn decide_again<A: App>(client: &Client<A>, room: &AnyRoom<A>) -> Result<(
 
 async fn may_join<A: App>(client: &Client<A>, room: &AnyRoom<A>) -> Result<(), JoinError> {
     let dialogue = client.dialogue();
-    let time = dialogue.limits().hook_time;
+    let hooks = dialogue.hooks();
     let verdict = |ran: Result<Result<(), Deny>, hooks::Failed>| match ran {
         Ok(Ok(())) => Ok(()),
         Ok(Err(deny)) => Err(JoinError::Denied(deny)),
         Err(hooks::Failed) => Err(JoinError::Internal),
     };
     if let Some(before_join) = room.hosted().erased().before_join(room, client) {
-        verdict(hooks::run(time, "before_join", room.id(), before_join).await)?;
+        verdict(hooks.run(Hook::BeforeJoin, room.id(), before_join).await)?;
     }
     let before_join = Box::pin(async { dialogue.app().before_join(client, room).await });
-    verdict(hooks::run(time, "before_join", room.id(), before_join).await)
+    verdict(hooks.run(Hook::BeforeJoin, room.id(), before_join).await)
 }

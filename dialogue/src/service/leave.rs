@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::{notices, sight};
 use crate::{
-    AnyRoom, App, Client, app::hooks, connection::packet::Packet, engine::live::Live,
+    App, Client,
+    app::hooks::{self, Hook},
+    connection::packet::Packet,
+    engine::live::Live,
     protocol::Failure,
 };
 
@@ -80,11 +83,11 @@ impl Steps {
 pub(crate) async fn has_left<A: App>(client: &Client<A>, live: Arc<Live>) {
     let dialogue = client.dialogue();
     let live = dialogue.hub().hold(live);
-    let (room, time): (AnyRoom<A>, _) = (dialogue.any(live.room()), dialogue.limits().hook_time);
+    let (room, hooks) = (dialogue.any(live.room()), dialogue.hooks());
     // As with `joined`: nothing is left to reject.
     if let Some(left) = room.hosted().erased().left(&room, client) {
-        let _ = hooks::run(time, "left", room.id(), left).await;
+        let _ = hooks.run(Hook::Left, room.id(), left).await;
     }
     let left = Box::pin(async { dialogue.app().left(client, &room).await });
-    let _ = hooks::run(time, "left", room.id(), left).await;
+    let _ = hooks.run(Hook::Left, room.id(), left).await;
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::log_entry::LogEntry;
 use crate::{
     AnyRoom, App, Client, ClientId, JoinError, RawMessage, Receipt, TriggerError,
-    app::hooks,
+    app::hooks::{self, Hook},
     connection::packet::Packet,
     engine::{
         append_queue::{Append, Then},
@@ -144,21 +144,20 @@ async fn prepare<A: App>(
     key: Option<Key>,
 ) -> Result<Prepared, TriggerError> {
     let (dialogue, erased) = (room.dialogue(), room.hosted().erased());
-    let (app, time) = (dialogue.app(), dialogue.limits().hook_time);
+    let (app, hooks) = (dialogue.app(), dialogue.hooks());
     let row = erased.spec().event(message.event());
     let failed = |hooks::Failed| TriggerError::Internal;
 
     let mut rewritten = false;
     if erased.has_before(message.event()) {
         let before = erased.before(room, &mut *message);
-        let verdict = hooks::run(time, "before", room.id(), before).await.map_err(failed)?;
+        let verdict = hooks.run(Hook::Before, room.id(), before).await.map_err(failed)?;
         verdict.map_err(TriggerError::Denied)?;
         rewritten = true;
     }
     let added = live.map(|live| live.handlers.before(message.event()));
     for before in added.into_iter().flatten() {
-        let verdict =
-            hooks::run(time, "before", room.id(), before(message)).await.map_err(failed)?;
+        let verdict = hooks.run(Hook::Before, room.id(), before(message)).await.map_err(failed)?;
         message = verdict.map_err(TriggerError::Denied)?;
         rewritten = true;
     }
@@ -178,7 +177,7 @@ async fn prepare<A: App>(
         && A::HOOKS.before_each
     {
         let data = raw.data.clone();
-        hooks::run_now("before_each", room.id(), || app.before_each(raw))
+        hooks::run_now(Hook::BeforeEach, room.id(), || app.before_each(raw))
             .map_err(failed)?
             .map_err(TriggerError::Denied)?;
         // Which event it is and in which room is not the hook's to say.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use crate::{
     AnyRoom, App, Client, Dialogue, JoinError, SubscribeError,
-    app::{hooks, hosted::Hosted},
+    app::{
+        hooks::{self, Hook},
+        hosted::Hosted,
+    },
     engine::{definition::Definition, live::Live},
     protocol::{Failure, RoomInfo},
 };
@@ -13,7 +16,8 @@ impl<A: App> Dialogue<A> {
     /// Whether the client may see the room; a panic says no.
     pub(crate) fn sees(&self, client: &Client<A>, room: &RoomInfo) -> bool {
         !A::HOOKS.sees
-            || hooks::run_now("sees", &room.id, || self.app().sees(client, room)).unwrap_or(false)
+            || hooks::run_now(Hook::Sees, &room.id, || self.app().sees(client, room))
+                .unwrap_or(false)
     }
 
     /// The room that answers to an id, open or not.

@@ -29,7 +29,8 @@ use socketioxide::{
 };
 use tracing::Instrument;
 
-use super::{frames::LARGE, session};
+use super::frames::LARGE;
+use crate::transport::session;
 use crate::{
     App, ClientId, Dialogue, DisconnectReason, Handshake, JoinError, Limits,
     app::{

@@ -4,6 +4,4 @@ pub(crate) mod endpoint;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod polling;
-pub(crate) mod requests;
-pub(crate) mod session;
 pub(crate) mod websocket;

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use super::requests;
 use crate::{
     App, Client, Dialogue, DisconnectReason,
-    app::{hooks, identity::Proven},
+    app::{hooks::Hook, identity::Proven},
     connection::{
         Connection,
         inbox::{Next, PAUSE, Session},
@@ -193,11 +193,11 @@ async fn close<A: App>(client: &Client<A>) {
 /// Tells the client who it is, and the app that it is there.
 async fn greet<A: App>(client: &Client<A>) {
     let dialogue = client.dialogue();
-    let (app, time) = (dialogue.app(), dialogue.limits().hook_time);
+    let (app, hooks) = (dialogue.app(), dialogue.hooks());
     // A hook that fails is logged; the connection is none the worse for it.
     if let Some(socket) = client.socket() {
         let connected = Box::pin(async { app.socket_connected(socket).await });
-        let _ = hooks::run(time, "socket_connected", "", connected).await;
+        let _ = hooks.run(Hook::SocketConnected, "", connected).await;
     }
     dialogue.add_client(client.clone());
     let id = client.id().to_string();
@@ -219,13 +219,13 @@ async fn greet<A: App>(client: &Client<A>) {
     client.member().note_greeted();
     tracing::debug!("connected");
     let connected = Box::pin(async { app.connected(client).await });
-    let _ = hooks::run(time, "connected", "", connected).await;
+    let _ = hooks.run(Hook::Connected, "", connected).await;
 }
 
 /// Does what the client still asked for, and ends everything that it was part of.
 async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     let dialogue = client.dialogue();
-    let time = dialogue.limits().hook_time;
+    let (hooks, time) = (dialogue.hooks(), dialogue.limits().hook_time);
     // A client that is gone may have left much to do; it holds its places only so long for it.
     // What was begun is finished: no request runs more than the four hooks of a join; only one that
     // waits for a room's handlers could take longer, and a deletion, whose hooks go on without it.
@@ -240,7 +240,7 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     };
     let _ = tokio::time::timeout(time.saturating_mul(5), rest).await;
     let disconnected = Box::pin(async { dialogue.app().disconnected(client, reason).await });
-    let _ = hooks::run(time, "disconnected", "", disconnected).await;
+    let _ = hooks.run(Hook::Disconnected, "", disconnected).await;
     leave::leave_all(client).await;
     dialogue.remove_client(client);
     if reason == DisconnectReason::ServerStopped {
@@ -253,6 +253,6 @@ async fn part<A: App>(client: &Client<A>, reason: DisconnectReason) {
     tracing::debug!(?reason, "disconnected");
     if let Some(socket) = client.socket() {
         let gone = Box::pin(async { dialogue.app().socket_disconnected(socket).await });
-        let _ = hooks::run(time, "socket_disconnected", "", gone).await;
+        let _ = hooks.run(Hook::SocketDisconnected, "", gone).await;
     }
 }
