@@ -63,6 +63,7 @@
 //!   other yet: a room's clients should connect to one server. Each takes most of a minute to compile.
 //! - `conformance` is [`store::conformance`], the tests that every store passes.
 //! - `dev-log` is [`log_events`], a logger for development.
+//! - `testing` is [`testing::TestClient`], a client for tests in the process of the server.
 //! - `bench` is for the benchmarks of Dialogue itself.
 
 mod broken_rules;
@@ -121,6 +122,8 @@ mod service;
 pub mod socketio;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "server")]
 mod transport;
 #[cfg(feature = "server")]

@@ -1,6 +1,8 @@
 //! Ways in and out of the server.
 
 pub(crate) mod http;
+#[cfg(feature = "testing")]
+pub(crate) mod memory;
 mod requests;
 pub(crate) mod session;
 pub(crate) mod socketio;

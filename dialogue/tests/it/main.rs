@@ -20,6 +20,7 @@ mod finite;
 mod history;
 mod hooks;
 mod http;
+mod in_process;
 mod limits;
 mod lobby;
 mod log;
