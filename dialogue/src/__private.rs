@@ -15,14 +15,16 @@ use std::{marker::PhantomData, num::NonZeroUsize};
 pub use schemars::Schema;
 use serde_json::{Map, Value};
 
-use crate::name::same;
+use crate::model::name::same;
 
 pub use crate::{
     Accepts, Carries, CarriesAny, Element, Event, EventSpec, Field, Flow, Issues, Payload, Rate,
     Room, RoomEvent, RoomSpec, SyncHistory,
-    pattern::{KeyPart, format as format_id, parse as parse_id},
-    room::Lists,
-    rules::{Rule, Rules},
+    model::{
+        pattern::{KeyPart, format as format_id, parse as parse_id},
+        room::Lists,
+        rules::{Rule, Rules},
+    },
 };
 
 #[cfg(feature = "server")]
@@ -211,7 +213,7 @@ pub trait Described: schemars::JsonSchema {}
 impl<T: schemars::JsonSchema> Described for T {}
 
 pub fn schema<T: Described + Payload>(flow: Flow) -> Schema {
-    crate::rules::of_payload::<T>(flow)
+    crate::model::rules::of_payload::<T>(flow)
 }
 
 /// A rule's parameters.

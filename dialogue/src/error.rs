@@ -33,13 +33,13 @@ pub enum TriggerError {
     AnotherType,
     /// What the event was to be [from](crate::Trigger::from) is neither [`SYSTEM`](crate::SYSTEM) nor a
     /// user's id: it has characters that are not seen, or looks like `system`.
-    #[error("an event cannot be from {0:?}: {rule}", rule = crate::name::user_id_rule())]
+    #[error("an event cannot be from {0:?}: {rule}", rule = crate::model::name::user_id_rule())]
     InvalidSender(String),
     /// An entry of the event's [`Meta`](crate::Meta) is rejected, such as the 65th key.
     #[error("{0}")]
     InvalidMeta(String),
     /// The [key](crate::Trigger::key) is empty, longer than 128 bytes, or has control characters.
-    #[error("a key cannot be {0:?}: {rule}", rule = crate::name::key_rule())]
+    #[error("a key cannot be {0:?}: {rule}", rule = crate::model::name::key_rule())]
     InvalidKey(String),
     /// The payload breaks the rules of its type, or has a number that is NaN or infinite.
     #[error("the payload is invalid: {0}")]
@@ -185,7 +185,7 @@ pub enum CreateError {
     /// The id is empty, longer than [`MAX_ROOM_ID`](crate::MAX_ROOM_ID), is not in Unicode's form NFC,
     /// has characters that are not seen, as they are or percent-encoded, or has one of the braces that
     /// stand for the placeholders of families.
-    #[error("{}, without braces", crate::name::room_id_rule())]
+    #[error("{}, without braces", crate::model::name::room_id_rule())]
     InvalidId,
     /// A room that a module declares answers to the id.
     #[error("the id is one of a declared room")]

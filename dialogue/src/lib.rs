@@ -66,33 +66,9 @@
 //! - `testing` is [`testing::TestClient`], a client for tests in the process of the server.
 //! - `bench` is for the benchmarks of Dialogue itself.
 
-mod broken_rules;
-#[cfg(feature = "server")]
-mod declared;
-mod deny;
-mod depth;
-mod envelope;
-mod event;
-mod finite;
-mod issues;
-#[cfg(feature = "server")]
-mod message;
-mod meta;
-mod name;
-mod pattern;
-mod payload;
-#[cfg(feature = "server")]
-mod payload_schema;
-mod rate;
-#[cfg(feature = "server")]
-mod recursion;
-mod room;
-mod rules;
-mod schema;
-mod unreadable;
-
 #[doc(hidden)]
 pub mod __private;
+mod model;
 pub mod protocol;
 
 #[cfg(feature = "server")]
@@ -131,7 +107,7 @@ mod untagged;
 #[cfg(feature = "server")]
 mod web;
 
-pub use crate::{
+pub use self::model::{
     deny::Deny,
     envelope::{Epoch, EventMessage, NotAnEpoch, Position, RawMessage},
     event::{Event, EventSpec},
@@ -239,7 +215,7 @@ pub use dialogue_macros::{Event, Payload};
 pub use dialogue_macros::room;
 
 #[cfg(feature = "server")]
-pub use crate::{
+pub use self::{
     app::{
         App,
         any_room::AnyRoom,
@@ -277,7 +253,7 @@ pub use crate::{
 };
 
 #[cfg(feature = "dev-log")]
-pub use crate::logging::log_events;
+pub use self::logging::log_events;
 
 /// Lists the rooms of an app, by the paths of their modules.
 ///

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Epoch, Issues, RawMessage, name};
+use crate::{Epoch, Issues, RawMessage, model::name};
 
 /// The version of the protocol. A client of another one cannot talk to this server.
 pub const VERSION: u32 = 1;

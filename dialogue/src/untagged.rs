@@ -10,9 +10,11 @@ use serde_json::Value;
 
 use crate::{
     Error, Flow, Limits,
-    recursion::{Reader, Recursion},
-    room::{EventPayload, RoomEvent},
-    schema,
+    model::{
+        recursion::{Reader, Recursion},
+        room::{EventPayload, RoomEvent},
+        schema,
+    },
 };
 
 /// The depth that an enum with one recursive variant is offered: serde copies the rest of the payload at

@@ -1,7 +1,7 @@
-//! The floors of a crate: which file imports which, read from its source.
+//! The layers of a crate: which file imports which, read from its source.
 //!
-//! A file imports from its own floor and from those below, and files of different folders import each other in no
-//! circle. Re-exports are followed to the file that defines the name; a `pub use` itself is no import. Paths within the
+//! A file imports from its own layer and from those below, and files of different folders import each other in no
+//! cycle. Re-exports are followed to the file that defines the name; a `pub use` itself is no import. Paths within the
 //! calls of macros are not read.
 
 use std::{
@@ -14,22 +14,20 @@ use syn::{Attribute, Item, UseTree, Visibility, visit::Visit};
 
 use crate::command::Failure;
 
-/// The floors of a crate, from the top, and what is not in order yet.
-struct House {
+/// The layers of a crate, from the top.
+struct Layers {
     root: &'static str,
     /// Folders and files, by how their path begins. The first that fits counts.
-    floors: &'static [(&'static str, &'static [&'static str])],
-    /// How many files are in the one circle that is larger than [`SMALL`] or crosses folders; 0 if there is none.
-    ring: usize,
+    layers: &'static [(&'static str, &'static [&'static str])],
 }
 
-/// How many files of one folder may import each other in a circle.
-const SMALL: usize = 3;
+/// Maximum number of files of one folder that import each other in a cycle.
+const MOST: usize = 3;
 
-const HOUSES: [House; 2] = [
-    House {
+const CRATES: [Layers; 2] = [
+    Layers {
         root: "dialogue/src/lib.rs",
-        floors: &[
+        layers: &[
             ("macros' door", &["lib.rs", "__private.rs", "__private/", "bench.rs", "testing.rs"]),
             ("handle", &["handle/"]),
             ("transport", &["transport/"]),
@@ -42,13 +40,12 @@ const HOUSES: [House; 2] = [
             ("contract", &["contract/"]),
             ("store", &["store/"]),
             ("protocol", &["protocol.rs", "error.rs"]),
-            ("core", &[""]),
+            ("model", &["model/"]),
         ],
-        ring: 0,
     },
-    House {
+    Layers {
         root: "dialogue-client/src/lib.rs",
-        floors: &[
+        layers: &[
             (
                 "handles",
                 &[
@@ -77,47 +74,46 @@ const HOUSES: [House; 2] = [
             ),
             ("values and the wire", &[""]),
         ],
-        ring: 0,
     },
 ];
 
-/// Prints the floors, and fails where an import runs up or a circle is too large.
+/// Prints the layers, and fails where an import runs up or a cycle is too large.
 pub(crate) fn check() -> Result<(), Failure> {
     let mut wrong = Vec::new();
-    for house in &HOUSES {
-        let graph = Graph::read(Path::new(house.root))?;
-        wrong.extend(house.report(&graph));
+    for layers in &CRATES {
+        let graph = Graph::read(Path::new(layers.root))?;
+        wrong.extend(layers.report(&graph));
     }
     if wrong.is_empty() { Ok(()) } else { Err(Failure::new(wrong.join("\n"))) }
 }
 
-impl House {
-    fn floor(&self, file: &str) -> usize {
+impl Layers {
+    fn layer(&self, file: &str) -> usize {
         let fits = |(_, beginnings): &(&str, &[&str])| {
             beginnings.iter().any(|beginning| file.starts_with(beginning))
         };
-        self.floors.iter().position(fits).unwrap_or(self.floors.len())
+        self.layers.iter().position(fits).unwrap_or(self.layers.len())
     }
 
     /// Prints what there is, and returns what is wrong.
     fn report(&self, graph: &Graph) -> Vec<String> {
         println!("\n{}", self.root);
-        for (number, (name, _)) in self.floors.iter().enumerate() {
-            let files = graph.files.iter().filter(|file| self.floor(file) == number);
+        for (number, (name, _)) in self.layers.iter().enumerate() {
+            let files = graph.files.iter().filter(|file| self.layer(file) == number);
             println!("  {name}: {} files", files.count());
         }
         let mut wrong = Vec::new();
         let upward: Vec<_> = graph
             .imports
             .iter()
-            .filter(|((from, to), _)| self.floor(from) > self.floor(to))
+            .filter(|((from, to), _)| self.layer(from) > self.layer(to))
             .map(|((from, to), names)| format!("{from} imports {to}: {}", list(names)))
             .collect();
-        let circles = graph.circles();
-        for circle in &circles {
-            println!("  circle of {} files:", circle.len());
+        let cycles = graph.cycles();
+        for cycle in &cycles {
+            println!("  cycle of {} files:", cycle.len());
             for ((from, to), names) in &graph.imports {
-                if circle.contains(from) && circle.contains(to) {
+                if cycle.contains(from) && cycle.contains(to) {
                     println!("    {from} imports {to}: {}", list(names));
                 }
             }
@@ -125,22 +121,27 @@ impl House {
         if !upward.is_empty() {
             wrong.push(format!("{}: imports run up:\n  {}", self.root, upward.join("\n  ")));
         }
-        let rings: Vec<_> = circles.iter().filter(|circle| is_ring(circle)).collect();
-        if rings.len() > 1 || rings.iter().any(|ring| ring.len() > self.ring) {
+        let large: Vec<_> = cycles.iter().filter(|cycle| is_large(cycle)).collect();
+        if !large.is_empty() {
             wrong.push(format!(
-                "{}: files import each other in a circle across folders, or more than {SMALL} do:\n  {}",
+                "{}: files import each other in a cycle across folders, or more than {MOST} do:\n  {}",
                 self.root,
-                rings.iter().map(|ring| ring.join(", ")).collect::<Vec<_>>().join("\n  ")
+                large.iter().map(|cycle| cycle.join(", ")).collect::<Vec<_>>().join("\n  ")
             ));
+        }
+        let homeless: Vec<_> =
+            graph.files.iter().filter(|file| self.layer(file) == self.layers.len()).collect();
+        if !homeless.is_empty() {
+            wrong.push(format!("{}: files that no layer names: {homeless:?}", self.root));
         }
         wrong
     }
 }
 
-/// Whether a circle is larger than it may be, or crosses folders.
-fn is_ring(circle: &[String]) -> bool {
-    let folders: BTreeSet<_> = circle.iter().map(|file| Path::new(file).parent()).collect();
-    circle.len() > SMALL || folders.len() > 1
+/// Whether a cycle is larger than it may be, or crosses folders.
+fn is_large(cycle: &[String]) -> bool {
+    let folders: BTreeSet<_> = cycle.iter().map(|file| Path::new(file).parent()).collect();
+    cycle.len() > MOST || folders.len() > 1
 }
 
 fn list(names: &BTreeSet<String>) -> String {
@@ -186,18 +187,18 @@ impl Graph {
     }
 
     /// Sets of several files of which each imports each, be it through others.
-    fn circles(&self) -> Vec<Vec<String>> {
+    fn cycles(&self) -> Vec<Vec<String>> {
         let reached: BTreeMap<&String, BTreeSet<&String>> =
             self.files.iter().map(|file| (file, self.reach(file))).collect();
-        let mut circles = BTreeSet::new();
+        let mut cycles = BTreeSet::new();
         for file in &self.files {
             let mutual = reached[file].iter().filter(|other| reached[**other].contains(file));
-            let circle: Vec<String> = mutual.map(|other| (*other).clone()).collect();
-            if circle.len() > 1 {
-                circles.insert(circle);
+            let cycle: Vec<String> = mutual.map(|other| (*other).clone()).collect();
+            if cycle.len() > 1 {
+                cycles.insert(cycle);
             }
         }
-        circles.into_iter().collect()
+        cycles.into_iter().collect()
     }
 
     fn reach(&self, file: &String) -> BTreeSet<&String> {
@@ -453,20 +454,29 @@ mod tests {
     }
 
     #[test]
-    fn upward_imports_and_circles_across_folders_are_reported() {
-        let house =
-            House { root: "lib.rs", floors: &[("high", &["high/"]), ("low", &[""])], ring: 0 };
+    fn upward_imports_and_cycles_across_folders_are_reported() {
+        let layers =
+            Layers { root: "lib.rs", layers: &[("high", &["high/"]), ("low", &["lib", "low"])] };
         let files = [
             ("lib.rs", "mod high; mod low;"),
             ("high/mod.rs", "use crate::low::Low; pub struct High;"),
             ("low.rs", "pub struct Low;"),
         ];
         let (graph, _) = imports(&files);
-        assert_eq!(house.report(&graph), [""; 0]);
+        assert_eq!(layers.report(&graph), [""; 0]);
         let (graph, _) =
             imports(&[files[0], files[1], ("low.rs", "use super::high::High; pub struct Low;")]);
-        let wrong = house.report(&graph);
+        let wrong = layers.report(&graph);
         assert!(wrong[0].contains("low.rs imports high/mod.rs: High"), "{wrong:?}");
         assert!(wrong[1].contains("high/mod.rs, low.rs"), "{wrong:?}");
+    }
+
+    #[test]
+    fn file_that_no_layer_names_is_reported() {
+        let layers = Layers { root: "lib.rs", layers: &[("all", &["lib.rs", "a.rs"])] };
+        let (graph, _) =
+            imports(&[("lib.rs", "mod a; mod b;"), ("a.rs", ""), ("b.rs", "use crate::a;")]);
+        let wrong = layers.report(&graph);
+        assert!(wrong.iter().any(|wrong| wrong.contains("\"b.rs\"")), "{wrong:?}");
     }
 }

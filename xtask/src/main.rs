@@ -19,7 +19,7 @@ cargo xtask test           everything CI runs: format, lints, docs, tests, datab
 cargo xtask bench          compares Dialogue with what one would pick instead, and writes docs/benchmarks.md
                            (ten minutes; `--quick`: two; names of workloads: only those)
 cargo xtask instructions   counts the instructions that a trigger takes, against their bounds
-cargo xtask layers         prints the floors of the crates, and fails where an import runs up
+cargo xtask layers         prints the layers of the crates, and fails where an import runs up
 cargo xtask bundle         builds the TypeScript client into dialogue/assets/client.js
 cargo xtask screenshot     takes the picture of the chat page for the README";
 

@@ -5,7 +5,7 @@ use std::any::Any;
 use futures_util::future::BoxFuture;
 
 use super::{client::Client, context::Context};
-use crate::{Deny, Event, EventMessage, Room, room::Lists};
+use crate::{Deny, Event, EventMessage, Room, model::room::Lists};
 
 type BeforeFn<A, R> = for<'a> fn(
     &'a Context<A, R>,

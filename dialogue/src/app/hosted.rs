@@ -8,7 +8,7 @@ use super::{any_room::AnyRoom, client::Client};
 use crate::{
     Deny, RoomSpec,
     engine::definition::Definition,
-    message::AnyMessage,
+    model::message::AnyMessage,
     store::{LogId, Owner},
 };
 

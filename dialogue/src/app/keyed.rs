@@ -8,7 +8,7 @@ use super::{
     any_room::AnyRoom, client::Client, context::Context, hosted::ErasedRoom, registry::Hosts,
     room_handle::RoomHandle,
 };
-use crate::{Deny, Room, RoomSpec, message::AnyMessage};
+use crate::{Deny, Room, RoomSpec, model::message::AnyMessage};
 
 /// A room's key, and the id that it makes.
 pub(crate) struct Keyed<R> {

@@ -7,7 +7,7 @@ use crate::{
     App, Contract, Room, RoomEvent,
     contract::Package,
     engine::definition::{Declared, Definition},
-    name::same,
+    model::name::same,
 };
 
 /// The rooms of an app, as `#[dialogue::app(rooms(..))]` lists them.

@@ -6,10 +6,13 @@ use serde_json::Value;
 
 use super::hosted::ErasedRoom;
 use crate::{
-    CreateError, EVERY_EVENT, Event, Limits, Rate, Room, RoomSpec, SyncHistory, name,
-    payload_schema::PayloadSchema,
+    CreateError, EVERY_EVENT, Event, Limits, Rate, Room, RoomSpec, SyncHistory,
+    model::{
+        name,
+        payload_schema::PayloadSchema,
+        room::{EventPayload, RoomEvent},
+    },
     protocol::CreateRoom,
-    room::{EventPayload, RoomEvent},
     store::Owner,
     untagged,
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::rate_limiter::{Pace, RateLimited};
-use crate::{Limits, Rate, room::RoomEvent};
+use crate::{Limits, Rate, model::room::RoomEvent};
 
 /// The rate limits of one client.
 pub(crate) struct ClientRates {

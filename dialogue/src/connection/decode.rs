@@ -7,8 +7,10 @@ use serde::Deserialize;
 use super::raw_request::RawRequest;
 use crate::{
     Limits,
-    depth::{Excess, check_containers},
-    issues,
+    model::{
+        depth::{Excess, check_containers},
+        issues,
+    },
     protocol::{ErrorCode, Failure, InRoom, event},
 };
 

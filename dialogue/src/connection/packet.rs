@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use serde::Serialize;
 
 use super::budget::Budget;
-use crate::{message::AnyMessage, protocol::event};
+use crate::{model::message::AnyMessage, protocol::event};
 
 /// Initial capacity for a body of unknown length, in bytes.
 const INITIAL_CAPACITY: usize = 128;

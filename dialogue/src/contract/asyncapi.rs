@@ -9,7 +9,7 @@ use schemars::{
 use serde_json::{Map, Value, json};
 
 use super::{Contract, EventContract, RoomContract};
-use crate::schema;
+use crate::model::schema;
 
 const VERSION: &str = "3.0.0";
 const ABOUT: &str = "Rooms and events of a Dialogue server, over Socket.IO. \

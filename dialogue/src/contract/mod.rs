@@ -9,7 +9,7 @@ use schemars::Schema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Flow, Rate, RoomEvent, RoomSpec, SyncHistory, pattern, protocol};
+use crate::{Flow, Rate, RoomEvent, RoomSpec, SyncHistory, model::pattern, protocol};
 
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
 
@@ -164,7 +164,7 @@ impl Contract {
             rooms: rooms.map(|room| RoomContract::of(&room)).collect(),
             direct: direct.iter().map(EventContract::of).collect(),
             schema_dialect: DIALECT,
-            failure: nested(crate::schema::of::<protocol::Failure>(Flow::Received)),
+            failure: nested(crate::model::schema::of::<protocol::Failure>(Flow::Received)),
         };
         contract.hash = shape::hash(&contract);
         contract

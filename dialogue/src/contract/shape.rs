@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Contract, EventContract};
-use crate::rules;
+use crate::model::rules;
 
 /// Half of a SHA-256: no accident makes two shapes alike.
 const BYTES: usize = 16;

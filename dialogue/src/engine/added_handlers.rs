@@ -14,8 +14,10 @@ use futures_util::future::BoxFuture;
 
 use crate::{
     Deny, Event, EventMessage, RawMessage,
-    message::{AnyMessage, Envelope},
-    name,
+    model::{
+        message::{AnyMessage, Envelope},
+        name,
+    },
 };
 
 /// The handlers of one open room that were added at run time.

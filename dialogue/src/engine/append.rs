@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Receipt, TriggerError,
-    message::AnyMessage,
+    model::message::AnyMessage,
     store::{
         Appended, Batch, Before, NewEvent, Stored,
         erased::{Unappended, Unavailable},

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::deliveries::Place;
 use crate::{
     ClientId, Receipt, TriggerError,
-    message::AnyMessage,
+    model::message::AnyMessage,
     store::{self, NewEvent, erased::Unavailable},
 };
 

@@ -7,7 +7,9 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{Limits, RawMessage, TriggerError, connection::budget::Holding, message::AnyMessage};
+use crate::{
+    Limits, RawMessage, TriggerError, connection::budget::Holding, model::message::AnyMessage,
+};
 
 /// The events of one room that handlers have yet to see.
 pub(crate) struct Deliveries {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ClientId,
     connection::{outgoing::Unsent, packet::Packet},
-    name,
+    model::name,
     store::{self, Stored},
 };
 

@@ -20,7 +20,9 @@ use super::{
     live::Live,
     member::Subscriber,
 };
-use crate::{Epoch, Limits, Stats, connection::budget::Budget, name, store::erased::AnyStore};
+use crate::{
+    Epoch, Limits, Stats, connection::budget::Budget, model::name, store::erased::AnyStore,
+};
 
 /// How many bytes of their logs all rooms together remember, at most.
 const REMEMBERED: usize = 64_000_000;

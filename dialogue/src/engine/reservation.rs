@@ -3,7 +3,11 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{definition::Definition, hub::Hub, live::Live};
-use crate::{CreateError, Epoch, connection::crowd, name, pattern};
+use crate::{
+    CreateError, Epoch,
+    connection::crowd,
+    model::{name, pattern},
+};
 
 /// The id of a room that is being created, and its place in its creator's quota: both free again when this is
 /// dropped, unless the room has opened.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{RoomSpec, SubscribeError, name, protocol::MAX_UNKNOWN};
+use crate::{RoomSpec, SubscribeError, model::name, protocol::MAX_UNKNOWN};
 
 /// What a member is subscribed to.
 pub(crate) type Names = Vec<Cow<'static, str>>;

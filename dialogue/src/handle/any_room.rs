@@ -8,7 +8,7 @@ use crate::{
     AnyRoom, App, Client, DeleteError, Deny, Event, EventMessage, HandlerGuard, HistoryError,
     RawMessage, Trigger, Unreadable,
     engine::added_handlers::Handler,
-    issues,
+    model::issues,
     protocol::RoomInfo,
     service::delete_room,
     store::{Page, Part, Query, erased::Unavailable},

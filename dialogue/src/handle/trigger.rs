@@ -11,9 +11,11 @@ use serde::Serialize;
 use crate::{
     AnyRoom, App, Client, ClientId, Event, Meta, Receipt, TriggerError,
     engine::definition::Definition,
-    finite,
-    message::{AnyMessage, Envelope},
-    name,
+    model::{
+        finite,
+        message::{AnyMessage, Envelope},
+        name,
+    },
     service::publish,
 };
 

@@ -12,7 +12,7 @@ use crate::{
         hooks::{self, Hook},
         identity::Proven,
     },
-    name,
+    model::name,
     protocol::{Authenticated, ErrorCode, Failure},
 };
 

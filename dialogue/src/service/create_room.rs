@@ -8,7 +8,7 @@ use crate::{
         hosted::Hosted,
     },
     engine::reservation::Asker,
-    name,
+    model::name,
     protocol::{CreateRoom, ErrorCode, Failure, RoomInfo},
     store::{Created, erased::Unavailable},
 };

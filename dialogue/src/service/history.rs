@@ -9,7 +9,7 @@ use super::{
 use crate::{
     App, Client, Epoch, JoinError, SubscribeError,
     connection::budget::Holding,
-    name,
+    model::name,
     protocol::{Failure, GetHistory},
     store::{Page, Part, Query, erased::Unavailable},
 };

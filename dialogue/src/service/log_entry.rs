@@ -1,6 +1,6 @@
 //! One line per event in the log.
 
-use crate::{Receipt, logging::EVENT_LOG, message::AnyMessage};
+use crate::{Receipt, logging::EVENT_LOG, model::message::AnyMessage};
 
 /// What is logged of an event.
 pub(super) struct LogEntry {

@@ -1,7 +1,7 @@
 //! Names in requests, and common rejections.
 
 use crate::{
-    name,
+    model::name,
     protocol::{ErrorCode, Failure},
 };
 

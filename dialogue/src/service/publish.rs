@@ -15,9 +15,11 @@ use crate::{
         fan_out::By,
         live::Live,
     },
-    message::{AnyMessage, Envelope, Unfit},
-    name,
-    room::RoomEvent,
+    model::{
+        message::{AnyMessage, Envelope, Unfit},
+        name,
+        room::RoomEvent,
+    },
     store::{self, Before, Key, NewEvent, erased::Unavailable},
 };
 

@@ -9,9 +9,8 @@ use super::{
     publish, sight,
 };
 use crate::{
-    App, Client, Meta, Receipt, TriggerError, issues,
-    message::Envelope,
-    name,
+    App, Client, Meta, Receipt, TriggerError,
+    model::{issues, message::Envelope, name},
     protocol::{self, ErrorCode, Failure},
     store::Key,
 };

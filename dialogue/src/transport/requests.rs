@@ -14,7 +14,7 @@ use crate::{
         raw_request::RawRequest,
     },
     engine::{admission::Change, join_answer::JoinAnswer},
-    name,
+    model::name,
     protocol::{
         self, Ack, Failure, GetHistory, InRoom, Join, ListRooms, Page, RoomCreated, Subscribe,
         Triggered, event,

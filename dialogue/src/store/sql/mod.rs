@@ -26,7 +26,7 @@ pub(super) use self::{
     retention::{Retention, Sweeper},
 };
 use super::{Batch, Before, Created, Head, Key, LogId, Owner, StoreError, Stored};
-use crate::{Epoch, Position, RawMessage, envelope::NotAnEpoch};
+use crate::{Epoch, Position, RawMessage, model::envelope::NotAnEpoch};
 
 /// How many events are read by one statement at most; those of Postgres say it themselves.
 pub(super) const CHUNK: usize = 256;

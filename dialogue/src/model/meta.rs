@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::finite;
+use super::finite;
 
 /// How deep values may nest; the object itself is the first level.
 const MAX_DEPTH: usize = 8;

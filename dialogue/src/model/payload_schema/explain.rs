@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::options;
-use crate::{Issues, issues};
+use crate::{Issues, model::issues};
 
 /// How many issues of one payload are told.
 const MOST_ISSUES: usize = 100;
@@ -31,7 +31,7 @@ const POINTER: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'~').remove(b'-').remove(b'_').remove(b'.');
 
 /// Says why a payload is invalid, without looking into unions.
-pub(super) enum Explainer {
+pub(crate) enum Explainer {
     /// The validator of a schema that has no unions.
     Plain,
     /// A validator whose unions have no errors of alternatives.
@@ -41,7 +41,7 @@ pub(super) enum Explainer {
 }
 
 impl Explainer {
-    pub(super) fn new(schema: &Value) -> Self {
+    pub(crate) fn new(schema: &Value) -> Self {
         if !has_unions(schema) {
             return Self::Plain;
         }
@@ -59,7 +59,7 @@ impl Explainer {
         options.build(schema).map_or(Self::None, |validator| Self::Apart(Box::new(validator)))
     }
 
-    pub(super) fn explain(&self, validator: &Validator, payload: &Value) -> Issues {
+    pub(crate) fn explain(&self, validator: &Validator, payload: &Value) -> Issues {
         let explaining = match self {
             Self::Plain => validator,
             Self::Apart(validator) => validator,

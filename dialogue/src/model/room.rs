@@ -132,13 +132,13 @@ pub(crate) enum EventPayload {
     Typed {
         schema: fn(Flow) -> Schema,
         #[cfg(feature = "server")]
-        decode: crate::message::Decode,
+        decode: crate::model::message::Decode,
         #[cfg(feature = "server")]
         payload_type: fn() -> std::any::TypeId,
     },
     /// A schema that was given at run time.
     #[cfg(feature = "server")]
-    Described(std::sync::Arc<crate::payload_schema::PayloadSchema>),
+    Described(std::sync::Arc<crate::model::payload_schema::PayloadSchema>),
 }
 
 impl RoomEvent {
@@ -159,7 +159,7 @@ impl RoomEvent {
             payload: EventPayload::Typed {
                 schema: E::schema,
                 #[cfg(feature = "server")]
-                decode: crate::message::decode::<E>,
+                decode: crate::model::message::decode::<E>,
                 #[cfg(feature = "server")]
                 payload_type: std::any::TypeId::of::<E>,
             },

@@ -10,7 +10,8 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Flow, Payload, schema};
+use super::schema;
+use crate::{Flow, Payload};
 
 /// `[{ rule, name?, code?, message?, params? }]`: validator's name of the rule; which function it is, of
 /// `custom` and `schema`, or which regular expression; the code and the message of its issue, where they are its own.

@@ -6,7 +6,8 @@ use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Flow, Issues, Payload, Rate, depth::nests_deeper_than, finite, issues};
+use super::{depth::nests_deeper_than, finite, issues};
+use crate::{Flow, Issues, Payload, Rate};
 
 /// A typed payload that travels through rooms under one name.
 ///

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use crate::{
-    Issues,
+use super::{
     issues::{Issue, MAX_ISSUES, elide, join},
     payload::{Field, Payload},
 };
+use crate::Issues;
 
 /// What validator calls the payload itself: in rules over a whole struct, and in a collection.
 const WHOLE: [&str; 2] = ["__all__", "_tmp_validator"];

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// A schema that is being looked through.
-pub(super) struct Document<'s> {
+pub(crate) struct Document<'s> {
     root: &'s Value,
     reader: Reader,
     /// Schemas with an address of their own, and where they are.
@@ -29,7 +29,7 @@ pub(super) struct Document<'s> {
 impl<'s> Document<'s> {
     /// All schemas that the document leads to, itself first, and its unions whose alternatives a tag
     /// tells apart.
-    pub(super) fn read(
+    pub(crate) fn read(
         root: &'s Value,
         reader: Reader,
     ) -> Result<(Vec<Node>, Vec<String>), String> {

@@ -10,12 +10,12 @@ use jsonschema::{PatternOptions, ValidationOptions, Validator};
 use schemars::Schema;
 use serde_json::{Value, value::RawValue};
 
-use crate::{
-    Issues,
+use super::{
     depth::nests_deeper_than,
     issues,
     recursion::{Reader, Recursion, TooMany},
 };
+use crate::Issues;
 use explain::Explainer;
 
 /// A schema, ready to validate payloads up to a depth.

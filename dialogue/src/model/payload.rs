@@ -8,7 +8,8 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Issues, rules::Rules};
+use super::rules::Rules;
+use crate::Issues;
 
 /// A payload, or a type nested in one, that knows how its fields are called on the wire.
 ///

@@ -2,12 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use crate::{
-    Issues, RoomEvent, RoomSpec,
+use super::{
     message::{AnyMessage, Envelope, Unfit},
     name,
     room::EventPayload,
 };
+use crate::{Issues, RoomEvent, RoomSpec};
 
 impl RoomSpec<'_> {
     /// Checks what a module declares: the macros check less, since they have no tables of Unicode.

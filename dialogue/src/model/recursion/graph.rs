@@ -63,7 +63,7 @@ impl Node {
 }
 
 impl Graph {
-    pub(super) fn of(schema: &Value, reader: Reader) -> Result<Self, String> {
+    pub(crate) fn of(schema: &Value, reader: Reader) -> Result<Self, String> {
         let (nodes, tagged) = Document::read(schema, reader)?;
         let mut graph = Self { nodes, tagged, ..Self::default() };
         graph.keep_recursive();
@@ -72,7 +72,7 @@ impl Graph {
     }
 
     /// Whether a schema leads to another.
-    pub(super) fn leads(&self, from: usize, to: usize) -> bool {
+    pub(crate) fn leads(&self, from: usize, to: usize) -> bool {
         let mut seen = vec![false; self.nodes.len()];
         let mut waiting = vec![from];
         while let Some(n) = waiting.pop() {

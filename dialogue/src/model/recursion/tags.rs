@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 const MOST_REFERENCES: usize = 16;
 
 /// Whether serde reads the union as an `Option`: without trying.
-pub(super) fn is_option(schemas: &[Value]) -> bool {
+pub(crate) fn is_option(schemas: &[Value]) -> bool {
     matches!(schemas, [some, none] if none["type"] == "null" && some["type"] != "null")
 }
 
 /// Which of the alternatives a tag tells apart: a property that they require, each with values of its
 /// own. With two such properties, the validator looks at one of them, whichever it is.
-pub(super) fn tagged(root: &Value, schemas: &[Value]) -> Vec<bool> {
+pub(crate) fn tagged(root: &Value, schemas: &[Value]) -> Vec<bool> {
     let schemas: Vec<&Value> = schemas.iter().map(|schema| follow(root, schema)).collect();
     let properties = schemas.iter().filter_map(|schema| schema["properties"].as_object());
     let names: BTreeSet<&String> = properties.flat_map(Map::keys).collect();

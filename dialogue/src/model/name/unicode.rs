@@ -23,7 +23,7 @@ const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
 /// Whether the text can be an id, or a part of one: visible characters in Unicode's form NFC, in which
 /// one text has one spelling, and single spaces of ASCII between them.
-pub(super) fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     if text.is_ascii() {
         // Most ids; on the way of every trigger.
         return text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && is_spaced(text);
@@ -45,7 +45,7 @@ pub(crate) fn is_label(text: &str) -> bool {
 }
 
 /// Whether people could take the text for a name in lower-case letters of ASCII.
-pub(super) fn looks_like(text: &str, name: &str) -> bool {
+pub(crate) fn looks_like(text: &str, name: &str) -> bool {
     if text.is_ascii() && text.len() > 2 * name.len() {
         return false;
     }

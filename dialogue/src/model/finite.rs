@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Serialize, Serializer, ser};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{Issues, issues, payload::on_the_wire};
+use super::{issues, payload::on_the_wire};
+use crate::Issues;
 
 /// Rejects a payload with a float that is NaN or infinite, and says where the first one is.
 pub(crate) fn check(payload: &(impl Serialize + ?Sized)) -> Result<(), Issues> {
