@@ -31,7 +31,9 @@ pub use crate::{
 pub use crate::{
     App, Client, Context, Hosts, Registry,
     app::{
-        handlers::{Argument, Before, BeforeJoin, Handlers, Membership, On, Takes, data, message},
+        handlers::{
+            Argument, Before, BeforeJoin, Handlers, MembershipChange, On, Takes, data, message,
+        },
         registry::{
             Attachment, Hooks, ListsDirect, ListsRoom, RoomEntry, Runs, Serve, runs_handlers,
         },

@@ -13,6 +13,27 @@ use crate::{
     protocol::{ErrorCode, Failure},
 };
 
+/// A room does not list an event. It is known at run time alone, so that the compiler could not tell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the room does not list event `{event}`")]
+#[non_exhaustive]
+pub struct EventNotListed {
+    /// The name of the event.
+    pub event: String,
+}
+
+impl EventNotListed {
+    pub(crate) fn new(event: impl Into<String>) -> Self {
+        Self { event: event.into() }
+    }
+}
+
+impl From<EventNotListed> for Failure {
+    fn from(error: EventNotListed) -> Self {
+        Self::new(ErrorCode::EventNotAllowed, error.to_string()).of_event(&error.event)
+    }
+}
+
 /// Why a trigger was not broadcast.
 ///
 /// As an axum response, it is the JSON of a [`Failure`] with a fitting status.
@@ -24,10 +45,9 @@ pub enum TriggerError {
     /// another room's.
     #[error("there is no such room")]
     RoomNotFound,
-    /// The room does not list the event: it is known at run time alone, so that the compiler could
-    /// not tell.
-    #[error("the room does not list this event")]
-    NotCarried,
+    /// The room does not list the event.
+    #[error(transparent)]
+    EventNotListed(#[from] EventNotListed),
     /// The room, which takes `events(any)`, lists another type under this event's name.
     #[error("the room lists another type under this event's name")]
     AnotherType,
@@ -75,9 +95,8 @@ impl From<TriggerError> for Failure {
             TriggerError::InvalidSender(_)
             | TriggerError::InvalidMeta(_)
             | TriggerError::InvalidKey(_) => Self::new(ErrorCode::InvalidRequest, message),
-            TriggerError::NotCarried | TriggerError::AnotherType => {
-                Self::new(ErrorCode::EventNotAllowed, message)
-            }
+            TriggerError::EventNotListed(error) => error.into(),
+            TriggerError::AnotherType => Self::new(ErrorCode::EventNotAllowed, message),
             TriggerError::Invalid(issues) => {
                 let failure = Self::new(ErrorCode::ValidationFailed, message);
                 Self { issues: Some(issues), ..failure }
@@ -97,7 +116,7 @@ impl IntoResponse for TriggerError {
     fn into_response(self) -> Response {
         let status = match self {
             Self::RoomNotFound => StatusCode::NOT_FOUND,
-            Self::NotCarried
+            Self::EventNotListed(_)
             | Self::AnotherType
             | Self::InvalidSender(_)
             | Self::InvalidMeta(_)
@@ -260,12 +279,12 @@ impl From<DeleteError> for Failure {
 }
 
 /// Why history could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HistoryError {
-    /// The room lists no event of this name.
-    #[error("the room does not list this event")]
-    NotCarried,
+    /// The room does not list the event.
+    #[error(transparent)]
+    EventNotListed(#[from] EventNotListed),
     /// The store failed; the log has the cause.
     #[error("events cannot be read at the moment")]
     StoreUnavailable,
@@ -294,8 +313,8 @@ pub enum SubscribeError {
     #[error("the client is not in the room")]
     NotInRoom,
     /// The room does not list the event.
-    #[error("the room does not list the event `{0}`")]
-    EventNotAllowed(String),
+    #[error(transparent)]
+    EventNotListed(#[from] EventNotListed),
     /// More subscriptions than a member may have.
     #[error("a member may have at most {most} subscriptions in a room")]
     LimitExceeded {
@@ -313,15 +332,11 @@ impl From<SubscribeError> for Failure {
     fn from(error: SubscribeError) -> Self {
         let code = match error {
             SubscribeError::NotInRoom => ErrorCode::NotInRoom,
-            SubscribeError::EventNotAllowed(_) => ErrorCode::EventNotAllowed,
+            SubscribeError::EventNotListed(error) => return error.into(),
             SubscribeError::LimitExceeded { .. } => ErrorCode::LimitExceeded,
             SubscribeError::AddressLimit => return address_limit(error.to_string()),
         };
-        let failure = Self::new(code, error.to_string());
-        match error {
-            SubscribeError::EventNotAllowed(event) => failure.of_event(&event),
-            _ => failure,
-        }
+        Self::new(code, error.to_string())
     }
 }
 

@@ -235,8 +235,8 @@ pub use self::{
     contract::{Contract, Direction, EventContract, RoomContract},
     engine::{receipt::Receipt, stats::Stats},
     error::{
-        CreateError, DeleteError, Error, HistoryError, JoinError, SendError, SubscribeError,
-        TriggerError,
+        CreateError, DeleteError, Error, EventNotListed, HistoryError, JoinError, SendError,
+        SubscribeError, TriggerError,
     },
     handle::{
         any_room::StoredEvents, builder::Builder, client::HostedBy, handler_guard::HandlerGuard,

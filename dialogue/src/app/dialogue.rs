@@ -11,9 +11,9 @@ use super::{client::Client, clients::Clients, hooks::Hooks, stopping::Stop};
 use crate::{
     Contract, Limits,
     connection::{
-        crowd::Transports,
-        rate_limiter::{Meter, Meters, RateLimited, RateLimiter},
+        rate_limiter::{ByteRate, ByteRates, RateLimited, RateLimiter},
         refusals::Refusals,
+        transports::Transports,
     },
     engine::hub::Hub,
     store::erased::AnyStore,
@@ -64,14 +64,14 @@ pub(crate) struct Inner<A> {
     pub(crate) proxies: Proxies,
     /// Where Socket.IO is.
     pub(crate) path: String,
-    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) transport: Box<dyn TransportServer>,
     pub(crate) store: Arc<AnyStore>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) clients: Clients<A>,
     /// Transports by address.
     pub(crate) transports: Transports,
     /// What the answers of each user may weigh.
-    pub(crate) answers: Meters,
+    pub(crate) answers: ByteRates,
     /// How often each user asks for history.
     pub(crate) history: Option<RateLimiter>,
     /// Of credentials that others could read.
@@ -84,7 +84,7 @@ pub(crate) struct Inner<A> {
 pub(crate) type WeakDialogue<A> = Weak<Inner<A>>;
 
 /// What clients connect by.
-pub(crate) trait Transport: Any + Send + Sync {
+pub(crate) trait TransportServer: Any + Send + Sync {
     /// Closes all connections. No client is let in any more.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -170,7 +170,7 @@ impl<A> Dialogue<A> {
     }
 
     /// What a user's answers may weigh, over all its connections.
-    pub(crate) fn answers_of(&self, user_id: &Arc<str>) -> Arc<Meter> {
+    pub(crate) fn answers_of(&self, user_id: &Arc<str>) -> Arc<ByteRate> {
         self.0.answers.of(user_id)
     }
 
@@ -192,7 +192,7 @@ impl<A> Dialogue<A> {
     }
 
     /// The transport of its clients.
-    pub(crate) fn transport(&self) -> &dyn Transport {
+    pub(crate) fn transport(&self) -> &dyn TransportServer {
         &*self.0.transport
     }
 

@@ -17,7 +17,7 @@ type OnFn<A, R> = for<'a> fn(&'a Context<A, R>, &'a (dyn Any + Send + Sync)) -> 
 pub type BeforeJoin<A, R> =
     for<'a> fn(&'a Context<A, R>, &'a Client<A>) -> BoxFuture<'a, Result<(), Deny>>;
 /// A `#[joined]` or `#[left]` handler.
-pub type Membership<A, R> = for<'a> fn(&'a Context<A, R>, &'a Client<A>) -> BoxFuture<'a, ()>;
+pub type MembershipChange<A, R> = for<'a> fn(&'a Context<A, R>, &'a Client<A>) -> BoxFuture<'a, ()>;
 
 /// A `#[before]` handler and its event.
 pub struct Before<A: 'static, R: Room> {
@@ -55,8 +55,8 @@ pub struct Handlers<A: 'static, R: Room> {
     pub before: &'static [Before<A, R>],
     pub on: &'static [On<A, R>],
     pub before_join: Option<BeforeJoin<A, R>>,
-    pub joined: Option<Membership<A, R>>,
-    pub left: Option<Membership<A, R>>,
+    pub joined: Option<MembershipChange<A, R>>,
+    pub left: Option<MembershipChange<A, R>>,
 }
 
 impl<A: 'static, R: Room> Handlers<A, R> {

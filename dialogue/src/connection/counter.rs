@@ -9,18 +9,18 @@ use std::{
 use dashmap::{DashMap, Entry};
 
 /// Counts by key. A key of which there is none takes no room.
-pub(crate) struct Tally<K> {
+pub(crate) struct Counter<K> {
     counts: DashMap<K, usize>,
     total: AtomicUsize,
 }
 
-impl<K: Eq + Hash> Default for Tally<K> {
+impl<K: Eq + Hash> Default for Counter<K> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<K: Eq + Hash> Tally<K> {
+impl<K: Eq + Hash> Counter<K> {
     pub(crate) fn new() -> Self {
         Self { counts: DashMap::new(), total: AtomicUsize::new(0) }
     }

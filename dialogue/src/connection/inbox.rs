@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     budget::Holding,
-    order::{Order, Place, Scope},
+    order::{Order, RequestId, Scope},
     raw_request::RawRequest,
 };
 use crate::{DisconnectReason, Limits};
@@ -49,7 +49,7 @@ struct Queue {
     held: Holding,
     worker: Worker,
     /// A request that the transport began, and that has to wait for something.
-    begun: Option<(Place, BoxFuture<'static, ()>)>,
+    begun: Option<(RequestId, BoxFuture<'static, ()>)>,
     /// What authentication proved ends at another time than the session knows.
     renewed: bool,
     recent: Recent,
@@ -93,9 +93,9 @@ pub(crate) trait Session: Send + Sync {
 
 /// What a session does next.
 pub(crate) enum Next {
-    Request(Place, RawRequest),
+    Request(RequestId, RawRequest),
     /// A request that the transport began.
-    Begun(Place, BoxFuture<'static, ()>),
+    Begun(RequestId, BoxFuture<'static, ()>),
     /// Nothing, but what authentication proved ends at another time.
     Renewed,
     /// Nothing for a moment: many were handled in a row.
@@ -211,8 +211,8 @@ impl Inbox {
                 if (&mut begun).now_or_never().is_none() {
                     let scope = Scope::of(frame);
                     let mut queue = self.lock();
-                    let place = queue.order.note(scope, frame.weight(), start);
-                    queue.begun = Some((place, begun));
+                    let id = queue.order.note(scope, frame.weight(), start);
+                    queue.begun = Some((id, begun));
                 }
             }
             Err(frame) => {
@@ -277,9 +277,9 @@ impl Inbox {
     }
 
     /// Notes that a request is done.
-    pub(crate) fn done(&self, place: Place) {
+    pub(crate) fn done(&self, id: RequestId) {
         let mut queue = self.lock();
-        queue.done(place, Instant::now());
+        queue.done(id, Instant::now());
         if !queue.order.is_empty() {
             queue.wake(&self.ready);
         }
@@ -355,12 +355,12 @@ impl Queue {
             return None;
         }
         if idle == Worker::Nobody && self.begun.is_none() {
-            while let Some(place) = self.order.first_running() {
-                self.done(place, now);
+            while let Some(id) = self.order.first_running() {
+                self.done(id, now);
             }
         }
-        let next = if let Some((place, begun)) = self.begun.take() {
-            Some(Next::Begun(place, begun))
+        let next = if let Some((id, begun)) = self.begun.take() {
+            Some(Next::Begun(id, begun))
         } else if let Some(reason) = self.closed {
             Some(Next::Last(reason))
         } else if std::mem::take(&mut self.renewed) {
@@ -388,13 +388,13 @@ impl Queue {
         if running > 0 && !self.held.set(bytes) {
             return None;
         }
-        let (place, frame) = self.order.begin(now)?;
+        let (id, frame) = self.order.begin(now)?;
         self.charge();
-        Some(Next::Request(place, frame))
+        Some(Next::Request(id, frame))
     }
 
-    fn done(&mut self, place: Place, now: Instant) {
-        if let Some(began) = self.order.done(place) {
+    fn done(&mut self, id: RequestId, now: Instant) {
+        if let Some(began) = self.order.done(id) {
             self.recent.note(began, now);
             self.charge();
         }
@@ -650,9 +650,9 @@ mod tests {
     }
 
     /// Which requests the session may handle beside those that it handles.
-    fn beside(inbox: &Inbox) -> Vec<Place> {
+    fn beside(inbox: &Inbox) -> Vec<RequestId> {
         let next = || match inbox.beside().now_or_never()? {
-            Next::Request(place, _) => Some(place),
+            Next::Request(id, _) => Some(id),
             _ => None,
         };
         std::iter::from_fn(next).collect()

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::rate_limiter::Meter;
+use super::rate_limiter::ByteRate;
 
 /// The weight of a message besides its bytes: what reading and answering the smallest one costs.
 const MESSAGE: usize = 1_024;
@@ -16,12 +16,12 @@ const MOST_TIME: usize = 1_000_000;
 /// What one client sends: against its own limit, that of its address and that of its /48. And when its connection
 /// ends, among those of its address.
 pub(crate) struct Intake {
-    meters: Vec<Arc<Meter>>,
-    ends: Arc<Meter>,
+    meters: Vec<Arc<ByteRate>>,
+    ends: Arc<ByteRate>,
 }
 
 impl Intake {
-    pub(crate) fn new(meters: Vec<Arc<Meter>>, ends: Arc<Meter>) -> Self {
+    pub(crate) fn new(meters: Vec<Arc<ByteRate>>, ends: Arc<ByteRate>) -> Self {
         Self { meters, ends }
     }
 
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn intake_over_a_limit_waits_until_it_is_paid_off() {
-        let meter = |burst| Arc::new(Meter::new(Some(Rate::per_second(10_000).burst(burst))));
-        let unlimited = Arc::new(Meter::new(None));
+        let meter = |burst| Arc::new(ByteRate::new(Some(Rate::per_second(10_000).burst(burst))));
+        let unlimited = Arc::new(ByteRate::new(None));
         let intake = Intake::new(vec![meter(20_000), meter(100_000)], unlimited);
         assert_eq!(intake.received(10_000, 1), None);
         let wait = intake.received(10_000, 10).unwrap();
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn intake_without_limits_never_waits() {
-        let unlimited = || Arc::new(Meter::new(None));
+        let unlimited = || Arc::new(ByteRate::new(None));
         let intake = Intake::new(vec![unlimited()], unlimited());
         assert_eq!(intake.received(usize::MAX, usize::MAX), None);
         assert_eq!(intake.ended(), None);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn ends_of_one_address_wait_for_one_another() {
-        let ends = Arc::new(Meter::new(Some(Rate::per_second(10).burst(2))));
+        let ends = Arc::new(ByteRate::new(Some(Rate::per_second(10).burst(2))));
         let ended = || Intake::new(Vec::new(), ends.clone()).ended();
         assert_eq!(ended(), None);
         ends.pay(10);

@@ -9,15 +9,17 @@ use std::{
     time::Duration,
 };
 
+pub(crate) mod address;
 pub(crate) mod budget;
 pub(crate) mod client_id;
 pub(crate) mod client_rates;
+pub(crate) mod connection_counts;
 pub(crate) mod counter;
-pub(crate) mod crowd;
 pub(crate) mod decode;
 pub(crate) mod disconnect_reason;
 pub(crate) mod inbox;
 pub(crate) mod intake;
+pub(crate) mod network_prefix;
 pub(crate) mod order;
 pub(crate) mod outgoing;
 pub(crate) mod packet;
@@ -25,17 +27,18 @@ pub(crate) mod rate_limiter;
 pub(crate) mod raw_request;
 pub(crate) mod refusals;
 pub(crate) mod text_frames;
+pub(crate) mod transports;
 
 use axum::http::request::Parts;
 use serde::Serialize;
 
 use self::{
     budget::{Budget, Holding},
-    crowd::Transport,
     inbox::Inbox,
     outgoing::Unsent,
     packet::{Body, Packet},
-    rate_limiter::Meter,
+    rate_limiter::ByteRate,
+    transports::Transport,
 };
 use crate::{ClientId, JoinError, RateLimited, protocol::Connected};
 
@@ -64,7 +67,7 @@ pub(crate) struct Connection {
     /// Which session of the transport's.
     session: u64,
     /// What the user's answers may weigh.
-    answers: Arc<Meter>,
+    answers: Arc<ByteRate>,
     /// Whether it receives no more events.
     deaf: AtomicBool,
 }
@@ -76,7 +79,7 @@ impl Connection {
         inbox: Arc<Inbox>,
         transport: Transport,
         session: u64,
-        answers: Arc<Meter>,
+        answers: Arc<ByteRate>,
     ) -> Self {
         Self { wire, id, inbox, transport, session, answers, deaf: AtomicBool::new(false) }
     }

@@ -33,7 +33,7 @@ impl Scope {
 
 /// Names a request while it is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(u64);
+pub(crate) struct RequestId(u64);
 
 /// Requests that wait, and those that are handled.
 #[derive(Default)]
@@ -50,11 +50,11 @@ pub(crate) struct Order {
     bytes: usize,
     /// What is being handled, the oldest first.
     running: Vec<Running>,
-    last_place: u64,
+    last_id: u64,
 }
 
 struct Running {
-    place: Place,
+    id: RequestId,
     scope: Scope,
     weight: usize,
     began: Instant,
@@ -74,11 +74,11 @@ impl Order {
     }
 
     /// Notes a request that is handled and did not wait here.
-    pub(crate) fn note(&mut self, scope: Scope, weight: usize, began: Instant) -> Place {
-        self.last_place += 1;
-        let place = Place(self.last_place);
-        self.running.push(Running { place, scope, weight, began });
-        place
+    pub(crate) fn note(&mut self, scope: Scope, weight: usize, began: Instant) -> RequestId {
+        self.last_id += 1;
+        let id = RequestId(self.last_id);
+        self.running.push(Running { id, scope, weight, began });
+        id
     }
 
     /// Whether a request waits that may be handled now.
@@ -105,7 +105,7 @@ impl Order {
     }
 
     /// Begins with the oldest request that may be handled now.
-    pub(crate) fn begin(&mut self, now: Instant) -> Option<(Place, RawRequest)> {
+    pub(crate) fn begin(&mut self, now: Instant) -> Option<(RequestId, RawRequest)> {
         if !self.has_next() {
             return None;
         }
@@ -118,8 +118,8 @@ impl Order {
     }
 
     /// Notes that a request is done. Returns when it began.
-    pub(crate) fn done(&mut self, place: Place) -> Option<Instant> {
-        let at = self.running.iter().position(|running| running.place == place)?;
+    pub(crate) fn done(&mut self, id: RequestId) -> Option<Instant> {
+        let at = self.running.iter().position(|running| running.id == id)?;
         let Running { scope, began, .. } = self.running.remove(at);
         if let Scope::Room(room) = scope
             && self.behind.contains_key(&room)
@@ -130,8 +130,8 @@ impl Order {
     }
 
     /// The oldest request that is being handled.
-    pub(crate) fn first_running(&self) -> Option<Place> {
-        self.running.first().map(|running| running.place)
+    pub(crate) fn first_running(&self) -> Option<RequestId> {
+        self.running.first().map(|running| running.id)
     }
 
     /// Takes requests out, in an order that is right where no two are handled at once.
@@ -164,7 +164,7 @@ impl Order {
     /// Gives memory back, if nothing is left.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() && self.running.is_empty() {
-            *self = Self { last_place: self.last_place, ..Self::default() };
+            *self = Self { last_id: self.last_id, ..Self::default() };
         }
     }
 
@@ -218,9 +218,9 @@ mod tests {
     }
 
     /// Begins with all that may be; says which.
-    fn begin(order: &mut Order) -> Vec<(Place, String)> {
+    fn begin(order: &mut Order) -> Vec<(RequestId, String)> {
         let begun = std::iter::from_fn(|| order.begin(Instant::now()));
-        begun.map(|(place, frame)| (place, name(&frame))).collect()
+        begun.map(|(id, frame)| (id, name(&frame))).collect()
     }
 
     fn name(frame: &RawRequest) -> String {
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    fn names(begun: &[(Place, String)]) -> Vec<&str> {
+    fn names(begun: &[(RequestId, String)]) -> Vec<&str> {
         begun.iter().map(|(_, name)| &**name).collect()
     }
 
@@ -262,7 +262,7 @@ mod tests {
         let mut order = queue(&["a 1", "b 1", "a 2", "list", "c 1"]);
         let begun = begin(&mut order);
         assert_eq!(names(&begun), ["a 1", "b 1"]);
-        assert!(begun.iter().all(|(place, _)| order.done(*place).is_some()));
+        assert!(begun.iter().all(|(id, _)| order.done(*id).is_some()));
         let begun = begin(&mut order);
         assert_eq!(names(&begun), ["a 2"]);
         order.done(begun[0].0);
@@ -291,8 +291,8 @@ mod tests {
         let begun = begin(&mut order);
         order.clear();
         assert_eq!((order.len(), order.bytes(), order.running()), (0, 0, 2));
-        for (place, _) in &begun {
-            assert!(order.done(*place).is_some());
+        for (id, _) in &begun {
+            assert!(order.done(*id).is_some());
         }
         assert!(!order.has_next() && order.done(begun[0].0).is_none());
     }

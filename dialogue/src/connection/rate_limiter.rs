@@ -48,11 +48,11 @@ impl From<RateLimited> for Failure {
 }
 
 /// One thing that may happen only so often, or as often as it likes.
-pub(crate) struct Pace(
+pub(crate) struct RateLimit(
     Option<Governor<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>>,
 );
 
-impl Pace {
+impl RateLimit {
     pub(crate) fn new(rate: Option<Rate>) -> Self {
         Self(rate.map(|rate| Governor::direct_with_clock(quota(rate), MonotonicClock)))
     }
@@ -190,7 +190,7 @@ impl StateStore for Cells {
 
 /// Bytes of answers: a bucket that fills evenly. An answer is paid for once its length is known, so that
 /// the bucket may be overdrawn; then nothing more is answered until it is not.
-pub(crate) struct Meter(Option<Bucket>);
+pub(crate) struct ByteRate(Option<Bucket>);
 
 struct Bucket {
     /// Bytes for each second, and at most.
@@ -202,7 +202,7 @@ struct Bucket {
     level: Mutex<(f64, Instant)>,
 }
 
-impl Meter {
+impl ByteRate {
     /// A full bucket; each time that `rate` allows something is a byte.
     pub(crate) fn new(rate: Option<Rate>) -> Self {
         Self(rate.map(|rate| {
@@ -264,25 +264,25 @@ impl Bucket {
 }
 
 /// A meter for each of many.
-pub(crate) struct Meters {
-    by_key: DashMap<Arc<str>, Arc<Meter>>,
+pub(crate) struct ByteRates {
+    by_key: DashMap<Arc<str>, Arc<ByteRate>>,
     /// How many there may be before those that no longer matter are looked for.
     sweep_at: AtomicUsize,
     rate: Option<Rate>,
 }
 
-impl Meters {
+impl ByteRates {
     pub(crate) fn new(rate: Option<Rate>) -> Self {
         Self { by_key: DashMap::new(), sweep_at: AtomicUsize::new(FEW), rate }
     }
 
-    pub(crate) fn of(&self, key: &Arc<str>) -> Arc<Meter> {
+    pub(crate) fn of(&self, key: &Arc<str>) -> Arc<ByteRate> {
         if self.by_key.len() >= self.sweep_at.load(Ordering::Relaxed) {
             self.by_key.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_full());
             self.sweep_at.store(FEW.max(2 * self.by_key.len()), Ordering::Relaxed);
         }
         let meter = self.by_key.entry(key.clone());
-        meter.or_insert_with(|| Arc::new(Meter::new(self.rate))).clone()
+        meter.or_insert_with(|| Arc::new(ByteRate::new(self.rate))).clone()
     }
 }
 
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn meter_that_is_overdrawn_waits_until_it_is_paid_off() {
-        let meter = Meter::new(Some(Rate::per_second(1_000).burst(5_000)));
+        let meter = ByteRate::new(Some(Rate::per_second(1_000).burst(5_000)));
         assert!(meter.is_full());
         meter.pay(4_000);
         assert!(meter.check().is_ok());
@@ -300,12 +300,12 @@ mod tests {
         let limited = meter.check().unwrap_err();
         assert!((9..=11).contains(&limited.retry_after.as_secs()), "{limited:?}");
         assert!(!meter.is_full());
-        assert!(Meter::new(None).check().is_ok());
+        assert!(ByteRate::new(None).check().is_ok());
     }
 
     #[test]
     fn meters_are_kept_while_they_matter() {
-        let meters = Meters::new(Some(Rate::new(1_000, Duration::from_hours(1))));
+        let meters = ByteRates::new(Some(Rate::new(1_000, Duration::from_hours(1))));
         meters.of(&"owes".into()).pay(10);
         let held = meters.of(&"held".into());
         for n in 0..2 * FEW {

@@ -17,7 +17,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::crowd::{host, network};
+use super::network_prefix::{host, network};
 use crate::protocol::ErrorCode;
 
 /// How often the log has the same reason and address.

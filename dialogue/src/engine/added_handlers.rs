@@ -38,7 +38,7 @@ impl AddedHandlers {
     }
 
     /// What runs before an event of this name.
-    pub(crate) fn before(&self, event: &str) -> Vec<Before> {
+    pub(crate) fn before(&self, event: &str) -> Vec<BeforeCall> {
         let before = |(_, added): &(u64, Handler)| match added {
             Handler::Before(name, call) if *name == event => Some(call.clone()),
             Handler::Before(..) | Handler::On(..) => None,
@@ -47,7 +47,7 @@ impl AddedHandlers {
     }
 
     /// What runs after an event of this name.
-    pub(crate) fn after(&self, event: &str) -> Vec<On> {
+    pub(crate) fn after(&self, event: &str) -> Vec<OnCall> {
         let after = |(_, added): &(u64, Handler)| match added {
             Handler::On(_, call) if added.follows(event) => Some(call.clone()),
             Handler::Before(..) | Handler::On(..) => None,
@@ -77,18 +77,18 @@ impl AddedHandlers {
     }
 }
 
-pub(crate) type Before = Arc<
+pub(crate) type BeforeCall = Arc<
     dyn Fn(Box<dyn AnyMessage>) -> BoxFuture<'static, Result<Box<dyn AnyMessage>, Deny>>
         + Send
         + Sync,
 >;
-pub(crate) type On = Arc<dyn Fn(Arc<dyn AnyMessage>) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(crate) type OnCall = Arc<dyn Fn(Arc<dyn AnyMessage>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// A handler added at run time for the events of one name, their type forgotten.
 #[derive(Clone)]
 pub(crate) enum Handler {
-    Before(&'static str, Before),
-    On(Cow<'static, str>, On),
+    Before(&'static str, BeforeCall),
+    On(Cow<'static, str>, OnCall),
 }
 
 impl Handler {

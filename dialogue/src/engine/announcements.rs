@@ -31,14 +31,14 @@ struct Queue {
 }
 
 /// The right to have one more announcement wait.
-pub(crate) type Place = Option<OwnedSemaphorePermit>;
+pub(crate) type AnnouncementSlot = Option<OwnedSemaphorePermit>;
 
 /// A room that was created or deleted.
 pub(crate) struct News {
     room: u64,
     pub(crate) info: RoomInfo,
     pub(crate) what: What,
-    _place: Place,
+    _place: AnnouncementSlot,
 }
 
 pub(crate) enum What {
@@ -59,7 +59,7 @@ impl Announcements {
     }
 
     /// Waits until one more announcement may wait.
-    pub(crate) async fn place(&self) -> Place {
+    pub(crate) async fn place(&self) -> AnnouncementSlot {
         // Nobody closes the semaphore.
         self.places.clone().acquire_owned().await.ok()
     }
@@ -67,7 +67,7 @@ impl Announcements {
     /// Queues the announcement of a room that was created. Returns whether the caller must start the task that
     /// announces.
     #[must_use]
-    pub(crate) fn created(&self, live: &Live, info: RoomInfo, place: Place) -> bool {
+    pub(crate) fn created(&self, live: &Live, info: RoomInfo, place: AnnouncementSlot) -> bool {
         let news = News { room: live.number(), info, what: What::Created, _place: place };
         self.push(|queue| {
             queue.created.insert(news.room, queue.next);
@@ -84,7 +84,7 @@ impl Announcements {
         live: &Live,
         info: RoomInfo,
         members: Vec<Participant>,
-        place: Place,
+        place: AnnouncementSlot,
     ) -> bool {
         let room = live.number();
         self.push(|queue| {

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{
     append_queue::{Append, Reason, Then, Undeleted, Work},
     catch_up::{look, settle},
-    deliveries::{Delivered, Place},
+    deliveries::{Delivered, HandlerSlot},
     fan_out::By,
     hub::Hub,
     live::Live,
@@ -18,7 +18,7 @@ use crate::{
     Receipt, TriggerError,
     model::message::AnyMessage,
     store::{
-        Appended, Batch, Before, NewEvent, Stored,
+        Appended, Batch, KeyUse, NewEvent, Stored,
         erased::{Unappended, Unavailable},
     },
 };
@@ -178,11 +178,11 @@ async fn append(hub: &Arc<Hub>, live: &Arc<Live>, first: Append) {
                 }
                 Ok(Receipt { recipients, position: stored.position, duplicate: false })
             }
-            Appended::Before(before) => {
+            Appended::KeyUsed(before) => {
                 unseen.extend(message);
                 match before {
-                    Before::Same(position) => Ok(Receipt::of_duplicate(position)),
-                    Before::Other => Err(TriggerError::KeyConflict),
+                    KeyUse::Same(position) => Ok(Receipt::of_duplicate(position)),
+                    KeyUse::Other => Err(TriggerError::KeyConflict),
                 }
             }
         };
@@ -232,7 +232,7 @@ fn delivered(
     mut message: Box<dyn AnyMessage>,
     raw: bool,
     recipients: usize,
-    place: Place,
+    place: HandlerSlot,
 ) -> Delivered {
     *message.position_mut() = stored.position;
     let raw = raw.then(|| stored.clone());

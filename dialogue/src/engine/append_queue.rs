@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-use super::deliveries::Place;
+use super::deliveries::HandlerSlot;
 use crate::{
     ClientId, Receipt, TriggerError,
     model::message::AnyMessage,
@@ -64,7 +64,7 @@ pub(crate) struct Then {
     pub(crate) message: Option<Box<dyn AnyMessage>>,
     /// Whether hooks get to see the event as it was stored.
     pub(crate) raw: bool,
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<HandlerSlot>,
     pub(crate) reply: oneshot::Sender<Result<Receipt, TriggerError>>,
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{append_queue::Reason, hub::Hub, live::Live, log::Log};
 use crate::{
     Epoch,
-    store::{Appended, Before, Head, Part, Query, Stored, erased::Unavailable},
+    store::{Appended, Head, KeyUse, Part, Query, Stored, erased::Unavailable},
 };
 
 impl Live {
@@ -50,7 +50,7 @@ pub(super) async fn settle(
     let before_first = |appended: &[Appended]| {
         appended.iter().find_map(|appended| match appended {
             Appended::Now(stored) => stored.position.map(|at| (at.epoch, at.seq.saturating_sub(1))),
-            Appended::Before(_) => None,
+            Appended::KeyUsed(_) => None,
         })
     };
     if let Some((epoch, seq)) = before_first(appended)
@@ -61,8 +61,8 @@ pub(super) async fn settle(
     }
     let first = before_first(appended);
     let last_before = appended.iter().filter_map(|appended| match appended {
-        Appended::Before(Before::Same(position)) => Some((position.epoch, position.seq)),
-        Appended::Before(Before::Other) | Appended::Now(_) => None,
+        Appended::KeyUsed(KeyUse::Same(position)) => Some((position.epoch, position.seq)),
+        Appended::KeyUsed(KeyUse::Other) | Appended::Now(_) => None,
     });
     if let Some((epoch, seq)) = first.or(last_before.max_by_key(|(_, seq)| *seq)) {
         catch_up(hub, live, Head { epoch, seq, last: Vec::new() }).await?;
@@ -83,8 +83,8 @@ fn move_to(appended: &mut [Appended], epoch: Epoch) {
     for appended in appended {
         let position = match appended {
             Appended::Now(stored) => Arc::make_mut(stored).position.as_mut(),
-            Appended::Before(Before::Same(position)) => Some(position),
-            Appended::Before(Before::Other) => None,
+            Appended::KeyUsed(KeyUse::Same(position)) => Some(position),
+            Appended::KeyUsed(KeyUse::Other) => None,
         };
         if let Some(position) = position {
             position.epoch = epoch;

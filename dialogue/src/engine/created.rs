@@ -6,7 +6,7 @@ use dashmap::{DashMap, DashSet};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::live::Live;
-use crate::connection::counter::Tally;
+use crate::connection::counter::Counter;
 
 /// Maximum number of logs that may wait to be deleted after the store failed.
 const DELETIONS: usize = 1_000;
@@ -16,9 +16,9 @@ pub(crate) struct CreatedRooms {
     /// The ids of rooms that are being created.
     pub(super) reserved: DashSet<Arc<str>>,
     /// Number of rooms of each user that created some.
-    pub(super) by_user: Tally<Arc<str>>,
+    pub(super) by_user: Counter<Arc<str>>,
     /// Number of rooms that clients of each address created.
-    pub(super) by_address: Tally<IpAddr>,
+    pub(super) by_address: Counter<IpAddr>,
     /// The address of the client that created a room, by the number of the room.
     pub(super) addresses: DashMap<u64, IpAddr>,
     /// One permit for each log that may wait to be deleted after the store failed.
@@ -29,8 +29,8 @@ impl CreatedRooms {
     pub(super) fn new() -> Self {
         Self {
             reserved: DashSet::new(),
-            by_user: Tally::new(),
-            by_address: Tally::new(),
+            by_user: Counter::new(),
+            by_address: Counter::new(),
             addresses: DashMap::new(),
             deletions: Arc::new(Semaphore::new(DELETIONS)),
         }

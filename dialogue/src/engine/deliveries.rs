@@ -34,17 +34,17 @@ pub(crate) struct Delivered {
     /// For the app's hooks.
     pub(crate) raw: Option<Arc<RawMessage>>,
     pub(crate) recipients: usize,
-    pub(crate) place: Place,
+    pub(crate) place: HandlerSlot,
 }
 
 /// A place in the queue.
-pub(crate) struct Place {
+pub(crate) struct HandlerSlot {
     _permit: OwnedSemaphorePermit,
     /// Charges a client's event to the budget of its address.
     pub(crate) held: Option<Holding>,
 }
 
-impl From<OwnedSemaphorePermit> for Place {
+impl From<OwnedSemaphorePermit> for HandlerSlot {
     fn from(permit: OwnedSemaphorePermit) -> Self {
         Self { _permit: permit, held: None }
     }
@@ -64,16 +64,16 @@ impl Deliveries {
     }
 
     /// Waits for a place in the queue.
-    pub(crate) async fn place(&self) -> Result<Place, TriggerError> {
+    pub(crate) async fn place(&self) -> Result<HandlerSlot, TriggerError> {
         // The semaphore is never closed.
         let place = self.places.clone().acquire_owned().await;
-        place.map(Place::from).map_err(|_| TriggerError::Internal)
+        place.map(HandlerSlot::from).map_err(|_| TriggerError::Internal)
     }
 
     /// A place for an event that a handler triggers. Fails with [`TriggerError::Overloaded`] if there is none.
-    pub(crate) fn inner_place(&self) -> Result<Place, TriggerError> {
+    pub(crate) fn inner_place(&self) -> Result<HandlerSlot, TriggerError> {
         let place = self.inner_places.clone().try_acquire_owned();
-        place.map(Place::from).map_err(|_| TriggerError::Overloaded)
+        place.map(HandlerSlot::from).map_err(|_| TriggerError::Overloaded)
     }
 
     /// Appends an event. Returns whether the caller must start the task that takes from the queue.

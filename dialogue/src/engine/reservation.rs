@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use super::{definition::Definition, hub::Hub, live::Live};
 use crate::{
     CreateError, Epoch,
-    connection::crowd,
+    connection::network_prefix,
     model::{name, pattern},
 };
 
@@ -30,7 +30,7 @@ pub(crate) struct Asker {
 
 impl Asker {
     pub(crate) fn at(address: Option<IpAddr>) -> Self {
-        Self { address: address.map(crowd::host) }
+        Self { address: address.map(network_prefix::host) }
     }
 }
 

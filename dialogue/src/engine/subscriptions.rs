@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{RoomSpec, SubscribeError, model::name, protocol::MAX_UNKNOWN};
+use crate::{EventNotListed, RoomSpec, SubscribeError, model::name, protocol::MAX_UNKNOWN};
 
 /// What a member is subscribed to.
 pub(crate) type Names = Vec<Cow<'static, str>>;
@@ -71,7 +71,7 @@ impl Subscriptions {
         let event: Cow<'static, str> = match spec.event(event) {
             Some(listed) => listed.name.clone(),
             None if spec.any && name::is_event_name(event) => event.to_owned().into(),
-            None => return Err(SubscribeError::EventNotAllowed(event.to_owned())),
+            None => return Err(EventNotListed::new(event).into()),
         };
         if spec.any && self.0.len() >= most {
             return Err(SubscribeError::LimitExceeded { most });

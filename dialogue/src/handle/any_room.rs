@@ -5,8 +5,8 @@ use std::{future::Future, ops::Range, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    AnyRoom, App, Client, DeleteError, Deny, Event, EventMessage, HandlerGuard, HistoryError,
-    RawMessage, Trigger, Unreadable,
+    AnyRoom, App, Client, DeleteError, Deny, Event, EventMessage, EventNotListed, HandlerGuard,
+    HistoryError, RawMessage, Trigger, Unreadable,
     engine::added_handlers::Handler,
     model::issues,
     protocol::RoomInfo,
@@ -85,7 +85,7 @@ impl<A: App> AnyRoom<A> {
     /// refuse. It stays until the guard is dropped.
     ///
     /// ```
-    /// # use dialogue::{App, Deny, Event, EventMessage, AnyRoom};
+    /// # use dialogue::{App, Deny, Event, EventMessage, EventNotListed, AnyRoom};
     /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema, Event)]
     /// # struct Message { text: String }
     /// # fn tidy<A: App>(room: AnyRoom<A>) {
@@ -166,7 +166,7 @@ impl<A: App> AnyRoom<A> {
     async fn stored(&self, event: &str, range: Range<usize>) -> Result<Arc<Page>, HistoryError> {
         let row = self.spec().event(event);
         if row.is_none() && !self.spec().any {
-            return Err(HistoryError::NotCarried);
+            return Err(EventNotListed::new(event).into());
         }
         let hub = self.dialogue().hub();
         let live = match row.filter(|row| row.history.is_some()) {

@@ -9,7 +9,7 @@ use crate::{
         dialogue::{Inner, Published},
         stopping::Stop,
     },
-    connection::{crowd::Transports, rate_limiter::Meters, refusals::Refusals},
+    connection::{rate_limiter::ByteRates, refusals::Refusals, transports::Transports},
     engine::hub::{Env, Hub},
     service::{abandoned, archive::AppArchive, host::AppHost},
     store::{Archive, Memory, Store, erased::AnyStore},
@@ -130,7 +130,7 @@ impl<A: App> Builder<A> {
         let refusals = Arc::<Refusals>::default();
         let transports = Transports::new(&limits, refusals.clone());
         let history = limits.history.map(RateLimiter::new);
-        let answers = Meters::new(limits.answers);
+        let answers = ByteRates::new(limits.answers);
         let store = match store {
             Some(store) => store(&limits),
             None => AnyStore::new(Memory::new(), limits.store_time),

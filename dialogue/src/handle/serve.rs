@@ -11,7 +11,7 @@ use super::stop;
 use crate::{
     App, Dialogue, DialogueLayer, Error, socketio,
     transport::{
-        http::{connections::Connections, listener},
+        http::{listener, tcp_connections::TcpConnections},
         socketio::gateway::Gateway,
     },
 };
@@ -66,7 +66,7 @@ impl<A: App> Dialogue<A> {
         // Around the routes, not on each of them: there is one endpoint.
         let service = self.layer().layer(routes.with_state(()));
         let (limits, proxies, stop) = (self.limits(), self.proxies(), self.stopping());
-        let connections = Connections::new(limits, self.refusals().clone());
+        let connections = TcpConnections::new(limits, self.refusals().clone());
         if let Ok(address) = tcp.local_addr() {
             tracing::info!("listening on http://{address}");
         }

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use crate::{
-    AnyRoom, App, Client, ClientId, Event, Meta, Receipt, TriggerError,
+    AnyRoom, App, Client, ClientId, Event, EventNotListed, Meta, Receipt, TriggerError,
     engine::definition::Definition,
     model::{
         finite,
@@ -48,7 +48,7 @@ impl<A: App> Trigger<A> {
 
     pub(crate) fn raw(room: AnyRoom<A>, event: String, data: impl Serialize) -> Self {
         let message = match finite::write(&data) {
-            _ if !name::is_event_name(&event) => Err(TriggerError::NotCarried),
+            _ if !name::is_event_name(&event) => Err(EventNotListed::new(&*event).into()),
             Err(issues) => Err(TriggerError::Invalid(issues)),
             Ok(Ok(data)) => {
                 Ok(Box::new(envelope(&room).around(event, data)) as Box<dyn AnyMessage>)

@@ -137,7 +137,7 @@ mod tests {
             ("doc:{document_id}", "doc:{documentId}"),
             ("a_b:{n}:{é_r}:{_rev_no}", "a_b:{n}:{éR}:{revNo}"),
         ] {
-            assert_eq!(crate::on_the_wire(pattern), on_the_wire);
+            assert_eq!(super::on_the_wire(pattern), on_the_wire);
         }
     }
 

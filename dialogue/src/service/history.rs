@@ -7,7 +7,7 @@ use super::{
     rates, sight,
 };
 use crate::{
-    App, Client, Epoch, JoinError, SubscribeError,
+    App, Client, Epoch, EventNotListed, JoinError,
     connection::budget::Holding,
     model::name,
     protocol::{Failure, GetHistory},
@@ -47,8 +47,7 @@ pub(crate) async fn get_history<A: App>(
         && spec.event(event).is_none()
         && !spec.any
     {
-        let error = SubscribeError::EventNotAllowed(event.clone().into_owned());
-        return Err(Failure::from(error).in_room(room_id).of_event(event));
+        return Err(Failure::from(EventNotListed::new(&**event)).in_room(room_id));
     }
     let by_index = (start.unwrap_or(0), end.unwrap_or(DEFAULT_PAGE));
     let by_cursor = after.or(*before).is_some();

@@ -6,12 +6,12 @@ use tokio::sync::oneshot;
 
 use super::log_entry::LogEntry;
 use crate::{
-    AnyRoom, App, Client, ClientId, JoinError, RawMessage, Receipt, TriggerError,
+    AnyRoom, App, Client, ClientId, EventNotListed, JoinError, RawMessage, Receipt, TriggerError,
     app::hooks::{self, Hook},
     connection::packet::Packet,
     engine::{
         append_queue::{Append, Then},
-        deliveries::{Delivered, Place},
+        deliveries::{Delivered, HandlerSlot},
         fan_out::By,
         live::Live,
     },
@@ -20,7 +20,7 @@ use crate::{
         name,
         room::RoomEvent,
     },
-    store::{self, Before, Key, NewEvent, erased::Unavailable},
+    store::{self, Key, KeyUse, NewEvent, erased::Unavailable},
 };
 
 /// Capacity for the JSON of an ephemeral event, in bytes: most are shorter.
@@ -41,7 +41,7 @@ pub(crate) async fn by_server<A: App>(
             message.check().map_err(TriggerError::Invalid)?;
             message
         }
-        None => return message.and(Err(TriggerError::NotCarried)),
+        None => return Err(EventNotListed::new(message?.event()).into()),
     };
     if !name::is_sender((*message).from()) {
         return Err(TriggerError::InvalidSender((*message).from().to_owned()));
@@ -109,14 +109,14 @@ async fn earlier<A: App>(
     let log = room.hosted().log_id();
     match store.find(&log, key).await.map_err(|Unavailable| TriggerError::StoreUnavailable)? {
         None => Ok(None),
-        Some(Before::Same(position)) => {
+        Some(KeyUse::Same(position)) => {
             let receipt = Receipt::of_duplicate(position);
             if let Some(entry) = LogEntry::of(message, || None) {
                 entry.write(room.id(), &receipt);
             }
             Ok(Some(receipt))
         }
-        Some(Before::Other) => Err(TriggerError::KeyConflict),
+        Some(KeyUse::Other) => Err(TriggerError::KeyConflict),
     }
 }
 
@@ -328,6 +328,6 @@ pub(crate) fn not_json<A: App>(
 }
 
 /// A place among the events that handlers have yet to see. A handler does not wait for one: it might wait for itself.
-async fn place(live: &Live) -> Result<Place, TriggerError> {
+async fn place(live: &Live) -> Result<HandlerSlot, TriggerError> {
     if hooks::is_handling() { live.deliveries.inner_place() } else { live.deliveries.place().await }
 }

@@ -9,7 +9,7 @@ use super::{
     publish, sight,
 };
 use crate::{
-    App, Client, Meta, Receipt, TriggerError,
+    App, Client, EventNotListed, Meta, Receipt, TriggerError,
     model::{issues, message::Envelope, name},
     protocol::{self, ErrorCode, Failure},
     store::Key,
@@ -29,12 +29,14 @@ pub(crate) async fn trigger<A: App>(
     let live = sight::member(client, &room_id)?;
     let spec = live.room().spec();
     if !spec.allows(&event) {
-        let message = match spec.event(&event) {
-            Some(_) => "only the server triggers this event",
-            None => "the room does not list this event",
+        let failure = match spec.event(&event) {
+            Some(_) => {
+                let message = "only the server triggers this event";
+                Failure::new(ErrorCode::EventNotAllowed, message).of_event(&event)
+            }
+            None => EventNotListed::new(&*event).into(),
         };
-        let failure = Failure::new(ErrorCode::EventNotAllowed, message);
-        return Err(failure.in_room(&room_id).of_event(&event));
+        return Err(failure.in_room(&room_id));
     }
     let row = spec.event(&event);
     if let Some(row) = row {

@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 use serde_json::value::to_raw_value;
 
 use super::{
-    Appended, Batch, Before, Created, Head, Key, LogId, NewEvent, Owner, Page, Part, Query, Store,
+    Appended, Batch, Created, Head, Key, KeyUse, LogId, NewEvent, Owner, Page, Part, Query, Store,
     Stored,
 };
 use crate::{Epoch, Position, RawMessage};
@@ -86,7 +86,7 @@ async fn add(
 fn now_stored(appended: Appended) -> Stored {
     match appended {
         Appended::Now(stored) => stored,
-        Appended::Before(before) => panic!("nothing was appended before: {before:?}"),
+        Appended::KeyUsed(before) => panic!("nothing was appended before: {before:?}"),
     }
 }
 
@@ -237,7 +237,7 @@ async fn a_log_goes_on_in_another_epoch(store: &impl Store) {
     let again = append(store, &room, vec![keyed()]).await.remove(0);
     let moved = Position { epoch: next, ..first };
     assert!(
-        matches!(again, Appended::Before(Before::Same(at)) if at == moved),
+        matches!(again, Appended::KeyUsed(KeyUse::Same(at)) if at == moved),
         "the keys are there: {again:?}"
     );
     let third = position(&add(store, &room, [("a", 3)]).await[0]);
@@ -253,18 +253,18 @@ async fn a_key_appends_once(store: &impl Store) {
 
     let again = append(store, &room, vec![keyed(1, key("ann", "k", 1))]).await.remove(0);
     assert!(
-        matches!(again, Appended::Before(Before::Same(at)) if at == first),
+        matches!(again, Appended::KeyUsed(KeyUse::Same(at)) if at == first),
         "the same key says where the event is: {again:?}"
     );
     let other = append(store, &room, vec![keyed(3, key("ann", "k", 2))]).await.remove(0);
     assert!(
-        matches!(other, Appended::Before(Before::Other)),
+        matches!(other, Appended::KeyUsed(KeyUse::Other)),
         "the same key with another digest is a mistake: {other:?}"
     );
     let find =
         async |key| store.find(&room.clone().into(), &key).await.expect("a key is looked for");
-    assert_eq!(find(key("ann", "k", 1)).await, Some(Before::Same(first)));
-    assert_eq!(find(key("ann", "k", 2)).await, Some(Before::Other));
+    assert_eq!(find(key("ann", "k", 1)).await, Some(KeyUse::Same(first)));
+    assert_eq!(find(key("ann", "k", 2)).await, Some(KeyUse::Other));
     assert_eq!(find(key("bob", "k", 1)).await, None, "keys are each user's own");
     assert_eq!(find(key("ann", "K", 1)).await, None);
 
@@ -283,8 +283,8 @@ async fn keys_in_one_batch_append_once(store: &impl Store) {
     let [
         Appended::Now(first),
         Appended::Now(second),
-        Appended::Before(Before::Same(again)),
-        Appended::Before(Before::Other),
+        Appended::KeyUsed(KeyUse::Same(again)),
+        Appended::KeyUsed(KeyUse::Other),
         Appended::Now(last),
     ] = &appended[..]
     else {

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 
 use super::{
-    Appended, Archive, Batch, Before, Created, Head, Key, LogId, Page, Query, Store, StoreError,
+    Appended, Archive, Batch, Created, Head, Key, KeyUse, LogId, Page, Query, Store, StoreError,
 };
 use crate::Epoch;
 
@@ -20,7 +20,7 @@ trait Calls: Send + Sync {
     fn begin<'a>(&'a self, log: &'a LogId, epoch: Epoch) -> Called<'a, Head>;
     fn is_shared(&self) -> bool;
     fn append(&self, batch: Batch) -> Called<'_, Vec<Appended>>;
-    fn find<'a>(&'a self, log: &'a LogId, key: &'a Key) -> Called<'a, Option<Before>>;
+    fn find<'a>(&'a self, log: &'a LogId, key: &'a Key) -> Called<'a, Option<KeyUse>>;
     fn read<'a>(&'a self, log: &'a LogId, query: &'a Query) -> Called<'a, Page>;
     fn end_epoch<'a>(&'a self, log: &'a LogId, ended: Epoch, next: Epoch) -> Called<'a, ()>;
     fn delete<'a>(&'a self, log: &'a LogId) -> Called<'a, ()>;
@@ -54,7 +54,7 @@ impl<S: Store> Calls for S {
         Box::pin(Store::append(self, batch))
     }
 
-    fn find<'a>(&'a self, log: &'a LogId, key: &'a Key) -> Called<'a, Option<Before>> {
+    fn find<'a>(&'a self, log: &'a LogId, key: &'a Key) -> Called<'a, Option<KeyUse>> {
         Box::pin(Store::find(self, log, key))
     }
 
@@ -151,7 +151,7 @@ impl AnyStore {
         Err(Unappended::Unavailable)
     }
 
-    pub(crate) async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, Unavailable> {
+    pub(crate) async fn find(&self, log: &LogId, key: &Key) -> Result<Option<KeyUse>, Unavailable> {
         self.call("find", log, self.store.find(log, key)).await
     }
 

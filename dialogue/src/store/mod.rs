@@ -113,7 +113,7 @@ pub trait Store: Send + Sync + 'static {
     /// another owner.
     ///
     /// An event whose key was appended less than [`KEY_WINDOW`] ago, in this batch or before it, is not
-    /// appended again: it is [`Appended::Before`].
+    /// appended again: it is [`Appended::KeyUsed`].
     fn append(
         &self,
         batch: Batch,
@@ -124,7 +124,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         log: &LogId,
         key: &Key,
-    ) -> impl Future<Output = Result<Option<Before>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<KeyUse>, StoreError>> + Send;
 
     /// A part of a log; nothing where there is none.
     fn read(
@@ -257,12 +257,12 @@ pub enum Appended {
     /// It is in the log.
     Now(Stored),
     /// Its key was used before: nothing was appended.
-    Before(Before),
+    KeyUsed(KeyUse),
 }
 
 /// A key that was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
+pub enum KeyUse {
     /// For the same event, which is at this position.
     Same(Position),
     /// For another event.

@@ -20,11 +20,11 @@ use crate::{
     App, ClientId, Dialogue, DisconnectReason, Handshake, JoinError,
     connection::{
         Connection, Wire,
-        crowd::Transport,
         inbox::{Inbox, Untaken},
         packet::Packet,
         raw_request::RawRequest,
         refusals::Source,
+        transports::Transport,
     },
     protocol::{Connected, ErrorCode, Failure},
     service::{authenticate, names::internal},

@@ -19,7 +19,7 @@ use crate::{
     connection::{
         Connection,
         inbox::{Next, PAUSE, Session},
-        order::Place,
+        order::RequestId,
         packet::Packet,
         raw_request::RawRequest,
     },
@@ -120,15 +120,15 @@ async fn work<A: App>(client: &Client<A>, first: Next) {
             biased;
             // Before anything else begins.
             () = &mut close => {}
-            Some(place) = running.next() => inbox.done(place),
+            Some(id) = running.next() => inbox.done(id),
             step = &mut next, if !ended => {
                 match step {
                     // Most are done at once.
-                    Step::Begun(place, mut request) => {
+                    Step::Begun(id, mut request) => {
                         let polled = poll_fn(|cx| Poll::Ready(request.poll_unpin(cx))).await;
                         match polled {
-                            Poll::Ready(()) => inbox.done(place),
-                            Poll::Pending => running.push(request.map(move |()| place)),
+                            Poll::Ready(()) => inbox.done(id),
+                            Poll::Pending => running.push(request.map(move |()| id)),
                         }
                     }
                     Step::Renewed => close.set(self::close(client)),
@@ -142,7 +142,7 @@ async fn work<A: App>(client: &Client<A>, first: Next) {
 
 /// What a session that handles requests does next.
 enum Step {
-    Begun(Place, BoxFuture<'static, ()>),
+    Begun(RequestId, BoxFuture<'static, ()>),
     /// What authentication proved ends at another time.
     Renewed,
     /// Nothing more is begun: the connection ended.
@@ -158,21 +158,21 @@ async fn next_step<A: App>(client: &Client<A>, mut first: Option<Next>) -> Step 
             None => inbox.beside().await,
         };
         match next {
-            Next::Request(place, frame) => {
+            Next::Request(id, frame) => {
                 // A client that the server ends need not read anything.
                 tokio::select! {
                     () = client.connection().caught_up() => {}
                     () = inbox.ended_by_server() => {}
                 }
                 if inbox.is_closed_by_server() {
-                    inbox.done(place);
+                    inbox.done(id);
                     return Step::Ended;
                 }
                 let client = client.clone();
                 let request = async move { requests::handle(&client, frame).await };
-                return Step::Begun(place, Box::pin(request));
+                return Step::Begun(id, Box::pin(request));
             }
-            Next::Begun(place, request) => return Step::Begun(place, request),
+            Next::Begun(id, request) => return Step::Begun(id, request),
             Next::Renewed => return Step::Renewed,
             Next::Pause => tokio::time::sleep(PAUSE).await,
             Next::Last(_) => return Step::Ended,

@@ -106,8 +106,8 @@ async fn events_that_the_room_does_not_take_are_refused() {
     let mut ann = server.join("ann", "general").await;
     for (event, message) in [
         ("notice", "only the server triggers this event"),
-        ("wiped", "the room does not list this event"),
-        ("__proto__", "the room does not list this event"),
+        ("wiped", "the room does not list event `wiped`"),
+        ("__proto__", "the room does not list event `__proto__`"),
     ] {
         let answer = ann.trigger("general", event, json!({ "text": "x" })).await;
         assert_eq!(

@@ -11,7 +11,7 @@ use std::{
 use dialogue::{
     Epoch, RawMessage,
     store::{
-        Appended, Batch, Before, Created, Head, Key, LogId, Memory, NewEvent, Page, Part, Query,
+        Appended, Batch, Created, Head, Key, KeyUse, LogId, Memory, NewEvent, Page, Part, Query,
         Store, StoreError, Stored,
     },
 };
@@ -173,7 +173,7 @@ impl Store for Shaky {
         if deaf { Err(StoreError::new("told to, after all")) } else { appended }
     }
 
-    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
+    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<KeyUse>, StoreError> {
         self.enter().await?;
         self.0.memory.find(log, key).await
     }

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use dialogue::{
     Epoch, RawMessage,
     store::{
-        Appended, Batch, Before, KEY_WINDOW, Key, Memory, NewEvent, Part, Query, Store, conformance,
+        Appended, Batch, KEY_WINDOW, Key, KeyUse, Memory, NewEvent, Part, Query, Store, conformance,
     },
 };
 use serde_json::value::to_raw_value;
@@ -29,7 +29,7 @@ async fn a_key_is_remembered_for_two_minutes() {
     let key = Key { user: "ann".into(), text: "k".into(), digest: [1; 16] };
     append(&store, "room", Some(key.clone())).await;
     tokio::time::advance(KEY_WINDOW.mul_f64(0.99)).await;
-    assert!(matches!(store.find(&"room".into(), &key).await, Ok(Some(Before::Same(_)))));
+    assert!(matches!(store.find(&"room".into(), &key).await, Ok(Some(KeyUse::Same(_)))));
     tokio::time::advance(KEY_WINDOW.mul_f64(0.02)).await;
     assert!(matches!(store.find(&"room".into(), &key).await, Ok(None)));
     assert!(matches!(append(&store, "room", Some(key)).await, Appended::Now(_)));

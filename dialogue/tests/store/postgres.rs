@@ -5,7 +5,7 @@ use std::{env, thread, time::Duration};
 use dialogue::{
     Epoch,
     store::{
-        Batch, Before, Created, LogId, Owner, Postgres, PostgresOptions, Store, StoreError,
+        Batch, Created, KeyUse, LogId, Owner, Postgres, PostgresOptions, Store, StoreError,
         conformance,
     },
 };
@@ -107,7 +107,7 @@ async fn a_key_is_remembered_for_two_minutes() {
         assert_eq!(keys.execute(connection).await.unwrap().rows_affected(), 1);
     };
     age(&mut other, 110_000).await;
-    let same = Some(Before::Same(position(&first[0])));
+    let same = Some(KeyUse::Same(position(&first[0])));
     assert_eq!(store.find(&"room".into(), &key("k")).await.unwrap(), same);
     store.sweep().await.unwrap();
     let again = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, num::NonZeroUsize, time::SystemTime};
 use dialogue::{
     Epoch, Position, RawMessage,
     store::{
-        Appended, Batch, Before, Created, Head, Key, LogId, Memory, NewEvent, Owner, Page, Part,
+        Appended, Batch, Created, Head, Key, KeyUse, LogId, Memory, NewEvent, Owner, Page, Part,
         Query, Store, StoreError, Stored,
     },
 };
@@ -56,8 +56,8 @@ pub async fn append(store: &impl Store, room: &str, events: Vec<NewEvent>) -> Ve
 pub fn position(appended: &Appended) -> Position {
     match appended {
         Appended::Now(stored) => stored.position.unwrap(),
-        Appended::Before(Before::Same(position)) => *position,
-        Appended::Before(Before::Other) => panic!("the key is another event's"),
+        Appended::KeyUsed(KeyUse::Same(position)) => *position,
+        Appended::KeyUsed(KeyUse::Other) => panic!("the key is another event's"),
     }
 }
 
@@ -115,7 +115,7 @@ pub async fn goes_on(store: &impl Store, (head, events): (Head, Vec<Stored>)) {
     let (head_now, events_now) = everything(store, "room").await;
     assert_eq!((&head_now, shown(&events_now)), (&head, shown(&events)));
     let first = events[0].position.unwrap();
-    assert_eq!(store.find(&"room".into(), &key("0")).await.unwrap(), Some(Before::Same(first)));
+    assert_eq!(store.find(&"room".into(), &key("0")).await.unwrap(), Some(KeyUse::Same(first)));
     let again = keyed(event("room", "rich", 0), "0");
     let next = append(store, "room", vec![again, event("room", "rare", 20)]).await;
     let places: Vec<_> = next.iter().map(position).collect();

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use dialogue::store::{Before, Sqlite, Store, StoreError, Synchronous, conformance};
+use dialogue::store::{KeyUse, Sqlite, Store, StoreError, Synchronous, conformance};
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, query, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -185,7 +185,7 @@ async fn a_key_is_remembered_for_two_minutes() {
         assert_eq!(keys.execute(connection).await.unwrap().rows_affected(), 1);
     };
     age(&mut other, 110_000).await;
-    let same = Some(Before::Same(position(&first[0])));
+    let same = Some(KeyUse::Same(position(&first[0])));
     assert_eq!(store.find(&"room".into(), &key("k")).await.unwrap(), same);
     store.sweep().await.unwrap();
     let again = append(&store, "room", vec![keyed(event("room", "a", 0), "k")]).await;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Reader,
-    graph::{Node, Place, Step},
+    graph::{Location, Node, Step},
     tags,
 };
 
@@ -202,35 +202,37 @@ impl<'s> Document<'s> {
         match (keyword, value) {
             ("properties", Value::Object(properties)) => {
                 for name in properties.keys() {
-                    self.below(n, Place::Named(name.clone()), &within(inner, name));
+                    self.below(n, Location::Named(name.clone()), &within(inner, name));
                 }
             }
             ("patternProperties", Value::Object(patterns)) => {
                 for pattern in patterns.keys() {
-                    let place = Place::Property { except: Arc::default() };
+                    let place = Location::Property { except: Arc::default() };
                     self.below(n, place, &within(inner, pattern));
                 }
             }
             ("additionalProperties" | "unevaluatedProperties", _) => {
                 let properties = schema.get("properties").and_then(Value::as_object);
                 let except = properties.into_iter().flat_map(Map::keys).cloned().collect();
-                self.below(n, Place::Property { except: Arc::new(except) }, inner);
+                self.below(n, Location::Property { except: Arc::new(except) }, inner);
             }
             ("prefixItems" | "items", Value::Array(items)) => {
                 for i in 0..items.len() {
-                    self.below(n, Place::Item(i), &format!("{inner}/{i}"));
+                    self.below(n, Location::Item(i), &format!("{inner}/{i}"));
                 }
             }
             ("items" | "unevaluatedItems", _) => {
-                self.below(n, Place::Items { from: prefix("prefixItems") }, inner);
+                self.below(n, Location::Items { from: prefix("prefixItems") }, inner);
             }
-            ("additionalItems", _) => self.below(n, Place::Items { from: prefix("items") }, inner),
-            ("contains", _) => self.below(n, Place::Items { from: 0 }, inner),
+            ("additionalItems", _) => {
+                self.below(n, Location::Items { from: prefix("items") }, inner);
+            }
+            ("contains", _) => self.below(n, Location::Items { from: 0 }, inner),
             _ => {}
         }
     }
 
-    fn below(&mut self, n: usize, place: Place, at: &str) {
+    fn below(&mut self, n: usize, place: Location, at: &str) {
         let to = self.node(at, false);
         self.nodes[n].below.push((place, to));
     }

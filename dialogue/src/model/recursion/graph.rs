@@ -25,7 +25,7 @@ pub(crate) struct Node {
     /// What is checked of the same value.
     pub(crate) here: Vec<Step>,
     /// What is checked of values that are in it.
-    pub(crate) below: Vec<(Place, usize)>,
+    pub(crate) below: Vec<(Location, usize)>,
     /// The alternatives that are tried one after the other.
     pub(crate) tries: Vec<usize>,
 }
@@ -39,7 +39,7 @@ pub(crate) enum Step {
 
 /// Which values a schema is for.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     Named(String),
     Property { except: Arc<BTreeSet<String>> },
     Item(usize),

@@ -16,7 +16,7 @@ mod tests;
 
 use serde_json::Value;
 
-use graph::{Graph, Place, Step};
+use graph::{Graph, Location, Step};
 
 /// The most visits of one value that a recursive schema may cost.
 pub(crate) const MOST_VISITS: u64 = 64;
@@ -142,7 +142,7 @@ impl Recursion {
     }
 }
 
-impl Place {
+impl Location {
     fn takes(&self, letter: &Letter) -> bool {
         match (self, letter) {
             (Self::Named(name), Letter::Named(other)) => name == other,
@@ -159,14 +159,14 @@ fn letters(graph: &Graph) -> Vec<Letter> {
     let places = || graph.nodes.iter().flat_map(|node| &node.below).map(|(place, _)| place);
     let mut names: Vec<&String> = places()
         .filter_map(|place| match place {
-            Place::Named(name) => Some(name),
+            Location::Named(name) => Some(name),
             _ => None,
         })
         .collect();
     names.sort_unstable();
     names.dedup();
     let items = places().filter_map(|place| match place {
-        Place::Item(n) | Place::Items { from: n } => Some(n + 1),
+        Location::Item(n) | Location::Items { from: n } => Some(n + 1),
         _ => None,
     });
     let items = items.max().unwrap_or(0);

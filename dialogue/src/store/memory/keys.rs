@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::super::{Before, KEY_WINDOW, Key, weight::weight_of_key};
+use super::super::{KEY_WINDOW, Key, KeyUse, weight::weight_of_key};
 use crate::{Epoch, Position};
 
 /// The keys of a log's last two minutes.
@@ -28,10 +28,10 @@ impl Keys {
         self.bytes
     }
 
-    pub(super) fn find(&mut self, key: &Key) -> Option<Before> {
+    pub(super) fn find(&mut self, key: &Key) -> Option<KeyUse> {
         self.expire();
         let (digest, position) = self.known.get(&(key.user.clone(), key.text.clone()))?;
-        Some(if *digest == key.digest { Before::Same(*position) } else { Before::Other })
+        Some(if *digest == key.digest { KeyUse::Same(*position) } else { KeyUse::Other })
     }
 
     pub(super) fn note(&mut self, key: Key, position: Position) {

@@ -26,7 +26,7 @@ use self::{
     leaving::{Leaving, load},
 };
 use super::{
-    Appended, Archive, Batch, Before, Created, Head, Key, LogId, NewEvent, Owner, Page, Part,
+    Appended, Archive, Batch, Created, Head, Key, KeyUse, LogId, NewEvent, Owner, Page, Part,
     Query, Store, StoreError, Stored, weight::weight,
 };
 use crate::{Epoch, Position};
@@ -229,7 +229,7 @@ impl Store for Memory {
         Ok(appended)
     }
 
-    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
+    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<KeyUse>, StoreError> {
         Ok(self.shared.log_mut(log).and_then(|mut log| {
             let before = log.bytes();
             let found = log.keys.find(key);
@@ -338,7 +338,7 @@ impl Shared {
     fn append(self: &Arc<Self>, room: &Arc<str>, log: &mut Log, event: NewEvent) -> Appended {
         let NewEvent { mut message, keep, key } = event;
         if let Some(before) = key.as_ref().and_then(|key| log.keys.find(key)) {
-            return Appended::Before(before);
+            return Appended::KeyUsed(before);
         }
         log.seq += 1;
         let kept = log.names.entry(message.event.clone()).or_default();

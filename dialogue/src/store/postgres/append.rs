@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, query, query_as};
 
 use super::{
     super::{
-        Appended, Batch, Before, KEY_WINDOW, Key, LogId, NewEvent,
+        Appended, Batch, KEY_WINDOW, Key, KeyUse, LogId, NewEvent,
         sql::{self, Failure, Result, millis, owned, position, signed},
     },
     columns::Columns,
@@ -259,8 +259,8 @@ fn appended(events: Vec<NewEvent>, new: Vec<Position>, mut known: Keys) -> Vec<A
         let before = key.as_ref().and_then(|key| known.get(&name(key)));
         if let (Some((digest, position)), Some(key)) = (before, &key) {
             let same = *digest == key.digest;
-            let before = if same { Before::Same(*position) } else { Before::Other };
-            appended.push(Appended::Before(before));
+            let before = if same { KeyUse::Same(*position) } else { KeyUse::Other };
+            appended.push(Appended::KeyUsed(before));
             continue;
         }
         message.position = new.next();

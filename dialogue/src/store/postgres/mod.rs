@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
 
 use self::{append::append, connections::Connections};
 use super::{
-    Appended, Batch, Before, Created, Head, Key, LogId, Page, Query, Store, StoreError,
+    Appended, Batch, Created, Head, Key, KeyUse, LogId, Page, Query, Store, StoreError,
     sql::{self, Failure, Retention, Sweeper},
 };
 use crate::Epoch;
@@ -211,7 +211,7 @@ impl Store for Postgres {
         Ok(appended)
     }
 
-    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
+    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<KeyUse>, StoreError> {
         self.connections.find(log, key).await.map_err(StoreError::new)
     }
 

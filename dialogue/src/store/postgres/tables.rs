@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection, query, query_as, query_scalar};
 
 use super::{
     super::{
-        Before, Created, EMPTY_LOG_TIME, Head, KEY_WINDOW, Key, LogId,
+        Created, EMPTY_LOG_TIME, Head, KEY_WINDOW, Key, KeyUse, LogId,
         sql::{
             self, EventRow, Failure, From, LEASE, ORPHANS_AT_ONCE, Place, Places, Result, Tables,
             millis, owned, signed,
@@ -304,7 +304,7 @@ impl Connections {
         &self,
         LogId { room, owner }: &LogId,
         key: &Key,
-    ) -> Result<Option<Before>> {
+    ) -> Result<Option<KeyUse>> {
         let mut lease = self.lease().await?;
         let found = query_as(FIND)
             .bind(&**room)

@@ -25,7 +25,7 @@ pub(super) use self::{
     read::{From, read},
     retention::{Retention, Sweeper},
 };
-use super::{Batch, Before, Created, Head, Key, LogId, Owner, StoreError, Stored};
+use super::{Batch, Created, Head, Key, KeyUse, LogId, Owner, StoreError, Stored};
 use crate::{Epoch, Position, RawMessage, model::envelope::NotAnEpoch};
 
 /// How many events are read by one statement at most; those of Postgres say it themselves.
@@ -257,10 +257,10 @@ pub(super) fn head(rows: Vec<HeadRow>) -> Result<Option<Head>> {
     Ok(Some(Head { epoch, seq, last: rows.into_iter().filter_map(last).collect() }))
 }
 
-pub(super) fn before(key: &Key, row: KeyRow) -> Result<Before> {
+pub(super) fn before(key: &Key, row: KeyRow) -> Result<KeyUse> {
     let (digest, epoch, seq, prev) = row;
     let same = digest == key.digest;
-    Ok(if same { Before::Same(position(epoch.parse()?, seq, prev)) } else { Before::Other })
+    Ok(if same { KeyUse::Same(position(epoch.parse()?, seq, prev)) } else { KeyUse::Other })
 }
 
 /// How much of an event counts where bytes are counted.

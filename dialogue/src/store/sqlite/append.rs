@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, SqliteConnection, query, query_as, query_scalar};
 
 use super::{
     super::{
-        Appended, Batch, Before, Created, Key, LogId, Stored,
+        Appended, Batch, Created, Key, KeyUse, LogId, Stored,
         sql::{self, LEASE, ORPHANS_AT_ONCE, Places, Result, millis, owned, position, signed},
     },
     clock::Clock,
@@ -138,7 +138,7 @@ impl<'a> Transaction<'a> {
                 && let Some(before) =
                     note(self.connection, self.clock, &log, room, &key, position).await?
             {
-                appended.push(Appended::Before(before));
+                appended.push(Appended::KeyUsed(before));
                 continue;
             }
             room.advance(&message.event);
@@ -313,7 +313,7 @@ async fn note(
     room: &Room,
     key: &Key,
     at: Position,
-) -> Result<Option<Before>> {
+) -> Result<Option<KeyUse>> {
     let noted = query_scalar::<_, i64>(NOTE)
         .bind(room.key)
         .bind(&*key.user)

@@ -25,7 +25,7 @@ use sqlx::{
 
 use self::{clock::Clock, opening::Opener, state::State, tables::File, writer::Writer};
 use super::{
-    Appended, Batch, Before, Created, Head, Key, LogId, Page, Query, Store, StoreError,
+    Appended, Batch, Created, Head, Key, KeyUse, LogId, Page, Query, Store, StoreError,
     sql::{self, Failure, Retention, Sweeper},
 };
 use crate::Epoch;
@@ -210,7 +210,7 @@ impl Store for Sqlite {
         self.file.writer.append(batch).await.map_err(Failure::of_append)
     }
 
-    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<Before>, StoreError> {
+    async fn find(&self, log: &LogId, key: &Key) -> Result<Option<KeyUse>, StoreError> {
         self.file.find(log, key).await.map_err(StoreError::new)
     }
 

@@ -6,7 +6,7 @@ use sqlx::{query_as, query_scalar};
 
 use super::{
     super::{
-        Before, Head, Key, LogId,
+        Head, Key, KeyUse, LogId,
         sql::{self, EventRow, From, Place, Places, Result, STEP, Tables, owned, signed},
     },
     append::FIND,
@@ -122,7 +122,7 @@ impl File {
         &self,
         LogId { room, owner }: &LogId,
         key: &Key,
-    ) -> Result<Option<Before>> {
+    ) -> Result<Option<KeyUse>> {
         let found = query_as(FIND)
             .bind(&**room)
             .bind(&*key.user)

@@ -6,7 +6,7 @@ use serde_json::value::to_raw_value;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, query};
 
 use super::{
-    super::{Appended, Batch, Before, Key, LogId, NewEvent, Owner, Part, Query, Store, sql},
+    super::{Appended, Batch, Key, KeyUse, LogId, NewEvent, Owner, Part, Query, Store, sql},
     Sqlite, append, clock, known, opening, tables,
 };
 use crate::{Epoch, RawMessage};
@@ -130,7 +130,7 @@ async fn key_is_remembered_although_the_system_time_steps() {
         step(millis);
         store.sweep().await.unwrap();
         let again = append_keyed(&store, &key).await;
-        assert!(matches!(again, Appended::Before(Before::Same(_))), "{millis}: {again:?}");
+        assert!(matches!(again, Appended::KeyUsed(KeyUse::Same(_))), "{millis}: {again:?}");
     }
 }
 
@@ -143,7 +143,7 @@ async fn key_from_before_a_step_back_is_remembered_for_two_minutes_after_a_resta
     store.close().await;
     step(-180_000);
     let store = Sqlite::open(&path).await.unwrap();
-    assert!(matches!(append_keyed(&store, "k").await, Appended::Before(Before::Same(_))));
+    assert!(matches!(append_keyed(&store, "k").await, Appended::KeyUsed(KeyUse::Same(_))));
     // Two minutes later, as the file sees it.
     let mut other =
         SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();

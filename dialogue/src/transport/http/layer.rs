@@ -16,10 +16,10 @@ use axum::{
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service, service_fn};
 
-use super::connections::Serving;
+use super::tcp_connections::Serving;
 use crate::{
     App, Dialogue, Error,
-    connection::{crowd::Transport, refusals::Limit},
+    connection::{refusals::Limit, transports::Transport},
     transport::socketio::{
         endpoint::{self, Asked},
         gateway::{EndpointService, Gateway},

@@ -35,8 +35,8 @@ use tokio::{
 use tower::{Service, ServiceExt};
 
 use super::{
-    connections::{Connection, Connections},
     reserve::{self, Reserve},
+    tcp_connections::{TcpConnection, TcpConnections},
 };
 use crate::{Limits, app::stopping::Stop, limits, web::origin::Proxies};
 
@@ -116,7 +116,7 @@ pub(crate) async fn serve<S>(
     service: S,
     limits: &Limits,
     proxies: &Proxies,
-    connections: &Connections,
+    connections: &TcpConnections,
     stop: &Stop,
 ) where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send>
@@ -241,7 +241,7 @@ pub(crate) async fn told_to_end() {
 async fn accept(
     tcp: &TcpListener,
     reserve: &mut Reserve,
-    connections: &Connections,
+    connections: &TcpConnections,
 ) -> (TcpStream, SocketAddr) {
     loop {
         match tcp.accept().await {
@@ -267,10 +267,10 @@ fn is_connections(error: &io::Error) -> bool {
 /// Counts one more connection. A trusted proxy has as many as it brings: its clients are counted when they
 /// connect.
 fn hold(
-    connections: &Connections,
+    connections: &TcpConnections,
     proxies: &Proxies,
     address: SocketAddr,
-) -> Option<Arc<Connection>> {
+) -> Option<Arc<TcpConnection>> {
     let trusted = proxies.trust(address.ip().to_canonical());
     connections.enter((!trusted).then(|| address.ip()))
 }
@@ -292,7 +292,7 @@ struct Held {
     write_time: Duration,
     /// The deadline of a blocked write.
     stalled: Option<Pin<Box<Sleep>>>,
-    connection: Arc<Connection>,
+    connection: Arc<TcpConnection>,
 }
 
 impl Held {

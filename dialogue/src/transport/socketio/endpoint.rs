@@ -18,8 +18,8 @@ use tungstenite::handshake::derive_accept_key;
 use super::{gateway::EndpointService, websocket::WebSocket};
 use crate::{
     Limits,
-    connection::crowd::{Transport, Transports},
-    transport::http::{connections::Serving, listener::IsWebSocket},
+    connection::transports::{Transport, Transports},
+    transport::http::{listener::IsWebSocket, tcp_connections::Serving},
     web::head,
 };
 

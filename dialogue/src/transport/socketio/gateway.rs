@@ -34,14 +34,15 @@ use crate::transport::session;
 use crate::{
     App, ClientId, Dialogue, DisconnectReason, Handshake, JoinError, Limits,
     app::{
-        dialogue::{Transport, WeakDialogue},
+        dialogue::{TransportServer, WeakDialogue},
         identity::Proven,
     },
     connection::{
-        Connection, Wire, crowd,
+        Connection, Wire,
         inbox::{Inbox, Untaken},
         packet::Packet,
         raw_request::RawRequest,
+        transports::Transport,
     },
     protocol::{Ack, Connected, ErrorCode, Failure, event},
     service::authenticate,
@@ -138,7 +139,7 @@ impl Gateway {
     }
 }
 
-impl Transport for Gateway {
+impl TransportServer for Gateway {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.io.close())
     }
@@ -151,7 +152,7 @@ struct Admitted<A: App> {
     id: ClientId,
     inbox: Arc<Inbox>,
     seat: Seat,
-    transport: crowd::Transport,
+    transport: Transport,
     session: u64,
 }
 
@@ -180,7 +181,7 @@ async fn admit<A: App>(
     let seat = Seat::take(&seats, socket.id)
         .ok_or_else(|| refused("the last session on this transport has not ended yet"))?;
     // The layer opens every transport.
-    let transport = socket.req_parts().extensions.get::<crowd::Transport>().cloned();
+    let transport = socket.req_parts().extensions.get::<Transport>().cloned();
     let transport = transport.ok_or_else(|| refused("the transport is not known"))?;
     transport.check_connect().map_err(|limited| Refused(limited.into()))?;
     let session = transport.outgoing().begin();
@@ -202,7 +203,7 @@ async fn admit<A: App>(
 }
 
 /// Puts every message into the inbox, in the order of the wire.
-fn receive(socket: &SocketRef, inbox: &Arc<Inbox>, transport: &crowd::Transport, session: u64) {
+fn receive(socket: &SocketRef, inbox: &Arc<Inbox>, transport: &Transport, session: u64) {
     let (inbox, transport) = (inbox.clone(), transport.clone());
     let (closed, outgoing) = (inbox.clone(), transport.outgoing().clone());
     socket.on_fallback(Receiver { inbox, transport, session });
@@ -309,7 +310,7 @@ impl FromConnectParts<LocalAdapter> for Owned {
 /// Takes in messages as they come, without a task for each.
 struct Receiver {
     inbox: Arc<Inbox>,
-    transport: crowd::Transport,
+    transport: Transport,
     session: u64,
 }
 

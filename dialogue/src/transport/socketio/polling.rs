@@ -14,9 +14,9 @@ use futures_util::StreamExt;
 
 use super::frames::Packets;
 use crate::connection::{
-    crowd::Transport,
     outgoing::{MAX_BEFORE_SESSION, Outgoing, is_greeting},
     packet::{Counted, Packet},
+    transports::Transport,
 };
 
 /// Separates packets in the body of a poll or upload.

@@ -666,7 +666,7 @@ mod tests {
     use crate::{
         Limits,
         connection::{
-            budget::Budget, packet::Packet, rate_limiter::Meter, text_frames::text_header,
+            budget::Budget, packet::Packet, rate_limiter::ByteRate, text_frames::text_header,
         },
     };
 
@@ -698,7 +698,7 @@ mod tests {
     }
 
     fn unlimited() -> Arc<Intake> {
-        Arc::new(Intake::new(Vec::new(), Arc::new(Meter::new(None))))
+        Arc::new(Intake::new(Vec::new(), Arc::new(ByteRate::new(None))))
     }
 
     fn packet(length: usize) -> Packet {
@@ -900,7 +900,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn connection_that_ends_after_another_of_its_address_waits_for_its_turn() {
-        let ends = Arc::new(Meter::new(Some(crate::Rate::per_second(10).burst(1))));
+        let ends = Arc::new(ByteRate::new(Some(crate::Rate::per_second(10).burst(1))));
         let mut sockets = Vec::new();
         for _ in 0..2 {
             let (mut socket, _, _, client) = open(1_000);

@@ -28,9 +28,11 @@ use tokio::sync::Notify;
 use crate::{
     Limits, Rate,
     connection::{
-        crowd::{ADDRESSES_PER_NETWORK, Crowd, Place, SessionPlace, Transport, host, network},
-        rate_limiter::Meter,
+        connection_counts::{ConnectionCounts, ConnectionSlot},
+        network_prefix::{ADDRESSES_PER_NETWORK, host, network},
+        rate_limiter::ByteRate,
         refusals::{Limit, Refusals, Source},
+        transports::{RequestSlot, Transport},
     },
 };
 
@@ -39,14 +41,14 @@ use crate::{
 const WAITING_PER_SESSION: usize = 2;
 
 /// Counts TCP connections.
-pub(crate) struct Connections {
-    total: Crowd,
+pub(crate) struct TcpConnections {
+    total: ConnectionCounts,
     shared: Arc<Shared>,
 }
 
 struct Shared {
     /// Connections that serve requests of no session.
-    requests: Crowd,
+    requests: ConnectionCounts,
     waiting: Waiting,
     refusals: Arc<Refusals>,
 }
@@ -65,7 +67,7 @@ struct Waiting {
 struct Queue {
     waiting: BTreeMap<u64, Arc<Notify>>,
     /// New connections, as long as some wait.
-    begins: Meter,
+    begins: ByteRate,
 }
 
 /// How often the server begins to serve a connection of one address. Thousands that come together would hold up
@@ -104,7 +106,7 @@ impl Waiting {
         let times = if level.1 == 48 { ADDRESSES_PER_NETWORK } else { 1 };
         self.queues.entry(level).or_insert_with(|| Queue {
             waiting: BTreeMap::new(),
-            begins: Meter::with_debt(self.paced.then(|| begins().times(times)), MAX_DELAY),
+            begins: ByteRate::with_debt(self.paced.then(|| begins().times(times)), MAX_DELAY),
         })
     }
 
@@ -135,7 +137,7 @@ impl Waiting {
     }
 }
 
-impl Connections {
+impl TcpConnections {
     pub(crate) fn new(limits: &Limits, refusals: Arc<Refusals>) -> Self {
         let per_address = limits.connections_per_address;
         let waiting = Waiting {
@@ -145,20 +147,20 @@ impl Connections {
             queues: DashMap::new(),
             paced: limits.incoming_per_address.is_some(),
         };
-        let requests = Crowd::new(per_address, usize::MAX);
+        let requests = ConnectionCounts::new(per_address, usize::MAX);
         Self {
-            total: Crowd::new(usize::MAX, limits.connections),
+            total: ConnectionCounts::new(usize::MAX, limits.connections),
             shared: Arc::new(Shared { requests, waiting, refusals }),
         }
     }
 
     /// Counts a new connection, or returns `None` at the limit of all. A connection without an address is a
     /// trusted proxy's: its clients are counted when they connect.
-    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<Arc<Connection>> {
+    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<Arc<TcpConnection>> {
         let place = self.total.enter(None).inspect_err(|limit| {
             self.shared.refusals.note(*limit, Source { address, forwarded: false });
         });
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(TcpConnection {
             _place: place.ok()?,
             address,
             shared: self.shared.clone(),
@@ -179,8 +181,8 @@ impl Connections {
 }
 
 /// An open TCP connection, counted until it is dropped.
-pub(crate) struct Connection {
-    _place: Place,
+pub(crate) struct TcpConnection {
+    _place: ConnectionSlot,
     address: Option<IpAddr>,
     shared: Arc<Shared>,
     /// Its id among those that wait, while it does.
@@ -188,14 +190,14 @@ pub(crate) struct Connection {
     /// Whether it has served a request, but perhaps not written all of the answer.
     answered: AtomicBool,
     /// The place of that request.
-    unwritten: Mutex<Option<ServingPlace>>,
+    unwritten: Mutex<Option<ServingSlot>>,
     /// Notified when it waits and others need its place.
     close: Arc<Notify>,
     /// The request that made another protocol of it.
     upgraded: OnceLock<Arc<Serving>>,
 }
 
-impl Connection {
+impl TcpConnection {
     fn wait(&self) {
         let Some(address) = self.address else { return };
         let waiting = &self.shared.waiting;
@@ -219,18 +221,18 @@ impl Connection {
     }
 
     /// The place of a request of a session (`transport`), or of none.
-    fn place(&self, transport: Option<&Transport>, poll: bool) -> Result<ServingPlace, Limit> {
-        let take = |transport: &Transport| transport.take_place(poll);
+    fn place(&self, transport: Option<&Transport>, poll: bool) -> Result<ServingSlot, Limit> {
+        let take = |transport: &Transport| transport.take_slot(poll);
         let of_session = transport.map(take).transpose()?.flatten();
         match (of_session, self.address) {
-            (Some(place), _) => Ok(ServingPlace::Session(place)),
-            (None, None) => Ok(ServingPlace::Proxy),
-            (None, address) => self.shared.requests.enter(address).map(ServingPlace::Address),
+            (Some(place), _) => Ok(ServingSlot::Session(place)),
+            (None, None) => Ok(ServingSlot::Proxy),
+            (None, address) => self.shared.requests.enter(address).map(ServingSlot::Address),
         }
     }
 
     /// The answer is complete, and perhaps not written. Until it is, the connection keeps the place.
-    fn answered(&self, place: Option<ServingPlace>) {
+    fn answered(&self, place: Option<ServingSlot>) {
         *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = place;
         self.answered.store(true, Ordering::Relaxed);
     }
@@ -279,7 +281,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for TcpConnection {
     fn drop(&mut self) {
         self.stop_waiting();
     }
@@ -287,17 +289,17 @@ impl Drop for Connection {
 
 /// The connection that a request came by.
 #[derive(Clone)]
-pub(crate) struct Carrier(Weak<Connection>);
+pub(crate) struct Carrier(Weak<TcpConnection>);
 
 /// A connection while it serves a request.
 pub(crate) struct Serving {
-    connection: Weak<Connection>,
-    place: Mutex<Option<ServingPlace>>,
+    connection: Weak<TcpConnection>,
+    place: Mutex<Option<ServingSlot>>,
 }
 
-enum ServingPlace {
-    Session(SessionPlace),
-    Address(#[expect(dead_code, reason = "held")] Place),
+enum ServingSlot {
+    Session(RequestSlot),
+    Address(#[expect(dead_code, reason = "held")] ConnectionSlot),
     Proxy,
 }
 
@@ -322,19 +324,19 @@ impl Serving {
 
     /// The request opened a session, which the connection counts towards from here on.
     pub(crate) fn opened(&self, transport: &Transport) {
-        if let Some(place) = transport.take_first_place() {
-            *self.place() = Some(ServingPlace::Session(place));
+        if let Some(place) = transport.take_first_slot() {
+            *self.place() = Some(ServingSlot::Session(place));
         }
     }
 
     /// The session goes on by this connection, which is its WebSocket.
     pub(crate) fn upgraded(&self) {
-        if let Some(ServingPlace::Session(place)) = &mut *self.place() {
+        if let Some(ServingSlot::Session(place)) = &mut *self.place() {
             place.upgraded();
         }
     }
 
-    fn place(&self) -> MutexGuard<'_, Option<ServingPlace>> {
+    fn place(&self) -> MutexGuard<'_, Option<ServingSlot>> {
         // No code that can panic runs under the lock.
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -390,7 +392,7 @@ mod tests {
     use super::*;
 
     fn delays(limits: &Limits) -> Vec<Option<Duration>> {
-        let connections = Connections::new(limits, Arc::default());
+        let connections = TcpConnections::new(limits, Arc::default());
         let address = "192.0.2.1".parse().ok();
         let entered: Vec<_> = (0..2_000).filter_map(|_| connections.enter(address)).collect();
         let other = connections.enter("192.0.2.2".parse().ok()).unwrap();

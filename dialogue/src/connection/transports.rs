@@ -1,4 +1,4 @@
-//! Limits per client address: connections, bytes and rates. Also the registry of transports.
+//! Transports: the registry, and what one transport has.
 
 use std::{
     net::IpAddr,
@@ -12,218 +12,42 @@ use std::{
 use dashmap::DashMap;
 
 use super::{
+    address::Address,
     budget::{Account, Budget, Holding},
-    counter::Tally,
+    connection_counts::{ConnectionCounts, ConnectionSlot},
     intake::Intake,
+    network_prefix::{ADDRESSES_PER_NETWORK, host, network},
     outgoing::Outgoing,
-    rate_limiter::{Meter, Pace},
+    rate_limiter::{ByteRate, RateLimit, RateLimited},
     refusals::{Limit, Refusals, Source},
 };
-use crate::{Limits, Rate, RateLimited};
+use crate::{Limits, Rate};
 
-/// An IPv6 /48 has the limits of this many addresses, because one customer of a provider may own all of its
-/// 65,536 /64 networks.
-pub(crate) const ADDRESSES_PER_NETWORK: u32 = 4;
 /// Number of requests of one session that are served at once by connections of its own: a poll, an upload,
 /// and an upgrade. Further ones count towards their address.
 const REQUESTS_PER_SESSION: usize = 3;
 /// Memory that a connection takes while it serves an upload: hyper's buffers and what the server keeps beside
 /// them. A poll is not charged, so that a client can always read what waits for it.
 const REQUEST_BYTES: usize = 40_000;
-/// For how long the clients of an address are read more slowly after one has sent too much: up to this part
-/// of the time that the others have to answer heartbeats, and at most [`MOST_SHARED_DEBT`].
-const MAX_SHARED_DEBT: u32 = 10;
-const MOST_SHARED_DEBT: Duration = Duration::from_secs(2);
 /// Minimum time that the server keeps the state of an address after its last connection opened.
 const MIN_ADDRESS_LIFETIME: Duration = Duration::from_mins(1);
 /// Number of addresses from which on the server removes idle ones.
 const SWEEP_THRESHOLD: usize = 1_024;
-
-/// Counts connections in total and per address. IPv6 addresses are counted per /64, because one host can
-/// use any address in it, and per /48, with [`ADDRESSES_PER_NETWORK`] times the limit.
-#[derive(Clone)]
-pub(crate) struct Crowd {
-    present: Arc<Present>,
-    most: usize,
-    total: usize,
-}
-
-#[derive(Default)]
-struct Present {
-    addresses: Tally<IpAddr>,
-    networks: Tally<IpAddr>,
-    total: AtomicUsize,
-}
-
-impl Crowd {
-    /// Allows up to `most` connections per address and `total` connections.
-    pub(crate) fn new(most: usize, total: usize) -> Self {
-        Self { present: Arc::default(), most, total }
-    }
-
-    /// Counts one more connection. Fails with the limit that is reached.
-    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Result<Place, Limit> {
-        let Present { addresses, networks, total } = &*self.present;
-        let count = |n: usize| n.checked_add(1).filter(|n| *n <= self.total);
-        total
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count)
-            .map_err(|_| Limit::Connections)?;
-        let mut place = Place { present: self.present.clone(), address: None, network: None };
-        if let Some(address) = address {
-            let (address, network) = (host(address), network(address));
-            if !addresses.add(address, self.most) {
-                return Err(Limit::ConnectionsPerAddress);
-            }
-            place.address = Some(address);
-            if let Some(network) = network {
-                if !networks.add(network, self.most.saturating_mul(ADDRESSES_PER_NETWORK as usize))
-                {
-                    return Err(Limit::ConnectionsPerAddress);
-                }
-                place.network = Some(network);
-            }
-        }
-        Ok(place)
-    }
-
-    /// How many addresses have connections.
-    pub(crate) fn len(&self) -> usize {
-        self.present.addresses.keys()
-    }
-}
-
-/// The first `bits` bits of an IPv6 address. IPv4 addresses stay as they are.
-fn prefix(address: IpAddr, bits: u32) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6((u128::from(address) & (u128::MAX << (128 - bits))).into())
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-/// How often the server sees connections of one address end. Thousands that end together would hold up everybody
-/// else.
-fn ends() -> Rate {
-    Rate::per_second(500).burst(32)
-}
-
-/// The unit of limits per address: an IPv4 address or an IPv6 /64.
-pub(crate) fn host(address: IpAddr) -> IpAddr {
-    prefix(address, 64)
-}
-
-/// The /48 of an IPv6 address.
-pub(crate) fn network(address: IpAddr) -> Option<IpAddr> {
-    address.to_canonical().is_ipv6().then(|| prefix(address, 48))
-}
-
-/// Counts one connection until it is dropped.
-pub(crate) struct Place {
-    present: Arc<Present>,
-    address: Option<IpAddr>,
-    network: Option<IpAddr>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.present.total.fetch_sub(1, Ordering::Relaxed);
-        if let Some(address) = self.address {
-            self.present.addresses.remove(address);
-        }
-        if let Some(network) = self.network {
-            self.present.networks.remove(network);
-        }
-    }
-}
-
-/// Byte budget and rate limits of one address or one IPv6 /48.
-pub(crate) struct Address {
-    budget: Arc<Budget>,
-    /// The part of the budget that memberships may take.
-    kept: Arc<Budget>,
-    /// The third of it that requests of sessions may take, besides one poll of each.
-    requests: Arc<Budget>,
-    connects: Pace,
-    triggers: Pace,
-    creations: Pace,
-    answers: Meter,
-    /// What its clients send.
-    incoming: Arc<Meter>,
-    /// Ends of its connections.
-    ends: Arc<Meter>,
-    network: Option<Arc<Address>>,
-    /// When a transport was last opened.
-    last: Mutex<Instant>,
-}
-
-impl Address {
-    /// `times` multiplies the limits: 1 for an address, [`ADDRESSES_PER_NETWORK`] for a /48.
-    fn new(limits: &Limits, times: u32, network: Option<Arc<Self>>) -> Self {
-        let parent = network.as_ref().map(|network| network.budget.clone());
-        let rate = |rate: Option<Rate>| Pace::new(rate.map(|rate| rate.times(times)));
-        let bytes = limits.address_bytes.saturating_mul(times as usize);
-        let budget = Budget::new(bytes, parent);
-        let most_debt = (limits.heartbeat_timeout / MAX_SHARED_DEBT).min(MOST_SHARED_DEBT);
-        Self {
-            // What members send and receive has the other half.
-            kept: Budget::new(bytes / 2, Some(budget.clone())),
-            requests: Budget::new(bytes / 3, Some(budget.clone())),
-            budget,
-            connects: rate(limits.connects_per_address),
-            triggers: rate(limits.triggers_per_address),
-            creations: rate(limits.creations_per_address),
-            answers: Meter::new(limits.answers_per_address.map(|rate| rate.times(times))),
-            incoming: Arc::new(Meter::with_debt(
-                limits.incoming_per_address.map(|rate| rate.times(times)),
-                most_debt,
-            )),
-            ends: Arc::new(Meter::with_debt(
-                limits.incoming_per_address.map(|_| ends()),
-                most_debt,
-            )),
-            network,
-            last: Mutex::new(Instant::now()),
-        }
-    }
-
-    /// The address and its /48.
-    fn levels(&self) -> impl Iterator<Item = &Self> {
-        std::iter::once(self).chain(self.network.as_deref())
-    }
-
-    fn check(&self, pace: impl Fn(&Self) -> &Pace) -> Result<(), RateLimited> {
-        self.levels().try_for_each(|level| pace(level).check())
-    }
-
-    fn check_answers(&self) -> Result<(), RateLimited> {
-        self.levels().try_for_each(|level| level.answers.check())
-    }
-
-    fn pay(&self, bytes: usize) {
-        self.levels().for_each(|level| level.answers.pay(bytes));
-    }
-
-    fn last(&self) -> Instant {
-        // No code that can panic runs under the lock.
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Transports by session id.
 type Names = DashMap<Arc<str>, Weak<Opened>>;
 
 /// The registry of transports, and the state of their addresses.
 pub(crate) struct Transports {
-    crowd: Crowd,
+    counts: ConnectionCounts,
     /// By network and prefix length: 48 or 64.
     known: DashMap<(IpAddr, u32), Arc<Address>>,
     /// Number of addresses from which on [`Transports::sweep`] runs.
     sweep_at: AtomicUsize,
     /// Transports that polls find by session id.
     polling: Arc<Names>,
-    connects: Arc<Pace>,
-    triggers: Arc<Pace>,
+    connects: Arc<RateLimit>,
+    triggers: Arc<RateLimit>,
     process: Arc<Budget>,
     /// Shared by transports without a known address. It has no limits; the process's budget applies.
     unknown: Arc<Address>,
@@ -238,12 +62,12 @@ impl Transports {
         (unbounded.triggers_per_address, unbounded.answers_per_address) = (None, None);
         (unbounded.incoming_per_address, unbounded.creations_per_address) = (None, None);
         Self {
-            crowd: Crowd::new(limits.connections_per_address, limits.connections),
+            counts: ConnectionCounts::new(limits.connections_per_address, limits.connections),
             known: DashMap::new(),
             sweep_at: AtomicUsize::new(SWEEP_THRESHOLD),
             polling: Arc::default(),
-            connects: Arc::new(Pace::new(limits.connects_in_all)),
-            triggers: Arc::new(Pace::new(limits.triggers_in_all)),
+            connects: Arc::new(RateLimit::new(limits.connects_in_all)),
+            triggers: Arc::new(RateLimit::new(limits.triggers_in_all)),
             process: Budget::new(limits.total_bytes, None),
             unknown: Arc::new(Address::new(&unbounded, 1, None)),
             limits: limits.clone(),
@@ -254,22 +78,22 @@ impl Transports {
     /// Opens a transport. Fails with the limit that is reached. `size` is the size of its request's head in
     /// bytes. The server keeps the head as long as the transport.
     pub(crate) fn open(&self, source: Source, size: usize) -> Result<Transport, Limit> {
-        let place = self.crowd.enter(source.address)?;
+        let slot = self.counts.enter(source.address)?;
         let address =
             source.address.map_or_else(|| self.unknown.clone(), |address| self.address(address));
         let outgoing = Outgoing::new(&self.limits, address.budget.clone(), self.process.clone());
         let account =
             Account::open(Holding::new(address.kept.clone()), size).ok_or(Limit::AddressBytes)?;
-        let own = Meter::new(self.limits.incoming);
+        let own = ByteRate::new(self.limits.incoming);
         let shared = address.levels().map(|level| level.incoming.clone());
         let meters = std::iter::once(Arc::new(own)).chain(shared).collect();
         let intake = Intake::new(meters, address.ends.clone());
         Ok(Transport(Arc::new(Opened {
-            _place: place,
+            _slot: slot,
             account,
             intake: Arc::new(intake),
             address,
-            connects: Pace::new(self.limits.connects),
+            connects: RateLimit::new(self.limits.connects),
             connects_in_all: self.connects.clone(),
             triggers_in_all: self.triggers.clone(),
             outgoing: Arc::new(outgoing),
@@ -342,7 +166,7 @@ impl Transports {
 
     /// How many addresses have transports.
     pub(crate) fn addresses(&self) -> usize {
-        self.crowd.len()
+        self.counts.len()
     }
 }
 
@@ -352,13 +176,13 @@ impl Transports {
 pub(crate) struct Transport(Arc<Opened>);
 
 struct Opened {
-    _place: Place,
+    _slot: ConnectionSlot,
     account: Arc<Account>,
     intake: Arc<Intake>,
     address: Arc<Address>,
-    connects: Pace,
-    connects_in_all: Arc<Pace>,
-    triggers_in_all: Arc<Pace>,
+    connects: RateLimit,
+    connects_in_all: Arc<RateLimit>,
+    triggers_in_all: Arc<RateLimit>,
     outgoing: Arc<Outgoing>,
     process: Arc<Budget>,
     /// Bytes that polls uploaded before the session began.
@@ -371,7 +195,7 @@ struct Opened {
 }
 
 /// Counts one request of a session until it is dropped.
-pub(crate) struct SessionPlace {
+pub(crate) struct RequestSlot {
     served: Arc<Served>,
     cost: Cost,
 }
@@ -391,14 +215,14 @@ enum Cost {
     Memory(#[expect(dead_code, reason = "held")] Holding),
 }
 
-impl SessionPlace {
+impl RequestSlot {
     /// The connection is the session's WebSocket from here on, whose memory is not counted.
     pub(crate) fn upgraded(&mut self) {
         self.cost = Cost::Nothing;
     }
 }
 
-impl Drop for SessionPlace {
+impl Drop for RequestSlot {
     fn drop(&mut self) {
         if matches!(self.cost, Cost::Poll) {
             self.served.poll.store(false, Ordering::Relaxed);
@@ -409,31 +233,31 @@ impl Drop for SessionPlace {
 
 impl Transport {
     /// Counts the request that opens the session.
-    pub(crate) fn take_first_place(&self) -> Option<SessionPlace> {
+    pub(crate) fn take_first_slot(&self) -> Option<RequestSlot> {
         self.count()
     }
 
     /// Counts one more request of the session, or returns `None` if it has enough. Fails if the memory of its
     /// address is used up, unless it is the only `poll`.
-    pub(crate) fn take_place(&self, poll: bool) -> Result<Option<SessionPlace>, Limit> {
-        let Some(mut place) = self.count() else { return Ok(None) };
-        if poll && !place.served.poll.swap(true, Ordering::Relaxed) {
-            place.cost = Cost::Poll;
-            return Ok(Some(place));
+    pub(crate) fn take_slot(&self, poll: bool) -> Result<Option<RequestSlot>, Limit> {
+        let Some(mut slot) = self.count() else { return Ok(None) };
+        if poll && !slot.served.poll.swap(true, Ordering::Relaxed) {
+            slot.cost = Cost::Poll;
+            return Ok(Some(slot));
         }
         let mut memory = Holding::new(self.0.address.requests.clone());
         if !memory.set_whole(REQUEST_BYTES) {
             return Err(Limit::AddressBytes);
         }
-        place.cost = Cost::Memory(memory);
-        Ok(Some(place))
+        slot.cost = Cost::Memory(memory);
+        Ok(Some(slot))
     }
 
-    fn count(&self) -> Option<SessionPlace> {
+    fn count(&self) -> Option<RequestSlot> {
         let served = self.0.served.clone();
         let count = |n: usize| (n < REQUESTS_PER_SESSION).then_some(n + 1);
         served.number.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).ok()?;
-        Some(SessionPlace { served, cost: Cost::Nothing })
+        Some(RequestSlot { served, cost: Cost::Nothing })
     }
 
     /// Counts a refusal, and warns of it.
@@ -520,51 +344,8 @@ impl Drop for Opened {
 mod tests {
     use super::*;
 
-    #[allow(clippy::unnecessary_wraps, reason = "an address that is known")]
-    fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
-    }
-
     fn from(address: &str) -> Source {
-        Source { address: ip(address), forwarded: false }
-    }
-
-    #[test]
-    fn connection_over_the_limit_of_its_address_is_rejected_until_another_closes() {
-        let crowd = Crowd::new(2, 100);
-        let v4 = ip("192.0.2.1");
-        let (first, _second) = (crowd.enter(v4).unwrap(), crowd.enter(v4).unwrap());
-        assert_eq!(crowd.enter(v4).err(), Some(Limit::ConnectionsPerAddress));
-        assert!(crowd.enter(ip("::ffff:192.0.2.1")).is_err());
-        assert!(crowd.enter(ip("192.0.2.2")).is_ok());
-        drop(first);
-        assert!(crowd.enter(v4).is_ok());
-        let _v6 = ["2001:db8::1", "2001:db8::2"].map(|one| crowd.enter(ip(one)).unwrap());
-        assert!(crowd.enter(ip("2001:db8::3")).is_err());
-        assert!(crowd.enter(ip("2001:db8:0:1::3")).is_ok());
-        assert_eq!(crowd.len(), 2);
-    }
-
-    #[test]
-    fn ipv6_48_has_four_times_the_connections_of_a_64() {
-        let crowd = Crowd::new(2, 100);
-        let of = |network: u32, n: u32| ip(&format!("2001:db8:0:{network:x}::{n}"));
-        let places: Vec<_> = (0..5).flat_map(|network| (0..2).map(move |n| (network, n))).collect();
-        let entered: Vec<_> =
-            places.iter().filter_map(|(network, n)| crowd.enter(of(*network, *n)).ok()).collect();
-        assert_eq!(entered.len(), 8);
-        assert!(crowd.enter(ip("2001:db8:1::1")).is_ok(), "another network");
-        drop(entered);
-        assert!(crowd.enter(of(9, 9)).is_ok());
-        assert_eq!(crowd.present.total.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn connection_over_the_total_limit_is_rejected_for_every_address() {
-        let crowd = Crowd::new(10, 2);
-        let _held = [crowd.enter(ip("192.0.2.1")).unwrap(), crowd.enter(None).unwrap()];
-        assert!(crowd.enter(ip("192.0.2.2")).is_err());
-        assert_eq!(crowd.len(), 1);
+        Source { address: address.parse().ok(), forwarded: false }
     }
 
     #[test]
@@ -598,16 +379,6 @@ mod tests {
         assert!(open("192.0.2.2").holding().set(80_000));
         drop(first);
         assert!(second.set(80_000));
-    }
-
-    #[test]
-    fn address_that_sent_too_much_is_read_again_within_two_seconds() {
-        for (timeout, most) in [(Duration::from_hours(1), 2), (Duration::from_secs(10), 1)] {
-            let limits = Limits { heartbeat_timeout: timeout, ..Limits::default() };
-            let address = Address::new(&limits, 1, None);
-            let limited = address.incoming.pay_and_check(usize::MAX / 2).unwrap_err();
-            assert!(limited.retry_after.as_millis() <= 1_000 * most, "{limited:?}");
-        }
     }
 
     #[test]
