@@ -57,14 +57,19 @@
 //!
 //! - `server` (default) is everything that serves. Without it, only types and macros are left, for
 //!   a protocol crate that servers and clients share.
-//! - `jwt` (default) is [`auth::JwtVerifier`], which takes some seconds to compile.
+//! - `jwt` is `auth::JwtVerifier`: tokens as credentials.
+//! - `json-schema` is `EventConfig::schema`: events of created rooms whose payload a JSON Schema describes.
 //! - `sqlite` is `store::Sqlite`, and `postgres` is `store::Postgres`: rooms whose events outlive the
 //!   process, in a file or in a database that several servers may share. Such servers do not hear each
 //!   other yet: a room's clients should connect to one server. Each takes most of a minute to compile.
-//! - `conformance` is [`store::conformance`], the tests that every store passes.
-//! - `dev-log` is [`log_events`], a logger for development.
-//! - `testing` is [`testing::TestClient`], a client for tests in the process of the server.
+//! - `conformance` is `store::conformance`, the tests that every store passes.
+//! - `dev-log` is `log_events`, a logger for development.
+//! - `testing` is `testing::TestClient`, a client for tests in the process of the server.
 //! - `bench` is for the benchmarks of Dialogue itself.
+//!
+//! # Rust
+//!
+//! A protocol crate needs Rust 1.91. The server needs what socketioxide needs: Rust 1.94 with version 0.18.9.
 
 #[doc(hidden)]
 pub mod __private;

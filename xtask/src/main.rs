@@ -7,6 +7,7 @@ mod instructions;
 mod layers;
 mod nginx;
 mod node;
+mod packages;
 mod postgres;
 mod rust;
 
@@ -20,6 +21,7 @@ cargo xtask bench          compares Dialogue with what one would pick instead, a
                            (ten minutes; `--quick`: two; names of workloads: only those)
 cargo xtask instructions   counts the instructions that a trigger takes, against their bounds
 cargo xtask layers         prints the layers of the crates, and fails where an import runs up
+cargo xtask packages       builds the packages as others get them, and the README's project
 cargo xtask bundle         builds the TypeScript client into dialogue/assets/client.js
 cargo xtask screenshot     takes the picture of the chat page for the README";
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
             ["instructions"] => instructions::require()
                 .and_then(|valgrind| instructions::check(valgrind.as_deref())),
             ["layers"] => layers::check(),
+            ["packages"] => check_packages(),
             ["bundle"] => bundle(BUNDLE),
             ["screenshot"] => screenshot(),
             _ => Err(Failure::new(USAGE)),
@@ -69,6 +72,7 @@ fn test() -> Result<(), Failure> {
     rust::protocol_crate_alone()?;
     rust::lints()?;
     rust::docs()?;
+    check_packages()?;
     let database = postgres::start(&programs)?;
     node::install(PEERS)?;
     node::script(PEERS, "typecheck")?;
@@ -96,6 +100,13 @@ fn test() -> Result<(), Failure> {
         .args(["run", "test"])
         .env("CHROMIUM", chromium)
         .env(postgres::URL, database.url()))
+}
+
+/// The packages build as others get them.
+fn check_packages() -> Result<(), Failure> {
+    packages::dependencies()?;
+    packages::readme_project()?;
+    packages::published()
 }
 
 fn bench(options: &[&str]) -> Result<(), Failure> {

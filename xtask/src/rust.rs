@@ -50,6 +50,10 @@ pub(crate) fn lints() -> Result<(), Failure> {
 }
 
 pub(crate) fn docs() -> Result<(), Failure> {
+    // No link of the default features leads to what is opt-in.
+    run(cargo()
+        .args(["doc", "--locked", "--package=dialogue-rt", "--no-deps"])
+        .env("RUSTDOCFLAGS", "--deny warnings"))?;
     run(cargo()
         .args(["doc", "--locked", "--workspace", "--all-features", "--no-deps"])
         .arg("--document-private-items")

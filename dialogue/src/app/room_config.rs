@@ -2,8 +2,6 @@
 
 use std::{borrow::Cow, num::NonZeroUsize, sync::Arc};
 
-use serde_json::Value;
-
 use super::hosted::ErasedRoom;
 use crate::{
     CreateError, EVERY_EVENT, Event, Limits, Rate, Room, RoomSpec, SyncHistory,
@@ -117,8 +115,9 @@ impl RoomConfig {
     }
 
     /// Lists an event that clients and the server may trigger, whose payload a JSON Schema
-    /// describes.
-    pub fn event_with_schema(self, name: impl Into<String>, schema: Value) -> Self {
+    /// describes. Needs the feature `json-schema`.
+    #[cfg(feature = "json-schema")]
+    pub fn event_with_schema(self, name: impl Into<String>, schema: serde_json::Value) -> Self {
         self.event_with(EventConfig::new(name).schema(schema))
     }
 
@@ -267,7 +266,8 @@ impl CreateRoom {
 pub struct EventConfig {
     name: String,
     description: Option<String>,
-    schema: Value,
+    #[cfg(feature = "json-schema")]
+    schema: Option<serde_json::Value>,
     depth: Option<usize>,
     history: Option<NonZeroUsize>,
     rate: Option<Rate>,
@@ -280,7 +280,8 @@ impl EventConfig {
         Self {
             name: name.into(),
             description: None,
-            schema: Value::Bool(true),
+            #[cfg(feature = "json-schema")]
+            schema: None,
             depth: None,
             history: None,
             rate: None,
@@ -301,8 +302,9 @@ impl EventConfig {
     /// value is. The alternatives of a recursive `anyOf` or `oneOf` do, unless they go on in different
     /// properties, or each requires one property with a `const` of its own. The room is then not created,
     /// except where [`depth`](EventConfig::depth) makes the payloads flat enough.
-    pub fn schema(mut self, schema: Value) -> Self {
-        self.schema = schema;
+    #[cfg(feature = "json-schema")]
+    pub fn schema(mut self, schema: serde_json::Value) -> Self {
+        self.schema = Some(schema);
         self
     }
 
@@ -346,12 +348,23 @@ impl EventConfig {
     }
 
     fn build(self) -> Result<RoomEvent, String> {
-        let Self { name, description, schema, depth, history, rate, server_only } = self;
-        if !name::is_event_name(&name) {
-            return Err(format!("{name:?} is no name for an event: {}", name::event_name_rule()));
+        if !name::is_event_name(&self.name) {
+            return Err(format!(
+                "{:?} is no name for an event: {}",
+                self.name,
+                name::event_name_rule()
+            ));
         }
-        let schema = PayloadSchema::new(schema);
-        let schema = schema.map_err(|error| schema_of(&name, &error))?;
+        #[cfg(feature = "json-schema")]
+        let schema = match self.schema {
+            Some(schema) => {
+                PayloadSchema::new(schema).map_err(|error| schema_of(&self.name, &error))?
+            }
+            None => PayloadSchema::any(),
+        };
+        #[cfg(not(feature = "json-schema"))]
+        let schema = PayloadSchema::any();
+        let Self { name, description, depth, history, rate, server_only, .. } = self;
         Ok(RoomEvent {
             name: Cow::Owned(name),
             description: description.map(Cow::Owned),

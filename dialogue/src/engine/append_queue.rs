@@ -122,10 +122,10 @@ impl Appends {
             events.push(event);
             thens.push(then);
             next = None;
-            if events.len() < MOST_AT_ONCE
-                && bytes < MOST_BYTES
-                && let Some(Work::Append(append)) =
-                    self.queue.pop_front_if(|work| matches!(work, Work::Append(_)))
+            let fits = events.len() < MOST_AT_ONCE && bytes < MOST_BYTES;
+            if fits
+                && matches!(self.queue.front(), Some(Work::Append(_)))
+                && let Some(Work::Append(append)) = self.queue.pop_front()
             {
                 next = Some(append);
             }

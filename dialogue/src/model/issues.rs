@@ -108,7 +108,7 @@ pub(crate) fn join(path: &str, name: &str) -> String {
 }
 
 /// What a schema says: path, keyword and message of each, at least one.
-#[cfg(feature = "server")]
+#[cfg(feature = "json-schema")]
 pub(crate) fn of_schema(issues: impl Iterator<Item = (String, String, String)>) -> Issues {
     let of = |(path, code, message): (String, String, String)| Issue {
         path: elide(&path),

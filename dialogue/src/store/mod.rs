@@ -63,7 +63,7 @@ pub type Stored = Arc<RawMessage>;
 ///
 /// A log that belongs to a [creation](Owner::is_creation) ends with the server that created it, for after that
 /// no room goes on with it. A store that outlives its server deletes such a log once its server is gone, and
-/// only then is the room's id free again. [`Sqlite`] and [`Postgres`] do so as soon as the server has closed the
+/// only then is the room's id free again. `Sqlite` and `Postgres` do so as soon as the server has closed the
 /// store, and ten minutes after it was last heard of.
 ///
 /// A call that fails says so with a [`StoreError`], which is logged, and never told to clients. One that

@@ -9,7 +9,7 @@ use jsonschema::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use super::options;
+use super::compiled::options;
 use crate::{Issues, model::issues};
 
 /// How many issues of one payload are told.

@@ -13,6 +13,7 @@ pub(crate) struct Graph {
     /// Each after those that it leads to without going down.
     pub(crate) order: Vec<usize>,
     /// The unions of the document whose alternatives a tag tells apart.
+    #[cfg_attr(not(feature = "json-schema"), expect(dead_code, reason = "no schemas"))]
     pub(crate) tagged: Vec<String>,
     /// A schema that leads back to itself without going down.
     pub(crate) stuck: Option<usize>,

@@ -28,6 +28,7 @@ const DEEPEST: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
     /// The validator of JSON Schemas: it tries each alternative that the tag, if there is one, allows.
+    #[cfg_attr(not(feature = "json-schema"), expect(dead_code, reason = "no schemas"))]
     Validator,
     /// serde: it finds the variant of an enum with a tag by that, and tries each variant of one without.
     Serde,
@@ -82,6 +83,7 @@ impl Recursion {
     }
 
     /// The unions, as lists, whose alternatives a tag tells apart: JSON pointers without the `#`.
+    #[cfg(feature = "json-schema")]
     pub(crate) fn tagged(&self) -> &[String] {
         &self.graph.tagged
     }

@@ -106,7 +106,10 @@ fn it_holds_rooms_with_their_parameters_and_limits() {
     let contract = json(&Contract::of::<Post>());
     assert_eq!(contract["protocol"], 1);
     assert_eq!(contract["schemaDialect"], "http://json-schema.org/draft-07/schema#");
-    assert_eq!([&contract["name"], &contract["version"]], ["dialogue", env!("CARGO_PKG_VERSION")]);
+    assert_eq!(
+        [&contract["name"], &contract["version"]],
+        ["dialogue-rt", env!("CARGO_PKG_VERSION")]
+    );
     let mut depot = contract["rooms"][0].clone();
     depot.as_object_mut().unwrap().remove("events");
     assert_eq!(
