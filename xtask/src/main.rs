@@ -82,6 +82,7 @@ fn test() -> Result<(), Failure> {
 
     node::install(CLIENT)?;
     node::script(CLIENT, "typecheck")?;
+    node::script(CLIENT, "package")?;
     check_bundle()?;
     rust::build_examples()?;
     // A minute of random trouble in all: on a log that stays, one that does not, and with tokens that end.
@@ -89,6 +90,7 @@ fn test() -> Result<(), Failure> {
 
     node::install(CODEGEN)?;
     node::script(CODEGEN, "typecheck")?;
+    node::script(CODEGEN, "package")?;
     node::script(CODEGEN, "test")?;
 
     node::install(REACT_CHAT)?;
