@@ -44,6 +44,8 @@
 //! [`Room::resets`] says so. An acknowledged trigger of such an event is stored once. Events without
 //! history are heard and sent at most once.
 
+#![warn(missing_debug_implementations)]
+
 mod answer;
 mod builder;
 mod client;

@@ -112,26 +112,57 @@ impl From<TriggerError> for Failure {
     }
 }
 
-impl IntoResponse for TriggerError {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Self::RoomNotFound => StatusCode::NOT_FOUND,
-            Self::EventNotListed(_)
-            | Self::AnotherType
-            | Self::InvalidSender(_)
-            | Self::InvalidMeta(_)
-            | Self::InvalidKey(_)
-            | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Denied(_) => StatusCode::FORBIDDEN,
-            Self::KeyConflict => StatusCode::CONFLICT,
-            Self::Overloaded | Self::TooManyWaiting | Self::StoreUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        (status, Json(Failure::from(self))).into_response()
+/// The status that fits a code.
+fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::Unauthenticated | ErrorCode::TokenExpired => StatusCode::UNAUTHORIZED,
+        ErrorCode::JoinDenied | ErrorCode::EventDenied | ErrorCode::PermissionDenied => {
+            StatusCode::FORBIDDEN
+        }
+        ErrorCode::RoomNotFound => StatusCode::NOT_FOUND,
+        ErrorCode::RoomFull
+        | ErrorCode::RoomExists
+        | ErrorCode::NotInRoom
+        | ErrorCode::KeyConflict => StatusCode::CONFLICT,
+        ErrorCode::InvalidRequest | ErrorCode::EventNotAllowed | ErrorCode::ValidationFailed => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::LimitExceeded | ErrorCode::StoreUnavailable | ErrorCode::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
+
+/// The JSON of the failure, with the status that fits its code.
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (status(self.code), Json(self)).into_response()
+    }
+}
+
+/// Each error as an axum response: the JSON of a [`Failure`], with the status that fits its code.
+macro_rules! responses {
+    ($($error:ty),*) => {$(
+        impl IntoResponse for $error {
+            fn into_response(self) -> Response {
+                Failure::from(self).into_response()
+            }
+        }
+    )*};
+}
+
+responses!(
+    EventNotListed,
+    TriggerError,
+    JoinError,
+    CreateError,
+    DeleteError,
+    HistoryError,
+    SendError,
+    SubscribeError
+);
 
 /// Why a client is not in a room.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -290,6 +321,17 @@ pub enum HistoryError {
     StoreUnavailable,
 }
 
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::EventNotListed(error) => error.into(),
+            HistoryError::StoreUnavailable => {
+                Self::new(ErrorCode::StoreUnavailable, error.to_string())
+            }
+        }
+    }
+}
+
 /// Why a client was not sent an event.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -303,6 +345,19 @@ pub enum SendError {
     /// The connection is gone.
     #[error("the connection is closed")]
     Closed,
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        let message = error.to_string();
+        match error {
+            SendError::Invalid(issues) => {
+                let failure = Self::new(ErrorCode::ValidationFailed, message);
+                Self { issues: Some(issues), ..failure }
+            }
+            SendError::NotJson | SendError::Closed => Self::new(ErrorCode::Internal, message),
+        }
+    }
 }
 
 /// Why a client's subscriptions were not changed.

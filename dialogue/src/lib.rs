@@ -71,7 +71,10 @@
 //!
 //! A protocol crate needs Rust 1.91. The server needs what socketioxide needs: Rust 1.94 with version 0.18.9.
 
+#![warn(missing_debug_implementations)]
+
 #[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "only expansions see them")]
 pub mod __private;
 mod model;
 pub mod protocol;
@@ -82,6 +85,7 @@ mod app;
 pub mod auth;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "only benchmarks see them")]
 pub mod bench;
 #[cfg(feature = "server")]
 mod connection;

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    fmt,
     sync::{Arc, Weak},
 };
 
@@ -54,6 +55,12 @@ use crate::{
 /// # }
 /// ```
 pub struct Dialogue<A>(Arc<Inner<A>>);
+
+impl<A> fmt::Debug for Dialogue<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialogue").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}
 
 pub(crate) struct Inner<A> {
     pub(crate) app: A,

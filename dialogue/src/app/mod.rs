@@ -5,7 +5,11 @@ pub(crate) mod client;
 pub(crate) mod clients;
 pub(crate) mod context;
 pub(crate) mod dialogue;
-#[allow(missing_docs, reason = "only expansions see it, through `__private`")]
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    reason = "only expansions see it, through `__private`"
+)]
 pub(crate) mod handlers;
 pub(crate) mod hooks;
 pub(crate) mod hosted;

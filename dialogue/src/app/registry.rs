@@ -161,6 +161,7 @@ pub const fn runs_handlers<A: Runs<R>, R: Room>() {}
 
 /// A room in an app's list, its key's type forgotten.
 #[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "only expansions see it")]
 pub struct RoomEntry<A> {
     pub(crate) declared: Declared,
     app: PhantomData<fn(&A)>,

@@ -1,6 +1,6 @@
 //! Setting up a server.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
     App, Contract, Cors, Dialogue, Error, Limits, RateLimiter, RoomEvent,
@@ -28,6 +28,15 @@ pub struct Builder<A: App> {
     store: Option<NewStore>,
     publish_contract: bool,
     path: String,
+}
+
+impl<A: App> fmt::Debug for Builder<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("path", &self.path)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A store that has not been told how long its calls may take.

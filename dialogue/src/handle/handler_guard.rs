@@ -1,6 +1,6 @@
 //! The guard of a handler that was added at run time.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
     AnyRoom, App,
@@ -12,6 +12,12 @@ use crate::{
 pub struct HandlerGuard {
     /// None where no room has the id: nothing will ever happen there.
     held: Option<(Arc<Hub>, Arc<Live>, u64)>,
+}
+
+impl fmt::Debug for HandlerGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerGuard").finish_non_exhaustive()
+    }
 }
 
 impl HandlerGuard {

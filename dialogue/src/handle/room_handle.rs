@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::any_room::StoredEvents;
 use crate::{
-    AnyRoom, App, Carries, CarriesAny, CreateError, Deny, Dialogue, Event, EventMessage,
-    HandlerGuard, HistoryError, Hosts, Room, RoomHandle, Trigger,
+    AnyRoom, App, Carries, CarriesAny, Client, CreateError, DeleteError, Deny, Dialogue, Event,
+    EventMessage, HandlerGuard, HistoryError, Hosts, Room, RoomHandle, RoomInfo, Trigger,
     app::{hosted::Hosted, keyed::Keyed},
     service::create_room,
 };
@@ -23,7 +23,7 @@ impl<A: App, R: Room> RoomHandle<A, R> {
     /// Creates the room, if it is one of a family with `create = "explicit"`: from now on, it may
     /// be joined and triggered into, until it is deleted.
     pub async fn create(&self) -> Result<(), CreateError> {
-        create_room::create(self, None).await.map(drop)
+        create_room::create(self.any(), None).await.map(drop)
     }
 
     /// Triggers an event: to be awaited.
@@ -40,7 +40,7 @@ impl<A: App, R: Room> RoomHandle<A, R> {
     where
         R: Carries<E>,
     {
-        (**self).trigger(event)
+        self.any().trigger(event)
     }
 
     /// Triggers an event by its name, in a room with `events(any)`: to be awaited. One that the
@@ -49,7 +49,7 @@ impl<A: App, R: Room> RoomHandle<A, R> {
     where
         R: CarriesAny,
     {
-        (**self).trigger_raw(event, data)
+        self.any().trigger_raw(event, data)
     }
 
     /// The events of one type that the room keeps, newest first, 0 being the newest. What does not have the
@@ -69,7 +69,7 @@ impl<A: App, R: Room> RoomHandle<A, R> {
     where
         R: Carries<E>,
     {
-        (**self).history(range).await
+        self.any().history(range).await
     }
 
     /// Adds a handler that runs before every broadcast of `E` in this room; see
@@ -82,7 +82,7 @@ impl<A: App, R: Room> RoomHandle<A, R> {
         F: Fn(EventMessage<E>) -> Fut + Send + Sync + 'static, // `move |m| { let x = x.clone(); async move { .. } }` captures
         Fut: Future<Output = Result<EventMessage<E>, Deny>> + Send + 'static,
     {
-        (**self).before(handler)
+        self.any().before(handler)
     }
 
     /// Adds a handler that runs after every broadcast of `E` in this room; see [`AnyRoom::on`].
@@ -94,6 +94,31 @@ impl<A: App, R: Room> RoomHandle<A, R> {
         F: Fn(Arc<EventMessage<E>>) -> Fut + Send + Sync + 'static, // `move |m| { let x = x.clone(); async move { .. } }` captures
         Fut: Future<Output = ()> + Send + 'static,
     {
-        (**self).on(handler)
+        self.any().on(handler)
+    }
+
+    /// How many connections are in the room.
+    pub fn size(&self) -> usize {
+        self.any().size()
+    }
+
+    /// Whether the room has as many members as it takes.
+    pub fn is_full(&self) -> bool {
+        self.any().is_full()
+    }
+
+    /// The clients in the room, in no particular order.
+    pub fn participants(&self) -> Vec<Client<A>> {
+        self.any().participants()
+    }
+
+    /// What clients may know of the room.
+    pub fn info(&self) -> RoomInfo {
+        self.any().info()
+    }
+
+    /// Deletes the room, if it is one of a family, as [`Dialogue::delete_room`] does.
+    pub async fn delete(&self) -> Result<(), DeleteError> {
+        self.any().delete().await
     }
 }

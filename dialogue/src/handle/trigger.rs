@@ -1,6 +1,7 @@
 //! A trigger by the server's own code.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -25,6 +26,12 @@ use crate::{
 /// handlers run.
 #[must_use = "a trigger does nothing until it is awaited"]
 pub struct Trigger<A: App>(Stage<A>);
+
+impl<A: App> fmt::Debug for Trigger<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trigger").finish_non_exhaustive()
+    }
+}
 
 enum Stage<A: App> {
     Prepared(Parts<A>),

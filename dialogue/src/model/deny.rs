@@ -8,7 +8,7 @@ use std::fmt;
 /// use dialogue::Deny;
 ///
 /// fn may_enter(role: &str) -> Result<(), Deny> {
-///     if role == "vip" { Ok(()) } else { Err(Deny::new("VIP access required")) }
+///     if role == "vip" { Ok(()) } else { Err("VIP access required".into()) }
 /// }
 /// # assert!(may_enter("guest").is_err());
 /// ```
@@ -38,6 +38,18 @@ impl Deny {
     #[cfg(feature = "server")]
     pub(crate) fn is_expired(&self) -> bool {
         self.expired
+    }
+}
+
+impl From<&str> for Deny {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<String> for Deny {
+    fn from(message: String) -> Self {
+        Self::new(message)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, LinkedList, VecDeque},
+    fmt,
     rc::Rc,
     sync::Arc,
 };
@@ -85,6 +86,12 @@ pub struct Field<'a> {
     pub(crate) nested: Option<&'a dyn Payload>,
 }
 
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Field").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Field<'a> {
     /// A field that the wire calls `name`.
     pub fn named(name: &'static str) -> Self {
@@ -108,6 +115,12 @@ pub struct Element<'a> {
     /// In a map, its key; in a list, its place is known.
     pub(crate) key: Option<String>,
     pub(crate) payload: &'a dyn Payload,
+}
+
+impl fmt::Debug for Element<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Element").field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Element<'a> {

@@ -4,7 +4,7 @@
 //! such as exclusive bounds. What JSON Schema cannot say stands in [`KEYWORD`], at the schema that
 //! it is about.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
@@ -33,6 +33,12 @@ pub struct Rules<'a> {
     document: &'a mut Document,
 }
 
+impl fmt::Debug for Rules<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
 struct Document {
     flow: Flow,
     definitions: Map<String, Value>,
@@ -41,7 +47,7 @@ struct Document {
 }
 
 /// A rule of a payload's, or of a field's.
-#[derive(Default, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Rule {
     /// What validator calls it.
     pub rule: &'static str,

@@ -1,6 +1,6 @@
 //! What an app itself keeps of events: `App::evicted` and `App::load`, as stores see them.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use futures_util::future::BoxFuture;
 
@@ -10,6 +10,12 @@ use crate::RawMessage;
 /// [`load`](crate::App::load).
 #[derive(Clone)]
 pub struct Archive(Arc<dyn Keeper>);
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").finish_non_exhaustive()
+    }
+}
 
 /// The app behind an [`Archive`].
 pub(crate) trait Keeper: Send + Sync {

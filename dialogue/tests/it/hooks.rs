@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use dialogue::{EventMessage, TriggerError};
+use dialogue::{
+    CreateError, DeleteError, EventMessage, HistoryError, JoinError, SendError, SubscribeError,
+    TriggerError,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -202,5 +205,22 @@ async fn an_error_as_a_response_has_a_fitting_status() {
     for (text, status) in [("", 422), ("deny", 403), ("panic", 500)] {
         let error: TriggerError = room.trigger(Message::new(text)).await.unwrap_err();
         assert_eq!(error.into_response().status(), status);
+    }
+    let others = [
+        (JoinError::Full.into_response(), 409),
+        (JoinError::Denied("not you".into()).into_response(), 403),
+        (JoinError::Draining.into_response(), 503),
+        (CreateError::InvalidId.into_response(), 422),
+        (CreateError::Exists.into_response(), 409),
+        (DeleteError::RoomNotFound.into_response(), 404),
+        (HistoryError::StoreUnavailable.into_response(), 503),
+        (SendError::Closed.into_response(), 500),
+        (SubscribeError::NotInRoom.into_response(), 409),
+    ];
+    for (response, status) in others {
+        assert_eq!(response.status(), status);
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let failure: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert!(failure["code"].is_string() && failure["message"].is_string(), "{failure}");
     }
 }

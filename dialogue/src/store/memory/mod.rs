@@ -7,6 +7,7 @@ mod leaving;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap, VecDeque},
+    fmt,
     ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -58,6 +59,12 @@ const NAME_BYTES: usize = 256;
 #[must_use = "a store does nothing until `Builder::store` takes it"]
 pub struct Memory {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
 }
 
 struct Shared {

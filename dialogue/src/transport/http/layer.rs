@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future,
+    fmt, future,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
@@ -66,6 +66,12 @@ pub struct DialogueLayer<A: App> {
     dialogue: Dialogue<A>,
 }
 
+impl<A: App> fmt::Debug for DialogueLayer<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DialogueLayer").finish_non_exhaustive()
+    }
+}
+
 impl<A: App> DialogueLayer<A> {
     pub(crate) fn new(dialogue: Dialogue<A>) -> Self {
         Self { dialogue }
@@ -92,6 +98,12 @@ pub struct DialogueService<A: App, S: Clone> {
     endpoint: EndpointService<S>,
     /// Sessions are opened only while somebody holds the server: whoever serves it does.
     held: Dialogue<A>,
+}
+
+impl<A: App, S: Clone> fmt::Debug for DialogueService<A, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DialogueService").finish_non_exhaustive()
+    }
 }
 
 impl<A: App, S: Clone> Clone for DialogueService<A, S> {
