@@ -433,7 +433,7 @@ pub enum Error {
         rule: &'static str,
     },
     /// What should be a proxy's address, or a network of such, is none.
-    #[error("{0:?} is no address or network of a proxy, such as `10.0.0.0/8`")]
+    #[error("invalid proxy {0:?}: expected an address or a network, such as `10.0.0.0/8`")]
     Proxy(String),
     /// Clients may trigger an event whose payload takes too long to decode: it holds an enum without a
     /// tag that holds itself. serde copies the rest of the payload and decodes it once for each variant,

@@ -15,7 +15,7 @@ use crate::arguments::{option, text};
 impl Room<'_> {
     /// Items for the end of the module.
     pub(super) fn inside(&self) -> TokenStream {
-        let key = self.key.written_here();
+        let key = self.key.written_here(&self.hover());
         let handlers = self.arguments.app.is_some().then(|| handlers_inside(&self.handlers));
         quote!(#key #handlers)
     }

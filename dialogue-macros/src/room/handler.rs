@@ -155,7 +155,7 @@ fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<Kind> {
         if Kind::is_meant(attribute.path()) {
             let known = Kind::ALL.map(|kind| format!("`#[{}]`", kind.name())).join(", ");
             let name = text(attribute.path());
-            errors.at(attribute, format!("`#[{name}]` is no handler of a room; there are {known}"));
+            errors.at(attribute, format!("unknown handler `#[{name}]`; a room has {known}"));
             return false;
         }
         if attribute.path().is_ident("cfg_attr")

@@ -88,8 +88,9 @@ impl Key {
     }
 
     /// The key that the macro writes, if it is left to it.
-    pub(crate) fn written_here(&self) -> Option<TokenStream> {
-        matches!(self, Self::Missing).then(unit)
+    pub(crate) fn written_here(&self, hover: &str) -> Option<TokenStream> {
+        let unit = unit();
+        matches!(self, Self::Missing).then(|| quote!(#[doc = #hover] #unit))
     }
 
     /// Makes the key one that can be used from everywhere, when something is wrong.
@@ -119,6 +120,22 @@ impl Key {
         if let Some((_, items)) = &mut module.content {
             items.retain(|item| !is_named_room(item));
             items.push(Item::Verbatim(stub));
+        }
+    }
+}
+
+/// Adds to the docs of a key that the user wrote.
+pub(crate) fn document(module: &mut ItemMod, hover: &str) {
+    // As in a doc comment, a space precedes each line.
+    let hover: Vec<String> = hover.lines().map(|line| format!(" {line}")).collect();
+    let hover = hover.join("\n");
+    let items = module.content.iter_mut().flat_map(|(_, items)| items);
+    for item in items {
+        if let Item::Struct(key) = item
+            && key.ident.unraw() == "Room"
+        {
+            key.attrs.push(parse_quote!(#[doc = ""]));
+            key.attrs.push(parse_quote!(#[doc = #hover]));
         }
     }
 }
@@ -183,7 +200,6 @@ fn same(a: &Ident, b: &Ident) -> bool {
 
 fn unit() -> TokenStream {
     quote! {
-        /// The key of this room.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub struct Room;
     }

@@ -3,6 +3,7 @@
 mod arguments;
 mod expand;
 pub(crate) mod handler;
+mod hover;
 mod key;
 mod pattern;
 
@@ -43,6 +44,7 @@ pub(crate) fn expand(attribute: TokenStream, item: &TokenStream) -> TokenStream 
     let room = Room { module: &ident, description, arguments, key, handlers };
     room.check(&mut errors);
     if errors.is_empty() {
+        key::document(&mut module, &room.hover());
         append(&mut module, room.inside());
         let beside = room.beside();
         return quote!(#module #beside);

@@ -11,8 +11,8 @@ use crate::{
 
 /// A room whose type is known only at run time: what it takes is checked then. Cheap to clone.
 ///
-/// A handle holds no place: it works whether or not anybody is in the room, and finds nobody there
-/// once the room is deleted.
+/// A handle keeps no room open: it works whether or not the room has members, and finds none once the room is
+/// deleted.
 pub struct AnyRoom<A> {
     dialogue: Dialogue<A>,
     room: Arc<Hosted<A>>,

@@ -116,7 +116,7 @@ pub trait App: Registry + Send + Sync + 'static {
     /// Does the room exist, as far as the client knows? One that it does not see is in no list of
     /// its, and answers like a room that does not exist. Default: it sees all.
     ///
-    /// The contract lists all rooms that the app declares, whoever reads it; where their names are a
+    /// The contract lists all rooms that the app declares, to every reader; where their names are a
     /// secret, [do not publish it](crate::Builder::publish_contract).
     ///
     /// A panic counts as no.
@@ -169,7 +169,7 @@ pub trait App: Registry + Send + Sync + 'static {
         async {}
     }
 
-    /// A room was deleted, by a client or by the server's own code; nobody is in it any more. What the
+    /// A room was deleted, by a client or by the server's own code; it has no members any more. What the
     /// app keeps of it by [`evicted`](App::evicted), all of which it has by now, is the app's to delete:
     /// [`load`](App::load) is asked for the events of the next room with this id, too.
     fn room_deleted(&self, room_id: &str) -> impl Future<Output = ()> + Send {
@@ -197,7 +197,7 @@ pub trait App: Registry + Send + Sync + 'static {
     }
 
     /// Events of one name leave the memory of a room, oldest first: more are kept there than the event
-    /// declares, the room was deleted, nobody has been in it for long, or the server stops. Only where
+    /// declares, the room was deleted, it has been empty for long, or the server stops. Only where
     /// [`store::Memory`](crate::store::Memory) keeps them. Until this returns, they are read from
     /// memory; with [`load`](App::load), nothing is missing and nothing is twice in between.
     fn evicted(

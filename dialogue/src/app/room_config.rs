@@ -349,11 +349,7 @@ impl EventConfig {
 
     fn build(self) -> Result<RoomEvent, String> {
         if !name::is_event_name(&self.name) {
-            return Err(format!(
-                "{:?} is no name for an event: {}",
-                self.name,
-                name::event_name_rule()
-            ));
+            return Err(format!("invalid event name {:?}: {}", self.name, name::event_name_rule()));
         }
         #[cfg(feature = "json-schema")]
         let schema = match self.schema {

@@ -21,12 +21,12 @@ impl Stop {
         Self(watch::Sender::new(Phase::Running))
     }
 
-    /// Whether nobody may come in any more.
+    /// Whether the server drains or has stopped: no client is let in.
     pub(crate) fn is_draining(&self) -> bool {
         *self.0.borrow() != Phase::Running
     }
 
-    /// Begins to drain; returns whether somebody else has.
+    /// Begins to drain. Returns whether another caller has begun before.
     pub(crate) fn begin(&self) -> bool {
         !self.0.send_if_modified(|phase| {
             let running = *phase == Phase::Running;
@@ -37,11 +37,11 @@ impl Stop {
         })
     }
 
-    /// Waits until nobody may come in any more.
+    /// Waits until the server drains.
     pub(crate) fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut phase = self.0.subscribe();
         async move {
-            // Without a server, nobody may either.
+            // Without a server, no client is let in either.
             let _ = phase.wait_for(|phase| *phase != Phase::Running).await;
         }
     }

@@ -78,7 +78,7 @@ pub enum JwtKeyError {
     #[error("a secret has at least {SHORTEST_SECRET} bytes")]
     ShortSecret,
     /// Not a public key of the kind, in PEM.
-    #[error("this is no public key of the kind, in PEM")]
+    #[error("invalid public key: expected one of the algorithm's kind, in PEM")]
     NotPem,
 }
 

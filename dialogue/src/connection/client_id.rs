@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The id of one connection, known to everyone: another one after every reconnect.
 ///
-/// It is not the transport's session id, which is a secret: whoever knows that one may speak for a
+/// It is not the transport's session id, which is a secret: a program that knows it can speak for a
 /// client that is on long polling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId([u8; 12]);

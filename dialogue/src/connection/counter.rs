@@ -25,7 +25,7 @@ impl<K: Eq + Hash> Counter<K> {
         Self { counts: DashMap::new(), total: AtomicUsize::new(0) }
     }
 
-    /// Counts one more of a key, unless there are as many as may be. Returns whether it did.
+    /// Counts one more of a key, unless the limit is reached. Returns whether it did.
     pub(crate) fn add(&self, key: K, most: usize) -> bool {
         let count = self.counts.entry(key);
         let present = match &count {

@@ -61,16 +61,16 @@ struct Queue {
 /// Who handles a request.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Worker {
-    /// Nobody yet.
+    /// None yet.
     #[default]
     Starting,
     /// The session, or it is about to.
     Session,
     /// The session, which waits for another one that it may handle beside those.
     Beside,
-    /// Nobody: the session waits for one.
+    /// None: the session waits for a request.
     Nobody,
-    /// Whoever brought it, in place.
+    /// The task that reads from the transport.
     Transport,
 }
 
@@ -126,7 +126,7 @@ impl Inbox {
         }
     }
 
-    /// Has requests begun by whoever brings them, once the session waits for some.
+    /// Has requests begun by the task that pushes them, once the session waits for some.
     pub(crate) fn attach(&self, session: &Arc<impl Session + 'static>) {
         let session: Weak<dyn Session> = Arc::downgrade(session) as _;
         // There is one session.
@@ -204,7 +204,7 @@ impl Inbox {
         }
 
         let turn = Turn(self, start);
-        // Without a session, nobody wants the request.
+        // Without a session, the request is dropped.
         let Some(session) = self.session.get().and_then(Weak::upgrade) else { return };
         match session.begin(frame.clone()) {
             Ok(mut begun) => {

@@ -118,7 +118,7 @@ impl Live {
         }
         state.empty_since = None;
         state.change_subscriptions(self.id(), participant, charge, subscriptions);
-        // It has just been told everything.
+        // Its answer has everything that it missed.
         state.resume_delivery(member.id());
         Ok(if first { Admission::First } else { Admission::Again })
     }
@@ -149,7 +149,7 @@ impl Live {
         let most = limits.subscriptions_per_room;
         let mut state = self.lock();
         let present = state.members.get(&member.id());
-        // Nobody is a member before the log is open.
+        // A room has no members before its log is open.
         let (Some(present), Some(log)) = (present, &state.log) else {
             return Some(Err(SubscribeError::NotInRoom));
         };

@@ -60,7 +60,7 @@ impl Announcements {
 
     /// Waits until one more announcement may wait.
     pub(crate) async fn place(&self) -> AnnouncementSlot {
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         self.places.clone().acquire_owned().await.ok()
     }
 

@@ -54,7 +54,7 @@ impl Live {
         Ok(())
     }
 
-    /// Deletes the log, after everything that is to be appended; nothing is after that.
+    /// Deletes the log, after all appends that are queued. No append is accepted after that.
     pub(crate) async fn delete_log(self: &Arc<Self>, hub: &Arc<Hub>) -> Result<(), Undeleted> {
         let (reply, deleted) = oneshot::channel();
         let work = {
@@ -71,8 +71,8 @@ impl Live {
         deleted.await.unwrap_or(Err(Undeleted::Gone))
     }
 
-    /// Does the first of the work, if there is any, and what is queued after it: at once as far as the
-    /// store does not have to be waited for, and in a task of its own after that.
+    /// Does the first of the work, if there is any, and what is queued after it. This runs in the caller's task until
+    /// the store has to be waited for, and in a task of its own after that.
     pub(super) fn work_on(self: &Arc<Self>, hub: &Arc<Hub>, first: Option<Work>) {
         let Some(first) = first else { return };
         let mut work = Box::pin(work(hub.clone(), self.clone(), first));
@@ -110,7 +110,7 @@ impl Live {
     }
 }
 
-/// Does what is to be done with a room's log, until nothing is left.
+/// Works on a room's log until its queue is empty.
 async fn work(hub: Arc<Hub>, live: Arc<Live>, first: Work) {
     let mut batches = 0_u32;
     let mut next = Some(first);

@@ -19,11 +19,11 @@ pub(crate) struct Appends {
     pub(super) queue: VecDeque<Work>,
     /// Whether a task is draining the queue.
     pub(super) working: bool,
-    /// Whether the store failed, so that the log may hold more than subscribers were told.
+    /// Whether the store failed, so that the log may hold events that were not delivered.
     pub(super) uncertain: bool,
-    /// The log is deleted, and the room is about to be.
+    /// Whether the log is deleted, and the room is about to be.
     pub(super) sealed: bool,
-    /// Who waits for the next look.
+    /// The callers that wait for the next look.
     pub(super) asked: Vec<oneshot::Sender<Result<(), Unavailable>>>,
 }
 
@@ -43,9 +43,9 @@ pub(super) enum Reason {
 
 /// Why a log was not deleted.
 pub(crate) enum Undeleted {
-    /// It was, by somebody else.
+    /// It is deleted already.
     Gone,
-    /// Nobody needed the room any more; it may be opened anew.
+    /// The room was closed, because it was not needed. It may be opened again.
     Closed,
     Unavailable,
 }
@@ -95,13 +95,13 @@ impl Appends {
         None
     }
 
-    /// Queues a look, unless one is queued: whoever asks together is answered together.
+    /// Queues a look, unless one is queued: it answers all that asked by then.
     pub(super) fn ask(&mut self, reply: oneshot::Sender<Result<(), Unavailable>>) -> Option<Work> {
         self.asked.push(reply);
         if self.asked.len() == 1 { self.push(Work::Look(Reason::Asked)) } else { None }
     }
 
-    /// What is to be done next; without anything, ends the work.
+    /// Takes the next work. Without any, ends the work.
     pub(super) fn next(&mut self) -> Option<Work> {
         let next = self.queue.pop_front();
         if next.is_none() {

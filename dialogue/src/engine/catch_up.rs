@@ -1,5 +1,5 @@
-//! Telling subscribers of what is in the log and they were not told of: an append that seemed to fail, or another
-//! server's.
+//! Delivering events that are in the log and were not delivered: of an append that seemed to fail, or of another
+//! server.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl Live {
         let work = {
             let mut state = self.lock();
             if state.closed || state.appends.sealed {
-                // Whoever asks finds out.
+                // The caller finds out when it opens the room.
                 return Ok(());
             }
             state.appends.ask(reply)
@@ -70,8 +70,8 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Ends the epoch of a log that has gone back, so that nobody takes its new events for those that are lost.
-/// Returns where it ends in the next one.
+/// Ends the epoch of a log that has gone back, so that no client takes its new events for those that are lost.
+/// Returns the head of the log in the next epoch.
 async fn end_epoch(hub: &Arc<Hub>, live: &Arc<Live>) -> Result<Head, Unavailable> {
     let (ended, next) = live.with_log(Log::epochs)?;
     tracing::error!(room = ?live.id(), %ended, "the store has lost events: the epoch of the log ends");

@@ -203,7 +203,7 @@ impl Hub {
         Some(members)
     }
 
-    /// The rooms that clients asked for and nobody has been in for this time.
+    /// The rooms that clients created and that have been empty for this time.
     pub(crate) fn abandoned(&self, time: Duration) -> Vec<Arc<Live>> {
         let abandoned = self.live.iter().filter(|live| live.is_abandoned(time));
         abandoned.map(|live| live.clone()).collect()
@@ -224,13 +224,13 @@ impl Hub {
         ended.is_some()
     }
 
-    /// Lets go of the room when the last guard is dropped, if nobody needs it then.
+    /// Holds a room open. When the last guard is dropped, the room is closed unless it is needed.
     pub(crate) fn hold(&self, live: Arc<Live>) -> Held<'_> {
         live.holders.fetch_add(1, Ordering::AcqRel);
         Held { hub: self, live }
     }
 
-    /// Lets go of a room that nobody needs; its log stays in the store.
+    /// Closes a room that is not needed. Its log stays in the store.
     fn release(&self, live: &Arc<Live>) {
         if !live.room().spec().is_family() || live.is_needed() {
             return;
@@ -240,7 +240,7 @@ impl Hub {
             let closed = Arc::ptr_eq(found, live) && live.close_if_idle();
             if closed {
                 self.unlist(live);
-                // Before anybody opens it again.
+                // Before the room is opened again.
                 if live.is_stored() {
                     self.store().release(live.log_id());
                 }
@@ -280,7 +280,7 @@ impl Hub {
     }
 }
 
-/// An open room, and the promise to let go of it.
+/// A room that is held open.
 pub(crate) struct Held<'a> {
     hub: &'a Hub,
     live: Arc<Live>,

@@ -36,7 +36,7 @@ pub(crate) struct Live {
     /// what happens under it is what gives the room its order.
     state: Mutex<State>,
     log_id: LogId,
-    /// How many have promised to let go of the room: [`Held`](crate::engine::hub::Held).
+    /// Number of guards that hold the room open: [`Held`](crate::engine::hub::Held).
     pub(crate) holders: AtomicUsize,
     pub(super) opening: Opening,
     pub(crate) handlers: AddedHandlers,
@@ -45,7 +45,7 @@ pub(crate) struct Live {
 }
 
 pub(crate) struct State {
-    /// The hub has let go of this room: whoever still holds it opens it anew.
+    /// Whether the hub has closed this room. Code that still holds it opens the room again.
     pub(crate) closed: bool,
     pub(crate) members: HashMap<ClientId, Subscriber>,
     /// Since when there are none.
@@ -96,7 +96,7 @@ impl Quiet {
 }
 
 impl Live {
-    /// A room that nobody is in yet. If the log was just created, and is empty, this is its epoch.
+    /// An empty room. `empty` is the epoch of its log, if that was just created and has no events.
     pub(crate) fn new(
         room: Arc<dyn Definition>,
         number: u64,
@@ -191,7 +191,7 @@ impl Live {
         !state.closed
     }
 
-    /// Closes the room if nobody needs it: it is one of a family, was not created, is empty, has no
+    /// Closes the room if it is not needed: it is one of a family, was not created, is empty, has no
     /// handlers added at run time, and no events to store or to handle.
     pub(crate) fn close_if_idle(&self) -> bool {
         let mut state = self.lock();
@@ -200,7 +200,7 @@ impl Live {
         idle
     }
 
-    /// Whether a client asked for the room and nobody has been in it for this time, nor has code added handlers.
+    /// Whether a client created the room, it has been empty for this time, and code has added no handlers.
     pub(crate) fn is_abandoned(&self, time: Duration) -> bool {
         self.abandoned(&self.lock(), time)
     }
@@ -227,7 +227,7 @@ impl Live {
         self.deliveries.are_working() || !self.handlers.is_empty()
     }
 
-    /// Closes the room whoever needs it; returns who was in it, or `None` if it was closed before.
+    /// Closes the room even if it is needed. Returns its members, or `None` if it was closed before.
     pub(crate) fn close(&self) -> Option<Vec<Subscriber>> {
         let mut state = self.lock();
         if std::mem::replace(&mut state.closed, true) {

@@ -12,13 +12,13 @@ use crate::{
 };
 
 impl Live {
-    /// Finds out where the room's log ends, if that is not known. Nobody joins and nothing is stored before that.
+    /// Asks the store where the room's log ends, unless that is known. No client joins and no event is stored before that.
     /// Returns whether this call asked the store.
     pub(crate) async fn open_log(&self, store: &AnyStore) -> Result<bool, Unavailable> {
         let asked = Instant::now();
         let mut has_asked = false;
         let open = async || {
-            // Whoever waited for one attempt that failed does not wait for one of its own.
+            // A caller that waited for an attempt that failed does not make one of its own.
             if self.opening.failed().is_some_and(|failed| failed >= asked) {
                 return Err(Unavailable);
             }

@@ -21,12 +21,12 @@ pub(super) const SHARED_FOR: Duration = Duration::from_secs(10);
 /// How many different reads a room shares at once.
 const MOST_SHARED: usize = 16;
 
-/// How old what somebody else read may be.
+/// How old a shared read may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Age {
-    /// So old that the room still remembers what happened since.
+    /// As long as the room remembers what happened since.
     Remembered,
-    /// Nothing may have happened since.
+    /// Only if nothing happened since.
     Current,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Reads(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     readings: HashMap<Query, Entry>,
-    /// Whether somebody is about to clear it.
+    /// Whether a task clears old reads.
     tended: bool,
 }
 
@@ -90,7 +90,7 @@ impl Reads {
         fits
     }
 
-    /// Lets others take part. Returns whether somebody is to take away what is old from now on.
+    /// Lets others take part. Returns whether the caller must start the task that clears old reads.
     pub(super) fn share(&self, query: Query, entry: Entry) -> bool {
         let mut known = self.lock();
         if known.readings.len() >= MOST_SHARED && !known.readings.contains_key(&query) {
@@ -107,7 +107,7 @@ impl Reads {
         }
     }
 
-    /// Takes away what is old; returns whether anything is left.
+    /// Removes old reads. Returns whether any are left.
     pub(super) fn clear(&self) -> bool {
         let mut known = self.lock();
         known.readings.retain(|_, entry| entry.begun.elapsed() < SHARED_FOR);

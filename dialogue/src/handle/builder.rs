@@ -78,9 +78,9 @@ impl<A: App> Builder<A> {
         self
     }
 
-    /// Whether anybody may read the app's [`Contract`]: at `/dialogue/contract.json`, and as `AsyncAPI` 3 at
+    /// Whether every client may read the app's [`Contract`]: at `/dialogue/contract.json`, and as `AsyncAPI` 3 at
     /// `/dialogue/asyncapi.json`. Default: yes. It lists every room that the app declares, also those that
-    /// [`App::sees`] hides from whoever reads it.
+    /// [`App::sees`] hides.
     ///
     /// If not, these paths are the app's own routes', which may give it to whom they know:
     ///

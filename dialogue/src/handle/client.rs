@@ -25,7 +25,7 @@ impl<A: App> Client<A> {
     }
 
     /// The Socket.IO socket, for what Dialogue itself does not do; none if the client came another way. Its id is a
-    /// secret between it and the server: whoever knows it may speak for a client on long polling.
+    /// secret between it and the server: a program that knows it can speak for a client on long polling.
     pub fn socket(&self) -> Option<&Socket> {
         SocketWire::of(self.connection())
     }

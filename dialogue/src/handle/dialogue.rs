@@ -54,7 +54,7 @@ impl<A: App> Dialogue<A> {
     /// A log that belongs to another creator, or to a room that a client asked for, is never taken over:
     /// that is [`CreateError::Exists`]. Deleting the room deletes the log, and frees the id.
     ///
-    /// A room that a client asked for ends when nobody has been in it for [`empty_time`](crate::Limits::empty_time), unless
+    /// A room that a client created ends when it has been empty for [`empty_time`](crate::Limits::empty_time), unless
     /// it has handlers that code added. It ends with the server, too, and so does its log: its id is free as soon as the
     /// store was closed, and ten minutes after the server was last heard of if it was not.
     ///

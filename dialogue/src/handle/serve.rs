@@ -59,7 +59,7 @@ impl<A: App> Dialogue<A> {
 
     /// Serves the app on a listener that is already bound.
     ///
-    /// It returns once the server has [stopped](Dialogue::stop), by whoever's code, or because the
+    /// It returns once the server has [stopped](Dialogue::stop): by the app's code, or because the
     /// process is told to end, with SIGTERM or Ctrl-C: it then stops within
     /// [`stop_time`](crate::Limits::stop_time), or at once when told again.
     pub async fn serve_on(&self, tcp: TcpListener, routes: Router) -> Result<(), Error> {

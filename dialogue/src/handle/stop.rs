@@ -30,7 +30,7 @@ pub(crate) async fn stop<A: App>(dialogue: &Dialogue<A>, deadline: Duration) -> 
     if stop.begin() {
         return tokio::time::timeout(deadline, stop.stopped()).await.unwrap_or(false);
     }
-    // Whoever asked may go away.
+    // The caller may go away.
     let this = dialogue.clone();
     tokio::spawn(async move {
         let drained = AssertUnwindSafe(drain(&this, Instant::now(), deadline)).catch_unwind();
@@ -44,11 +44,11 @@ async fn drain<A: App>(dialogue: &Dialogue<A>, begun: Instant, deadline: Duratio
     tracing::info!(?deadline, "stopping");
     let until = |part: u32| begun + deadline * part / 10;
     invite_back(dialogue);
-    // What was asked for is done, and acknowledged, before anybody leaves.
+    // Requests are handled and acknowledged before clients leave.
     let mut done = finished(dialogue, until(4)).await;
     done &= ended(dialogue, DisconnectReason::ServerStopped, until(5)).await;
     if !done {
-        // Whoever reads no answers keeps nobody waiting.
+        // The server does not wait for clients that read no answers.
         ended(dialogue, DisconnectReason::ServerClosed, until(7)).await;
     }
     tokio::time::sleep(FLUSH.min(deadline / 10)).await;

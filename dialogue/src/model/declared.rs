@@ -76,6 +76,6 @@ impl RoomEvent {
         if name::is_event_name(name) {
             return Ok(());
         }
-        Err(format!("{name:?} is no name for an event: {}", name::event_name_rule()))
+        Err(format!("invalid event name {name:?}: {}", name::event_name_rule()))
     }
 }

@@ -1,4 +1,4 @@
-//! Rooms that clients asked for and that nobody is in, and logs that could not be deleted.
+//! Rooms that clients created and that stay empty, and logs that could not be deleted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 10;
 const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
 const LONGEST_SWEEP: Duration = Duration::from_secs(30);
 
-/// Ends rooms that clients asked for and nobody has been in for this time, for as long as the server is there.
+/// Ends rooms that clients created and that have been empty for this time, until the server ends.
 pub(crate) async fn sweep<A: App>(dialogue: WeakDialogue<A>, time: Duration) {
     let pause = (time / 10).clamp(SHORTEST_SWEEP, LONGEST_SWEEP);
     loop {
@@ -35,7 +35,7 @@ pub(crate) async fn sweep<A: App>(dialogue: WeakDialogue<A>, time: Duration) {
     }
 }
 
-/// Ends a room with its log, if nobody has come in meanwhile.
+/// Ends a room with its log, unless a client has joined meanwhile.
 async fn end_abandoned<A: App>(dialogue: &Dialogue<A>, live: Arc<Live>, time: Duration) {
     let place = dialogue.hub().announcements().place().await;
     {
@@ -48,7 +48,7 @@ async fn end_abandoned<A: App>(dialogue: &Dialogue<A>, live: Arc<Live>, time: Du
             announce::start(dialogue);
         }
     }
-    // Its owner was this room alone: nobody appends to it any more.
+    // The log belonged to this room alone: no other appends to it.
     if dialogue.store().delete(live.log_id()).await.is_err() {
         delete_later(dialogue, live.log_id().clone());
     }

@@ -75,8 +75,8 @@ pub(crate) async fn create_as<A: App>(
     Ok((room, info))
 }
 
-/// Creates a room, for a client that asked for it if it is one, has those told who may see it, and runs the hook.
-/// What was begun is finished, whether or not somebody waits for it.
+/// Creates a room, for a client if `asker` is one, announces it to the clients that may see it, and runs the hook.
+/// A creation that has begun is finished even if the caller goes away.
 pub(crate) async fn create<A: App>(
     room: &AnyRoom<A>,
     asker: Option<Asker>,

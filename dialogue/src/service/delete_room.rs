@@ -21,15 +21,15 @@ pub(crate) async fn delete_room<A: App>(client: &Client<A>, room_id: &str) -> Re
         let message = "a room is deleted by who created it";
         return Err(Failure::new(ErrorCode::PermissionDenied, message).in_room(room_id));
     }
-    // A declared room was created by nobody, so only somebody else can have been faster.
+    // The room has a creator, so it is not declared: another deletion was faster.
     delete(&room).await.map_err(|error| match error {
         DeleteError::RoomNotFound | DeleteError::Declared => sight::no_such_room(room_id),
         error => Failure::from(error).in_room(room_id),
     })
 }
 
-/// Deletes a room: what it keeps, then its memberships; tells who may see it and who was in it, and
-/// runs the hooks. What was begun is finished, whether or not somebody waits for it.
+/// Deletes a room: its log, then its memberships; tells the clients that may see it and its members, and
+/// runs the hooks. A deletion that has begun is finished even if the caller goes away.
 pub(crate) async fn delete<A: App>(room: &AnyRoom<A>) -> Result<(), DeleteError> {
     let spec = room.spec();
     if !spec.is_family() && !spec.explicit {

@@ -10,7 +10,7 @@ pub(super) struct LogEntry {
 }
 
 impl LogEntry {
-    /// If anybody listens; `body` is what was sent.
+    /// The entry of an event, if a subscriber takes it. `body` is its JSON.
     pub(super) fn of(
         message: &dyn AnyMessage,
         body: impl FnOnce() -> Option<String>,

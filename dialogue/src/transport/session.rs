@@ -81,7 +81,7 @@ impl<A: App> Session for Handler<A> {
     }
 }
 
-/// A request on its way, whoever takes it to its end.
+/// A request that is being handled.
 pub(crate) fn begin<A: App>(
     client: Client<A>,
     frame: RawRequest,
@@ -108,7 +108,7 @@ async fn expire<A: App>(client: &Client<A>) {
 }
 
 /// Handles requests until none is left. If the server ends the connection meanwhile, the client is told so at
-/// once; the hooks of the requests still run to their end, and nobody hears of it.
+/// once; the hooks of the requests still run to their end, without an answer.
 async fn work<A: App>(client: &Client<A>, first: Next) {
     let inbox = &client.connection().inbox;
     let mut running = FuturesUnordered::new();

@@ -43,7 +43,7 @@ pub(crate) enum Exposure {
 
 impl Exposure {
     /// How a request can be read by others; `None` where it is encrypted, or comes from this machine, or
-    /// where nobody knows from where it comes.
+    /// where its origin is not known.
     pub(crate) fn of(
         headers: &HeaderMap,
         extensions: &Extensions,
@@ -149,7 +149,7 @@ mod tests {
         let (from, proto) = ("x-forwarded-for", "x-forwarded-proto");
         assert_eq!(of("192.0.2.1", &[]), Some(Direct));
         assert_eq!(of("2001:db8::1", &[]), Some(Direct));
-        // Whoever is no proxy may write what it likes.
+        // A client can write any header.
         assert_eq!(of("192.0.2.1", &[(proto, "https"), (from, "127.0.0.1")]), Some(Direct));
         assert_eq!(of("::1", &[]), None);
         assert_eq!(of("127.0.0.1", &[]), None);

@@ -86,7 +86,7 @@ impl Cors {
     }
 
     pub(crate) fn build(self) -> Result<Gate, Error> {
-        let invalid = |what: &str, text: &str| Error::Cors(format!("{text:?} is no {what}"));
+        let invalid = |what: &str, text: &str| Error::Cors(format!("invalid {what} {text:?}"));
         let methods = self.methods.iter().map(|method| match Method::from_str(method) {
             // `*` would stand for all, but not where cookies count.
             Ok(method) if method.as_str() != "*" => Ok(method),
@@ -462,7 +462,7 @@ mod tests {
             extensions.insert(ConnectInfo(SocketAddr::new(socket.parse().unwrap(), 1)));
             proxies.client(&headers(&FORWARDED_FOR, forwarded), &extensions).unwrap().to_string()
         };
-        // Whoever is no proxy may write what he likes.
+        // A client can write any header.
         assert_eq!(client("203.0.113.7", &["1.2.3.4"]), "203.0.113.7");
         assert_eq!(client("10.0.0.1", &["1.2.3.4"]), "1.2.3.4");
         assert_eq!(client("::ffff:10.0.0.1", &["1.2.3.4:5678"]), "1.2.3.4");

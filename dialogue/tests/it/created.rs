@@ -307,7 +307,7 @@ async fn an_id_or_a_configuration_that_will_not_do_is_refused() {
         (RoomConfig::new("x").description("x".repeat(2_049)), "description"),
         (RoomConfig::new("x").event::<Say>().event::<Say>(), "two events"),
         (RoomConfig::new("x").subscribe(["say"]), "not listed"),
-        (RoomConfig::new("x").event_with_schema("*", json!({})), "no name for an event"),
+        (RoomConfig::new("x").event_with_schema("*", json!({})), "invalid event name"),
         (
             RoomConfig::new("x").event_with_schema("y", json!({ "type": "nothing" })),
             "schema of event `y`",

@@ -184,8 +184,8 @@ async fn declared_name_that_cannot_be_told_apart_is_told_when_the_server_is_buil
         told
     }
     for (told, start) in [
-        (told(Events).await, r#""pi\u{200b}ng" is no name for an event"#),
-        (told(Directs).await, r#""pi\u{200b}ng" is no name for an event"#),
+        (told(Events).await, r#"invalid event name "pi\u{200b}ng""#),
+        (told(Directs).await, r#"invalid event name "pi\u{200b}ng""#),
         (told(Ids).await, r#"the id "bo\u{202e}ard" of a room"#),
         (told(Names).await, r#"the name "Fi\u{200b}ne" of the room `fine`"#),
     ] {

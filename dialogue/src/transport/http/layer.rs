@@ -96,7 +96,7 @@ impl<A: App, S: Clone> Layer<S> for DialogueLayer<A> {
 /// The service that [`DialogueLayer`] makes.
 pub struct DialogueService<A: App, S: Clone> {
     endpoint: EndpointService<S>,
-    /// Sessions are opened only while somebody holds the server: whoever serves it does.
+    /// Keeps the server alive while it is served: sessions are opened only then.
     held: Dialogue<A>,
 }
 
