@@ -112,7 +112,7 @@ pub mod testing;
 #[cfg(feature = "server")]
 mod transport;
 #[cfg(feature = "server")]
-mod untagged;
+mod untagged_enums;
 #[cfg(feature = "server")]
 mod web;
 

@@ -36,7 +36,10 @@ const CRATES: [Layers; 2] = [
             ("web", &["web/"]),
             ("engine", &["engine/"]),
             ("connection", &["connection/"]),
-            ("limits and logging", &["limits.rs", "untagged.rs", "logging.rs", "socketio.rs"]),
+            (
+                "limits and logging",
+                &["limits.rs", "untagged_enums.rs", "logging.rs", "socketio.rs"],
+            ),
             ("contract", &["contract/"]),
             ("store", &["store/"]),
             ("protocol", &["protocol.rs", "error.rs"]),

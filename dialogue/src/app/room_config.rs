@@ -12,7 +12,7 @@ use crate::{
     },
     protocol::CreateRoom,
     store::Owner,
-    untagged,
+    untagged_enums,
 };
 
 /// What a room that is created at run time declares; see
@@ -228,7 +228,7 @@ impl RoomConfig {
             }
         }
         for event in &mut self.events {
-            untagged::check(event, limits).map_err(|error| error.to_string())?;
+            untagged_enums::check(event, limits).map_err(|error| error.to_string())?;
             if let EventPayload::Described(schema) = &mut event.payload {
                 let depth = event.depth.unwrap_or(limits.depth).min(limits.depth);
                 let bounded = schema.within(depth);

@@ -6,7 +6,7 @@ use super::{
     join_answer::JoinAnswer,
     live::{Live, State},
     member::{Member, Participant, Slowness, Subscriber},
-    replay::{Base, Past},
+    recovery::{Base, Past},
     subscriptions::{Named, Names, Subscriptions},
 };
 use crate::{

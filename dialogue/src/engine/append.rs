@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 
 use super::{
     append_queue::{Append, Reason, Then, Undeleted, Work},
-    catch_up::{look, settle},
     deliveries::{Delivered, HandlerSlot},
     fan_out::By,
     hub::Hub,
     live::Live,
+    undelivered::{look, settle},
 };
 use crate::{
     Receipt, TriggerError,

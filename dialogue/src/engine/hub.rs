@@ -14,7 +14,7 @@ use dashmap::{DashMap, Entry};
 
 use super::{
     announcements::Announcements,
-    created::CreatedRooms,
+    created_rooms::CreatedRooms,
     definition::{Declared, Definition},
     host::Host,
     live::Live,

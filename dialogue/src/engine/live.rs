@@ -18,8 +18,8 @@ use super::{
     definition::Definition,
     deliveries::Deliveries,
     join_answer::Answered,
-    log::Log,
     member::{Participant, Subscriber},
+    room_log::Log,
     shared_reads::Reads,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{live::Live, log::Log};
+use super::{live::Live, room_log::Log};
 use crate::{
     Epoch,
     store::{

@@ -9,7 +9,7 @@ use std::{
 use super::{
     hub::Hub,
     live::{Live, State},
-    log::Log,
+    room_log::Log,
     subscriptions::Subscriptions,
 };
 use crate::{

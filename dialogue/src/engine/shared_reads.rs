@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, Shared};
 
-use super::log::Log;
+use super::room_log::Log;
 use crate::{
     Epoch,
     connection::budget::{Budget, Holding},

@@ -11,10 +11,10 @@ use crate::{
     },
     connection::{rate_limiter::ByteRates, refusals::Refusals, transports::Transports},
     engine::hub::{Env, Hub},
-    service::{abandoned, archive::AppArchive, host::AppHost},
+    service::{abandoned_rooms, archive::AppArchive, host::AppHost},
     store::{Archive, Memory, Store, erased::AnyStore},
     transport::{http::layer, socketio::gateway::Gateway},
-    untagged,
+    untagged_enums,
     web::{exposure::Warned, origin::Proxies},
 };
 
@@ -127,7 +127,7 @@ impl<A: App> Builder<A> {
         let published = publish_contract.then(|| Published::new(&contract));
         let limits = limits.clamped();
         for event in A::rooms().iter().flat_map(|room| room.declared.spec.events) {
-            untagged::check(event, &limits)?;
+            untagged_enums::check(event, &limits)?;
         }
         let (gate, proxies) = (cors.build()?, Proxies::parse(&proxies)?);
         if gate.is_same_origin() && !proxies.is_empty() {
@@ -175,7 +175,7 @@ impl<A: App> Builder<A> {
                 stop: Stop::new(),
             }
         });
-        tokio::spawn(abandoned::sweep(dialogue.downgrade(), dialogue.limits().empty_time));
+        tokio::spawn(abandoned_rooms::sweep(dialogue.downgrade(), dialogue.limits().empty_time));
         dialogue.store().attach(Archive::new(AppArchive(dialogue.downgrade())));
         Ok(dialogue)
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::names::internal;
+use super::rejections::internal;
 use crate::{
     App, Client, Dialogue, Handshake, Identity,
     app::{

@@ -1,6 +1,6 @@
 //! Creating rooms at run time.
 
-use super::{abandoned, announce, names::invalid};
+use super::{abandoned_rooms, announce, rejections::invalid};
 use crate::{
     AnyRoom, App, Client, CreateError, Dialogue, Epoch, RoomConfig,
     app::{
@@ -120,7 +120,7 @@ async fn create_log<A: App>(room: &AnyRoom<A>) -> Result<Option<Epoch>, CreateEr
         Ok(Created::Exists) => Err(CreateError::Exists),
         Err(Unavailable) => {
             if by_client {
-                abandoned::delete_later(room.dialogue(), log);
+                abandoned_rooms::delete_later(room.dialogue(), log);
             }
             Err(CreateError::StoreUnavailable)
         }

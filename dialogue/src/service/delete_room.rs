@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, stream};
 
-use super::{announce, leave, sight};
+use super::{announce, leave, visibility};
 use crate::{
     AnyRoom, App, Client, DeleteError,
     app::hooks::{self, Hook},
@@ -16,14 +16,15 @@ const AT_ONCE: usize = 16;
 
 /// A client's request to delete a room, which it must have created.
 pub(crate) async fn delete_room<A: App>(client: &Client<A>, room_id: &str) -> Result<(), Failure> {
-    let room = sight::visible(client, room_id).ok_or_else(|| sight::no_such_room(room_id))?;
+    let room =
+        visibility::visible(client, room_id).ok_or_else(|| visibility::no_such_room(room_id))?;
     if room.created_by() != Some(client.user_id()) {
         let message = "a room is deleted by who created it";
         return Err(Failure::new(ErrorCode::PermissionDenied, message).in_room(room_id));
     }
     // The room has a creator, so it is not declared: another deletion was faster.
     delete(&room).await.map_err(|error| match error {
-        DeleteError::RoomNotFound | DeleteError::Declared => sight::no_such_room(room_id),
+        DeleteError::RoomNotFound | DeleteError::Declared => visibility::no_such_room(room_id),
         error => Failure::from(error).in_room(room_id),
     })
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    names::{event_name, invalid},
-    rates, sight,
+    rates,
+    rejections::{event_name, invalid},
+    visibility,
 };
 use crate::{
     App, Client, Epoch, EventNotListed, JoinError,
@@ -41,7 +42,7 @@ pub(crate) async fn get_history<A: App>(
     if let Some(event) = event {
         event_name(room_id, event)?;
     }
-    let live = sight::member(client, room_id)?;
+    let live = visibility::member(client, room_id)?;
     let spec = live.room().spec();
     if let Some(event) = event
         && spec.event(event).is_none()
@@ -70,7 +71,7 @@ pub(crate) async fn get_history<A: App>(
         (after, before, event) => {
             let subscribed = live
                 .subscriptions(client.member())
-                .ok_or_else(|| sight::no_member(client, room_id))?;
+                .ok_or_else(|| visibility::no_member(client, room_id))?;
             let asked = |name: &str| match event {
                 Some(event) => *event == name,
                 None => subscribed.iter().any(|own| own == name || own == name::EVERY_EVENT),
@@ -90,8 +91,8 @@ pub(crate) async fn get_history<A: App>(
     let Some(reserved) = rates::reserve(client).await? else { return Ok(None) };
     let read = live.page(client.dialogue().hub(), query).await;
     // The room may have been deleted meanwhile, and another one have its id.
-    if !Arc::ptr_eq(&sight::member(client, room_id)?, &live) {
-        return Err(sight::no_member(client, room_id));
+    if !Arc::ptr_eq(&visibility::member(client, room_id)?, &live) {
+        return Err(visibility::no_member(client, room_id));
     }
     let unavailable = |Unavailable| Failure::from(JoinError::StoreUnavailable).in_room(room_id);
     let (epoch, seq, page) = read.map_err(unavailable)?;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{names, notices, sight};
+use super::{notices, rejections, visibility};
 use crate::{
     AnyRoom, App, Client, Deny, JoinError, SyncHistory,
     app::hooks::{self, Hook},
     connection::outgoing::Unsent,
-    engine::{admission::Admission, join_answer::JoinAnswer, replay::Base, subscriptions::Named},
+    engine::{admission::Admission, join_answer::JoinAnswer, recovery::Base, subscriptions::Named},
     protocol::{self, ErrorCode, Failure, Join, Since},
     store::erased::Unavailable,
 };
@@ -48,10 +48,10 @@ pub(crate) async fn join<A: App>(
         return Err(Failure::new(ErrorCode::LimitExceeded, message).in_room(&room_id));
     }
     for event in subscribe.iter().flatten() {
-        names::event_or_every(&room_id, event)?;
+        rejections::event_or_every(&room_id, event)?;
     }
     let dialogue = client.dialogue();
-    let room = dialogue.resolve(&room_id).ok_or_else(|| sight::no_such_room(&room_id))?;
+    let room = dialogue.resolve(&room_id).ok_or_else(|| visibility::no_such_room(&room_id))?;
     enter(client, &room, Asked { subscribe, defaults, since, limit }, hand_over)
         .await
         .map_err(|error| Failure::from(error).in_room(&room_id))

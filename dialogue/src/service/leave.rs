@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{notices, sight};
+use super::{notices, visibility};
 use crate::{
     App, Client,
     app::hooks::{self, Hook},
@@ -20,9 +20,9 @@ pub(crate) async fn leave<A: App>(
     room_id: &str,
     answer: Packet,
 ) -> Result<(), Failure> {
-    let live = sight::member(client, room_id)?;
+    let live = visibility::member(client, room_id)?;
     if !live.dismiss(client.member()) {
-        return Err(sight::no_member(client, room_id));
+        return Err(visibility::no_member(client, room_id));
     }
     let client = client.clone();
     hooks::finish(async move {

@@ -1,6 +1,6 @@
 //! The list of rooms.
 
-use super::{names::invalid, rates};
+use super::{rates, rejections::invalid};
 use crate::{
     App, Client, RoomInfo,
     connection::budget::Holding,

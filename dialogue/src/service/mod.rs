@@ -1,7 +1,7 @@
 //! What clients and the server's own code ask for: one file per request, which says what became of it. A transport
 //! turns that into its wire.
 
-pub(crate) mod abandoned;
+pub(crate) mod abandoned_rooms;
 pub(crate) mod after_delivery;
 pub(crate) mod announce;
 pub(crate) mod archive;
@@ -14,10 +14,10 @@ pub(crate) mod join;
 pub(crate) mod leave;
 pub(crate) mod list_rooms;
 mod log_entry;
-pub(crate) mod names;
 pub(crate) mod notices;
 pub(crate) mod publish;
 pub(crate) mod rates;
-pub(crate) mod sight;
+pub(crate) mod rejections;
 pub(crate) mod subscribe;
 pub(crate) mod trigger;
+pub(crate) mod visibility;

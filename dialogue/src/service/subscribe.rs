@@ -1,6 +1,6 @@
 //! Changing what a member receives.
 
-use super::{names, sight};
+use super::{rejections, visibility};
 use crate::{
     App, Client, SubscribeError,
     connection::outgoing::Unsent,
@@ -17,13 +17,13 @@ pub(crate) async fn subscribe<A: App>(
     hand_over: impl Fn(&Subscriptions<'_>) -> Result<(), Unsent>,
 ) -> Result<(), Failure> {
     let (Change::Add(event) | Change::Remove(event)) = change;
-    names::event_or_every(room_id, event)?;
-    let live = sight::member(client, room_id)?;
+    rejections::event_or_every(room_id, event)?;
+    let live = visibility::member(client, room_id)?;
     let (limits, member) = (client.dialogue().limits(), client.member());
     let changed = client.connection().retry(|| live.change(limits, member, change, &hand_over));
     // Without an outcome, the connection has ended.
     changed.await.unwrap_or(Ok(())).map_err(|error| match error {
-        SubscribeError::NotInRoom => sight::no_member(client, room_id),
+        SubscribeError::NotInRoom => visibility::no_member(client, room_id),
         error => Failure::from(error).in_room(room_id).of_event(event),
     })
 }

@@ -5,8 +5,9 @@ use std::time::Instant;
 use serde_json::value::RawValue;
 
 use super::{
-    names::{event_name, invalid},
-    publish, sight,
+    publish,
+    rejections::{event_name, invalid},
+    visibility,
 };
 use crate::{
     App, Client, EventNotListed, Meta, Receipt, TriggerError,
@@ -26,7 +27,7 @@ pub(crate) async fn trigger<A: App>(
         return Err(invalid(name::key_rule()).in_room(&room_id).of_event(&event));
     }
     let meta = meta.map(|meta| decode_meta(meta, client)).transpose()?.flatten();
-    let live = sight::member(client, &room_id)?;
+    let live = visibility::member(client, &room_id)?;
     let spec = live.room().spec();
     if !spec.allows(&event) {
         let failure = match spec.event(&event) {
@@ -58,8 +59,10 @@ pub(crate) async fn trigger<A: App>(
     };
     published.map_err(|error| match error {
         // The room is about to be deleted: its log is.
-        TriggerError::RoomNotFound if client.member().is_in(&live) => sight::no_such_room(&room_id),
-        TriggerError::RoomNotFound => sight::no_member(client, &room_id),
+        TriggerError::RoomNotFound if client.member().is_in(&live) => {
+            visibility::no_such_room(&room_id)
+        }
+        TriggerError::RoomNotFound => visibility::no_member(client, &room_id),
         error => Failure::from(error).in_room(&room_id).of_event(&event),
     })
 }

@@ -27,7 +27,7 @@ use crate::{
         transports::Transport,
     },
     protocol::{Connected, ErrorCode, Failure},
-    service::{authenticate, names::internal},
+    service::{authenticate, rejections::internal},
 };
 
 /// The client's end of a connection within the process.

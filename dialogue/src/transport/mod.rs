@@ -1,5 +1,6 @@
 //! Ways in and out of the server.
 
+mod acknowledgements;
 pub(crate) mod http;
 #[cfg(feature = "testing")]
 pub(crate) mod memory;

@@ -3,9 +3,10 @@
 use std::{borrow::Cow, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt;
-use serde::{Serialize, de::IgnoredAny};
+use serde::de::IgnoredAny;
 use tracing::Instrument;
 
+use super::acknowledgements::{Done, acknowledge, reject, send_list, send_page};
 use crate::{
     App, Client,
     connection::{
@@ -16,19 +17,18 @@ use crate::{
     engine::{admission::Change, join_answer::JoinAnswer},
     model::name,
     protocol::{
-        self, Ack, Failure, GetHistory, InRoom, Join, ListRooms, Page, RoomCreated, Subscribe,
-        Triggered, event,
+        self, Ack, Failure, InRoom, Join, ListRooms, RoomCreated, Subscribe, Triggered, event,
     },
     service::{
         authenticate::authenticate,
         create_room::create_room,
         delete_room::delete_room,
-        history::{HistoryPage, get_history},
+        history::get_history,
         join,
         leave::leave,
-        list_rooms::{RoomList, list_rooms},
-        names::{internal, invalid},
+        list_rooms::list_rooms,
         notices, rates,
+        rejections::{internal, invalid},
         subscribe::subscribe,
         trigger::trigger,
     },
@@ -46,11 +46,7 @@ pub(crate) async fn handle<A: App>(client: &Client<A>, frame: RawRequest) {
             internal()
         }
     };
-    let packet = match frame.ack {
-        Some(id) => Packet::ack(id, &Ack { ok: false, body: failure }),
-        None => Packet::event(event::ERROR, &failure),
-    };
-    client.connection().send(packet).await;
+    reject(client, frame.ack, failure).await;
 }
 
 async fn route<A: App>(client: &Client<A>, frame: &RawRequest) -> Result<(), Failure> {
@@ -139,17 +135,6 @@ async fn dispatch<A: App>(
     Ok(())
 }
 
-/// Acknowledges a request that succeeded, if it asked for that.
-async fn acknowledge<A: App>(client: &Client<A>, ack: Option<i64>, body: impl Serialize) {
-    if let Some(id) = ack {
-        client.connection().acknowledge(id, &Ack { ok: true, body }).await;
-    }
-}
-
-/// The body of an answer that says nothing more.
-#[derive(Serialize)]
-struct Done {}
-
 async fn join_room<A: App>(
     client: &Client<A>,
     ack: Option<i64>,
@@ -176,35 +161,4 @@ async fn change_subscriptions<A: App>(
         None => Ok(()),
     };
     subscribe(client, room_id, change, hand_over).await
-}
-
-async fn send_page<A: App>(
-    client: &Client<A>,
-    ack: Option<i64>,
-    asked: &GetHistory<'_>,
-    page: HistoryPage,
-) {
-    let HistoryPage { page, complete, epoch, seq, start, end, reserved } = page;
-    let events = Cow::from(&page.events);
-    let packet = if let Some(id) = ack {
-        Packet::ack(id, &Ack { ok: true, body: Page { events, complete, epoch, seq } })
-    } else {
-        let event_name = asked.event_name.as_deref().unwrap_or(name::EVERY_EVENT).into();
-        let room_id = asked.room_id.as_ref().into();
-        let response = protocol::HistoryResponse { room_id, event_name, events, start, end };
-        Packet::event(event::HISTORY_RESPONSE, &response)
-    };
-    client.connection().send_paid(packet, reserved).await;
-}
-
-async fn send_list<A: App>(client: &Client<A>, ack: Option<i64>, list: RoomList) {
-    let RoomList { rooms, next, reserved } = list;
-    let packet = match ack {
-        Some(id) => {
-            let body = protocol::Rooms { rooms: (&rooms).into(), next };
-            Packet::ack(id, &Ack { ok: true, body })
-        }
-        None => Packet::event(event::ROOMS, &rooms),
-    };
-    client.connection().send_paid(packet, reserved).await;
 }

@@ -1,6 +1,6 @@
 //! What whoever comes back is told, and how logs are read by cursor.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::Router;
 use dialogue::{Dialogue, Limits, store::Memory};
@@ -327,12 +327,15 @@ async fn two_thousand_come_back_at_once_and_the_store_is_read_once_for_what_they
             })
         })
         .collect();
+    let begun = Instant::now();
     let mut peers = Vec::new();
     for task in tasks {
         peers.push(task.await.unwrap());
     }
     let (heads, reads) = (store.asked().0 - heads, store.asked().1 - reads);
-    assert_eq!((heads, reads), (1, 10));
+    // A read is shared for ten seconds. On a busy machine the joins may take longer than that.
+    let periods = 1 + usize::try_from(begun.elapsed().as_secs() / 10).unwrap();
+    assert!(heads == 1 && (10..=10 * periods).contains(&reads), "{heads} heads, {reads} reads");
     // What is read for one is not kept for long.
     say(&server, 21..=21).await;
     for peer in &mut peers {

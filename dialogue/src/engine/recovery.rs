@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cmp::Reverse, collections::HashMap, sync::Arc};
 
 use super::{
-    hub::Hub, join_answer::Reading, live::Live, log::Log, shared_reads::Age,
+    hub::Hub, join_answer::Reading, live::Live, room_log::Log, shared_reads::Age,
     subscriptions::Subscriptions,
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{append_queue::Reason, hub::Hub, live::Live, log::Log};
+use super::{append_queue::Reason, hub::Hub, live::Live, room_log::Log};
 use crate::{
     Epoch,
     store::{Appended, Head, KeyUse, Part, Query, Stored, erased::Unavailable},
@@ -41,7 +41,7 @@ impl Live {
 
 /// Makes sure that subscribers were told of everything before the events that were just appended: an append that
 /// seemed to fail, or another server's, may have been faster.
-pub(super) async fn settle(
+pub(crate) async fn settle(
     hub: &Arc<Hub>,
     live: &Arc<Live>,
     appended: &mut [Appended],
@@ -131,7 +131,7 @@ async fn catch_up(
 }
 
 /// Finds out where the log ends, and tells those who asked. After the store failed, tells members, too.
-pub(super) async fn look(hub: &Arc<Hub>, live: &Arc<Live>, reason: Reason) {
+pub(crate) async fn look(hub: &Arc<Hub>, live: &Arc<Live>, reason: Reason) {
     let asked = std::mem::take(&mut live.lock().appends.asked);
     // Whatever fails is tried again: the room stays uncertain.
     let looked = find_head(hub, live, reason).await;

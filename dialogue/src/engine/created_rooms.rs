@@ -14,19 +14,19 @@ const DELETIONS: usize = 1_000;
 /// The rooms that were created at run time, as far as limits count them.
 pub(crate) struct CreatedRooms {
     /// The ids of rooms that are being created.
-    pub(super) reserved: DashSet<Arc<str>>,
+    pub(crate) reserved: DashSet<Arc<str>>,
     /// Number of rooms of each user that created some.
-    pub(super) by_user: Counter<Arc<str>>,
+    pub(crate) by_user: Counter<Arc<str>>,
     /// Number of rooms that clients of each address created.
-    pub(super) by_address: Counter<IpAddr>,
+    pub(crate) by_address: Counter<IpAddr>,
     /// The address of the client that created a room, by the number of the room.
-    pub(super) addresses: DashMap<u64, IpAddr>,
+    pub(crate) addresses: DashMap<u64, IpAddr>,
     /// One permit for each log that may wait to be deleted after the store failed.
     deletions: Arc<Semaphore>,
 }
 
 impl CreatedRooms {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             reserved: DashSet::new(),
             by_user: Counter::new(),
@@ -37,7 +37,7 @@ impl CreatedRooms {
     }
 
     /// Notes that a room is gone.
-    pub(super) fn remove(&self, live: &Live) {
+    pub(crate) fn remove(&self, live: &Live) {
         if let Some(creator) = live.room().spec().created_by {
             self.by_user.remove(creator.into());
         }

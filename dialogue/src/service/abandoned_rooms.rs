@@ -7,7 +7,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::announce;
 use crate::{
-    App, Dialogue, app::dialogue::WeakDialogue, app::hooks::Hook, engine::live::Live, store::LogId,
+    App, Dialogue,
+    app::{dialogue::WeakDialogue, hooks::Hook},
+    engine::live::Live,
+    store::LogId,
 };
 
 /// How many rooms end at the same time.
@@ -59,7 +62,7 @@ async fn end_abandoned<A: App>(dialogue: &Dialogue<A>, live: Arc<Live>, time: Du
 /// Deletes a creation's log that was not deleted, or of which the store has not said whether it was created: the
 /// next creation of the id has another owner, and would not get it. Where that fails, or too many logs wait for it, the
 /// log ends with the server.
-pub(super) fn delete_later<A: App>(dialogue: &Dialogue<A>, log: LogId) {
+pub(crate) fn delete_later<A: App>(dialogue: &Dialogue<A>, log: LogId) {
     if let Some(one) = dialogue.hub().created().deletion() {
         tokio::spawn(delete_again(dialogue.downgrade(), log, one));
     }

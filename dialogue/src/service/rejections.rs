@@ -10,7 +10,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(ErrorCode::InvalidRequest, message)
 }
 
-pub(super) fn event_name(room_id: &str, event: &str) -> Result<(), Failure> {
+pub(crate) fn event_name(room_id: &str, event: &str) -> Result<(), Failure> {
     if name::is_event_name(event) {
         return Ok(());
     }
@@ -18,7 +18,7 @@ pub(super) fn event_name(room_id: &str, event: &str) -> Result<(), Failure> {
 }
 
 /// Checks the name of a subscription: an event's, or `"*"` for every event.
-pub(super) fn event_or_every(room_id: &str, event: &str) -> Result<(), Failure> {
+pub(crate) fn event_or_every(room_id: &str, event: &str) -> Result<(), Failure> {
     if event == name::EVERY_EVENT { Ok(()) } else { event_name(room_id, event) }
 }
 
